@@ -1,0 +1,1 @@
+"""Settings in, wired parts out: the only place that names concrete classes."""

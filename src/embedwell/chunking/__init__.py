@@ -1,0 +1,1 @@
+"""Text and code into passages, by structure and by real token counts."""

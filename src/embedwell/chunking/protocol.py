@@ -1,0 +1,67 @@
+"""What a chunker is given and what it gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from embedwell.core.vectors import IntArray
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A structural unit of a text: a section, a paragraph group, a function.
+
+    Segments of a text are in order and do not overlap; together they cover all that is not blank.
+
+    Attributes:
+        start: First character, counted in code points.
+        end: One past the last character.
+        title: Heading or symbol path, such as `Install > Linux` or `Parser.parse`; may be empty.
+    """
+
+    start: int
+    end: int
+    title: str
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A passage that fits the model, with its exact position.
+
+    Attributes:
+        start: First character, counted in code points.
+        end: One past the last character.
+        title: Heading or symbol path; may be empty.
+        n_tokens: Tokens of the passage alone, without special tokens, title or prompt.
+    """
+
+    start: int
+    end: int
+    title: str
+    n_tokens: int
+
+
+class Segmenter(Protocol):
+    """Finds the structure of a text of one format."""
+
+    def __call__(self, text: str, language: str) -> list[Segment]:
+        """Split a text at its own boundaries.
+
+        Args:
+            text: The whole text.
+            language: Programming language for code, else empty.
+        """
+        ...
+
+
+class TokenStarts(Protocol):
+    """Finds where each token of a text begins, with the model's own tokenizer."""
+
+    def __call__(self, text: str) -> IntArray:
+        """Offsets in code points of the first character of every token.
+
+        Returns:
+            int64, shape (n_tokens,), ascending, special tokens left out.
+        """
+        ...

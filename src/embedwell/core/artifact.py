@@ -1,0 +1,49 @@
+"""An artifact: a model made runnable, for one engine, at one quantization."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from embedwell.core.space import Space
+
+Quantization = Literal["q4", "q8", "q16", "q32"]
+QUANTIZATIONS: tuple[Quantization, ...] = get_args(Quantization)
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A folder with everything an engine needs, and where it came from.
+
+    Attributes:
+        space: The space that its vectors belong to.
+        quantization: Bits per weight, `q4` to `q32`.
+        engine: Name of the engine that executes it.
+        folder: Where its files lie.
+        key: SHA-256 over what determined its bytes: source weights, builder, quantization, recipe.
+        weights_sha256: Hash of the published weights that it was made from.
+        tokenizer_sha256: Hash of `tokenizer.json`.
+        size_bytes: Bytes of all its files.
+        recipe: Hash of the calibration recipe, or None where none was used.
+    """
+
+    space: Space
+    quantization: Quantization
+    engine: str
+    folder: Path
+    key: str
+    weights_sha256: str
+    tokenizer_sha256: str
+    size_bytes: int
+    recipe: str | None = None
+
+    @property
+    def name(self) -> str:
+        """`model@quantization`."""
+        return f"{self.space.model}@{self.quantization}"
+
+    @property
+    def tokenizer_file(self) -> Path:
+        """The tokenizer in the `tokenizers` library's JSON form."""
+        return self.folder / "tokenizer.json"

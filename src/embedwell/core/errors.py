@@ -1,0 +1,163 @@
+"""Every error that embedwell raises on purpose.
+
+    EmbedwellError
+     ├── TaskCancelledError         the caller asked to stop
+     ├── SettingsError              one or more settings are wrong; all are listed
+     ├── MissingExtraError          an optional package is needed and not installed
+     ├── ModelError
+     │    ├── UnknownModelError     no catalogue row of that name
+     │    ├── ModelUnavailableError no mirror could give the files
+     │    ├── WrongBytesError       a file's hash or structure is not the expected one
+     │    └── ConversionError       the weights cannot be made into an artifact
+     ├── EngineError                an artifact did not load or run
+     ├── OverBudgetError            a model does not fit the memory budget
+     ├── BadTextsError              some texts of a batch could not be embedded
+     ├── BadVectorError             NaN, infinite, zero or of another length
+     ├── ExtractionError            a file could not be turned into text
+     ├── SpaceMismatchError         vectors of two spaces would have been compared
+     ├── QueryError                 a search that cannot be run as asked
+     └── StoreError
+          ├── StoreNotFoundError    no index there
+          ├── ForeignStoreError     a database, but not one of embedwell's
+          ├── NewerStoreError       written by a newer embedwell
+          ├── StoreBusyError        another process is writing
+          ├── StoreFullError        the disk is full
+          └── StoreReadOnlyError    the file or folder cannot be written
+
+Each message says what was wrong, what was expected and what to do now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+
+class EmbedwellError(Exception):
+    """Base of all errors raised on purpose.
+
+    Args:
+        problem: What was wrong and what was expected, in one sentence.
+        remedy: What the reader can do now, in one sentence.
+    """
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(f"{problem} {remedy}")
+        self.problem = problem
+        self.remedy = remedy
+
+
+class TaskCancelledError(EmbedwellError):
+    """The caller asked a long task to stop; nothing half-done was left behind."""
+
+    def __init__(self, task: str) -> None:
+        super().__init__(f"{task} was cancelled.", "Run it again to go on.")
+
+
+class SettingsError(EmbedwellError):
+    """One or more settings are wrong; the message lists every one of them."""
+
+
+class MissingExtraError(EmbedwellError):
+    """An optional package is needed and not installed."""
+
+    def __init__(self, purpose: str, extra: str) -> None:
+        super().__init__(
+            f"{purpose} needs the extra '{extra}', which is not installed.",
+            f'Install it with: pip install "embedwell[{extra}]".',
+        )
+
+
+class ModelError(EmbedwellError):
+    """Something about a model, its files or its artifact."""
+
+
+class UnknownModelError(ModelError):
+    """No catalogue row of that name."""
+
+
+class ModelUnavailableError(ModelError):
+    """No mirror could give the model's files; the message lists what each one said."""
+
+
+class WrongBytesError(ModelError):
+    """A file's hash or structure is not the expected one."""
+
+
+class ConversionError(ModelError):
+    """The weights cannot be made into an artifact."""
+
+
+class EngineError(EmbedwellError):
+    """An artifact did not load or run."""
+
+
+class OverBudgetError(EmbedwellError):
+    """A model does not fit the memory budget."""
+
+
+class BadTextsError(EmbedwellError):
+    """Some texts of a batch could not be embedded; the others were, and are here.
+
+    Attributes:
+        failures: Reason by position in the batch.
+        vectors: float32, shape (n, d); NaN in the rows that failed.
+    """
+
+    def __init__(self, failures: Mapping[int, str], vectors: npt.NDArray[np.float32]) -> None:
+        first, reason = next(iter(failures.items()))
+        super().__init__(
+            f"{len(failures)} of {len(vectors)} texts could not be embedded "
+            f"(text {first}: {reason}).",
+            "Mend or leave out the texts named in `.failures`; `.vectors` holds the others.",
+        )
+        self.failures = dict(failures)
+        self.vectors = vectors
+
+
+class BadVectorError(EmbedwellError):
+    """A vector is NaN, infinite, all zero or of another length."""
+
+
+class ExtractionError(EmbedwellError):
+    """A file could not be turned into text."""
+
+
+class SpaceMismatchError(EmbedwellError):
+    """Vectors of two spaces would have been compared."""
+
+
+class QueryError(EmbedwellError):
+    """A search that cannot be run as asked."""
+
+
+class StoreError(EmbedwellError):
+    """Something about a store."""
+
+
+class StoreNotFoundError(StoreError):
+    """There is no index at that place."""
+
+
+class ForeignStoreError(StoreError):
+    """The file is not an embedwell index."""
+
+
+class NewerStoreError(StoreError):
+    """The store was written by a newer embedwell."""
+
+
+class StoreBusyError(StoreError):
+    """Another process is writing to the store."""
+
+
+class StoreFullError(StoreError):
+    """There is no room left for the store."""
+
+
+class StoreReadOnlyError(StoreError):
+    """The store or its folder cannot be written."""

@@ -1,0 +1,1 @@
+"""Engines: what executes an artifact. Reached through `engines.registry` only."""

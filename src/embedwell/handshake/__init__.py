@@ -1,0 +1,1 @@
+"""May this artifact use this store?"""

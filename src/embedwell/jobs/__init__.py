@@ -1,0 +1,1 @@
+"""The long tasks, made of the parts below."""

@@ -1,0 +1,144 @@
+"""The catalogue: what is known of each model, read from `catalogue.toml`."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any, Literal
+
+from embedwell.core.artifact import Quantization
+from embedwell.core.errors import UnknownModelError
+from embedwell.core.space import Pooling, Space
+
+
+@dataclass(frozen=True)
+class PinnedFile:
+    """A published file: its SHA-256 (64 hex digits) and its size in bytes."""
+
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class WheelMirror:
+    """A wheel on the package index that carries the model's files below `folder`."""
+
+    project: str
+    version: str
+    folder: str
+
+
+@dataclass(frozen=True)
+class FirstValues:
+    """Published first values of the vector of `text`, to be met by q32 within `tolerance`."""
+
+    text: str
+    values: tuple[float, ...]
+    tolerance: float
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Cosine to q32 over natural texts, mean and worst."""
+
+    mean: float
+    worst: float
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """One row of the catalogue.
+
+    Attributes:
+        name: What users type.
+        hub_id: `owner/name` on the hub.
+        revision: Commit on the hub.
+        licence: SPDX identifier.
+        summary: One sentence for people who choose.
+        architecture: The graph builder's name, such as `bert`.
+        dimensions: Length of a vector.
+        max_tokens: Longest input, special tokens included.
+        pooling: How token vectors become one.
+        normalized: Whether vectors have length 1.
+        query_prompt: Text put before every query.
+        document_prompt: Text put before every document.
+        languages: ISO 639-1 codes that the model covers.
+        domain: `text` or `code`.
+        n_parameters: Number of weights.
+        files: The files that are needed, each with its hash.
+        wheel: A wheel that carries the same bytes, if there is one.
+        first_values: Published values that q32 must give, if there are any.
+        agreement: What each lower quantization keeps.
+    """
+
+    name: str
+    hub_id: str
+    revision: str
+    licence: str
+    summary: str
+    architecture: str
+    dimensions: int
+    max_tokens: int
+    pooling: Pooling
+    normalized: bool
+    query_prompt: str
+    document_prompt: str
+    languages: tuple[str, ...]
+    domain: Literal["text", "code"]
+    n_parameters: int
+    files: Mapping[str, PinnedFile]
+    wheel: WheelMirror | None
+    first_values: FirstValues | None
+    agreement: Mapping[Quantization, Agreement]
+
+    @property
+    def space(self) -> Space:
+        """The space that all artifacts of this model share."""
+        return Space(
+            model=self.name,
+            revision=self.revision,
+            pooling=self.pooling,
+            normalized=self.normalized,
+            query_prompt=self.query_prompt,
+            document_prompt=self.document_prompt,
+            max_tokens=self.max_tokens,
+            dimensions=self.dimensions,
+        )
+
+
+def card(name: str) -> ModelCard:
+    """The catalogue's row of that name.
+
+    Raises:
+        UnknownModelError: There is none.
+    """
+    try:
+        return catalogue()[name]
+    except KeyError:
+        known = ", ".join(catalogue())
+        raise UnknownModelError(
+            f"There is no model '{name}' in the catalogue.", f"Choose one of: {known}."
+        ) from None
+
+
+@cache
+def catalogue() -> Mapping[str, ModelCard]:
+    """All rows by name, in the catalogue's order."""
+    text = resources.files("embedwell.models").joinpath("catalogue.toml").read_text("utf-8")
+    return {name: _parse(name, row) for name, row in tomllib.loads(text).items()}
+
+
+def _parse(name: str, row: dict[str, Any]) -> ModelCard:
+    wheel, first = row.pop("wheel", None), row.pop("first_values", None)
+    return ModelCard(
+        name=name,
+        languages=tuple(row.pop("languages")),
+        files={path: PinnedFile(**pin) for path, pin in row.pop("files").items()},
+        wheel=WheelMirror(**wheel) if wheel else None,
+        first_values=FirstValues(**first | {"values": tuple(first["values"])}) if first else None,
+        agreement={level: Agreement(**kept) for level, kept in row.pop("agreement", {}).items()},
+        **row,
+    )

@@ -1,0 +1,24 @@
+"""The published files of a model, once they are on this machine with their hashes checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from embedwell.models.catalogue import ModelCard
+
+
+@dataclass(frozen=True)
+class SourceFiles:
+    """Where each published file lies.
+
+    Attributes:
+        card: The model.
+        paths: Local path by published name, every one with its pinned hash.
+        mirror: Where they came from: `cache`, `hub`, `wheel` or `local`.
+    """
+
+    card: ModelCard
+    paths: Mapping[str, Path]
+    mirror: str

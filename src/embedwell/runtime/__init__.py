@@ -1,0 +1,1 @@
+"""The embedders loaded right now, inside a memory budget."""

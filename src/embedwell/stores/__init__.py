@@ -1,0 +1,1 @@
+"""Where documents, chunks and vectors live. Reached through `stores.registry` only."""

@@ -1,0 +1,5 @@
+"""The stores by kind. Third parties add theirs under the entry point `embedwell.stores`."""
+
+from __future__ import annotations
+
+STORES = {"sqlite": "embedwell.stores.sqlite:SqliteStore"}
