@@ -1,0 +1,138 @@
+"""The files of a folder that are worth indexing, in a stable order."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pathspec import GitIgnoreSpec
+
+# Left out beside hidden names (as ripgrep does): made by tools, never written by people.
+_TOOL_FOLDERS = frozenset({"node_modules", "__pycache__", "venv", "site-packages"})
+_IGNORE_FILE = ".gitignore"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A regular file found by the walk.
+
+    Attributes:
+        path: Where it is.
+        key: Path relative to the folder with `/` between its parts, always valid Unicode.
+        size_bytes: Its size.
+        mtime_ns: Its modification time.
+    """
+
+    path: Path
+    key: str
+    size_bytes: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Something that was left out, and why."""
+
+    key: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class _Rules:
+    """One `.gitignore`, and how a name of the walk becomes a name that it speaks of.
+
+    Attributes:
+        spec: Its patterns.
+        n_prefix: Characters to take from the front of the name: the file's own folder.
+        above: Text to put before it: the walked folder, for a file that lies above it.
+    """
+
+    spec: GitIgnoreSpec
+    n_prefix: int
+    above: str
+
+
+def walk(folder: Path, on_skipped: Callable[[Skipped], None]) -> Iterator[Candidate]:
+    """Find files below a folder, honouring `.gitignore` files in it and in its repository.
+
+    Hidden names and symbolic links are left out: what a link inside the folder points to is
+    found at its own place, and what lies outside is not the folder's.
+
+    Args:
+        folder: An existing folder.
+        on_skipped: Told of links and of folders that cannot be read.
+
+    Yields:
+        Files sorted by name within each folder.
+    """
+    pending: list[tuple[Path, str, tuple[_Rules, ...]]] = [(folder, "", _outer_rules(folder))]
+    while pending:
+        path, prefix, rules = pending.pop()
+        try:
+            with os.scandir(path) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except OSError as error:
+            on_skipped(Skipped(_key(prefix) or ".", f"cannot be listed: {error.strerror}"))
+            continue
+        if any(entry.name == _IGNORE_FILE for entry in entries):
+            rules = (*rules, *_read_rules(path / _IGNORE_FILE, len(prefix)))
+        folders = []
+        for entry in entries:
+            name = prefix + entry.name
+            if entry.name.startswith(".") or entry.name in _TOOL_FOLDERS:
+                continue
+            if entry.is_symlink():
+                on_skipped(Skipped(_key(name), "is a symbolic link"))
+            elif entry.is_dir():
+                if not _ignored(name + "/", rules):
+                    folders.append((Path(entry.path), name + "/", rules))
+            elif entry.is_file() and not _ignored(name, rules):
+                yield from _candidate(entry, name, on_skipped)
+        pending += reversed(folders)
+
+
+def _candidate(
+    entry: os.DirEntry[str], name: str, on_skipped: Callable[[Skipped], None]
+) -> Iterator[Candidate]:
+    try:
+        stat = entry.stat()
+    except OSError as error:  # removed since it was listed, or not ours to see
+        on_skipped(Skipped(_key(name), f"cannot be read: {error.strerror}"))
+        return
+    yield Candidate(Path(entry.path), _key(name), stat.st_size, stat.st_mtime_ns)
+
+
+def _key(name: str) -> str:
+    """The name as valid Unicode: bytes that are not UTF-8 are written in hexadecimal."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _ignored(name: str, rules: tuple[_Rules, ...]) -> bool:
+    """What git would say: the innermost file that speaks of the name decides."""
+    for rule in reversed(rules):
+        verdict = rule.spec.check_file(rule.above + name[rule.n_prefix :]).include
+        if verdict is not None:
+            return verdict
+    return False
+
+
+def _read_rules(file: Path, n_prefix: int = 0, above: str = "") -> tuple[_Rules, ...]:
+    try:
+        lines = file.read_text("utf-8", "replace").splitlines()
+    except OSError:  # absent, or not ours to read: git goes on as well
+        return ()
+    return (_Rules(GitIgnoreSpec.from_lines(lines), n_prefix, above),)
+
+
+def _outer_rules(folder: Path) -> tuple[_Rules, ...]:
+    """Rules of the repository's folders above the one that is walked, the outermost first."""
+    inner = folder.resolve()
+    lineage = [inner, *inner.parents]
+    root = next((place for place in lineage if (place / ".git").exists()), inner)
+    found: tuple[_Rules, ...] = ()
+    for place in reversed(lineage[1 : lineage.index(root) + 1]):
+        above = inner.relative_to(place).as_posix() + "/"
+        found += _read_rules(place / _IGNORE_FILE, above=above)
+    return found

@@ -1,0 +1,109 @@
+"""The model's own tokenizer: texts to ids, cut exactly where the model's maximum falls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer as HuggingFaceTokenizer
+
+from embedwell.core.errors import WrongBytesError
+from embedwell.core.vectors import IntArray
+
+# A word longer than this many characters is one unknown token in every WordPiece model.
+_LONGEST_WORD = 100
+# A text of this many characters a token is read in part first: most of it would be cut away.
+_CHARACTERS_PER_TOKEN = 32
+# Offsets of long documents are found window by window, which bounds the memory.
+_WINDOW_CHARACTERS = 65_536
+
+
+@dataclass(frozen=True)
+class TokenIds:
+    """The ids of one text after the cut, and how many there were before it."""
+
+    ids: npt.NDArray[np.int32]
+    n_tokens: int
+
+
+class Tokenizer:
+    """Tokenizes for one model.
+
+    Args:
+        file: `tokenizer.json` in the `tokenizers` library's form.
+        max_tokens: Longest input, special tokens included.
+    """
+
+    def __init__(self, file: Path, max_tokens: int) -> None:
+        try:
+            self._tokenizer = HuggingFaceTokenizer.from_file(str(file))
+        except Exception as error:  # the library raises bare Exception for every fault
+            raise WrongBytesError(
+                f"The tokenizer {file} cannot be read: {error}.",
+                "Remove the model with `embedwell models remove` and pull it again.",
+            ) from error
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        self._max_tokens = max_tokens
+        self._end = self._tokenizer.encode("").ids[-1:]
+
+    def encode(self, texts: Sequence[str]) -> list[TokenIds]:
+        """Ids of each text with special tokens, at most the model's maximum."""
+        heads = [self._head(text) for text in texts]
+        encodings = self._tokenizer.encode_batch_fast(heads)
+        return [
+            self._cut(encoding.ids, text, head)
+            for encoding, text, head in zip(encodings, texts, heads, strict=True)
+        ]
+
+    def starts(self, text: str) -> IntArray:
+        """Offsets in code points of every token's first character, special tokens left out."""
+        parts = []
+        for begin, window in _windows(text):
+            offsets = self._tokenizer.encode(window, add_special_tokens=False).offsets
+            parts.append(np.array([start for start, _ in offsets], dtype=np.int64) + begin)
+        return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+
+    def _head(self, text: str) -> str:
+        """The part of a text that is sure to hold more tokens than the model takes."""
+        text = printable(text)
+        size = self._max_tokens * _CHARACTERS_PER_TOKEN
+        while size < len(text):
+            head = text[:size]
+            words = head[: -_LONGEST_WORD - 1]
+            if len(self._tokenizer.encode(words).ids) > self._max_tokens:
+                return head
+            size *= 4
+        return text
+
+    def _cut(self, ids: list[int], text: str, head: str) -> TokenIds:
+        n_tokens = len(ids)
+        if n_tokens > self._max_tokens:
+            ids = ids[: self._max_tokens - len(self._end)] + self._end
+        if len(head) < len(text):  # the count of what was not read is estimated
+            n_tokens = n_tokens * len(text) // len(head)
+        return TokenIds(np.array(ids, dtype=np.int32), n_tokens)
+
+
+def printable(text: str) -> str:
+    """The text with lone surrogates replaced by U+FFFD, as decoders do."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _windows(text: str) -> list[tuple[int, str]]:
+    """Cut a text into windows that end at white space where there is any."""
+    windows, begin = [], 0
+    text = printable(text)
+    while begin < len(text):
+        end = min(begin + _WINDOW_CHARACTERS, len(text))
+        if end < len(text):
+            blank = max(text.rfind(" ", begin, end), text.rfind("\n", begin, end))
+            end = blank if blank > begin else end
+        windows.append((begin, text[begin:end]))
+        begin = end
+    return windows
