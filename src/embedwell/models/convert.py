@@ -1,0 +1,109 @@
+"""Published weights become an ONNX artifact, without torch and a tensor at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+
+from embedwell.core.artifact import Quantization
+from embedwell.core.errors import ConversionError
+from embedwell.core.events import Watch
+from embedwell.models import bert
+from embedwell.models.graph import WEIGHTS_FILE, GraphWriter
+from embedwell.models.layers import FloatLayers, FourBitLayers, RowDynamicLayers
+from embedwell.models.source import SourceFiles
+from embedwell.models.tensors import Tensors
+
+MODEL_FILE = "model.onnx"
+BUILDER_VERSION = 1  # raise it with every change that gives other bytes
+
+_CONFIG, _WEIGHTS, _TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
+
+
+def convert(source: SourceFiles, quantization: Quantization, folder: Path, watch: Watch) -> None:
+    """Write `model.onnx` and `weights.bin` into an existing, empty folder.
+
+    The same source gives the same bytes on every machine. Memory stays near one tensor of the
+    model; the table of words passes in blocks.
+
+    Args:
+        source: The published files, their hashes checked.
+        quantization: `q4` to `q32`.
+        folder: Where to write; what is there after an error is the caller's to remove.
+        watch: Told of each tensor that was read.
+
+    Raises:
+        WrongBytesError: A published file is not what its name says.
+        ConversionError: The network is not one that the builder knows.
+        TaskCancelledError: The watch asked to stop.
+    """
+    if source.card.architecture != "bert":
+        raise ConversionError(
+            f"There is no builder for the architecture '{source.card.architecture}'.",
+            "Choose a model of the architecture 'bert'.",
+        )
+    config = bert.read_config(source.paths[_CONFIG])
+    shapes = config.shapes()
+    count = _Count(watch, len(shapes))
+    with (
+        Tensors(source.paths[_WEIGHTS], shapes, count.add_one) as tensors,
+        (folder / WEIGHTS_FILE).open("wb") as weights,
+    ):
+        graph = GraphWriter(weights)
+        layers = _layers(quantization, graph, config, tensors)
+        network = bert.BertGraph(graph, config, layers, tensors)
+        network.write(source.card.pooling, source.card.max_tokens)
+    (folder / MODEL_FILE).write_bytes(graph.to_bytes())
+
+
+def conversion_key(source: SourceFiles, quantization: Quantization) -> str:
+    """SHA-256 (64 hex digits) over all that determines an artifact's bytes and its vectors."""
+    files = source.card.files
+    parts = {
+        "builder": BUILDER_VERSION,
+        "files": {name: files[name].sha256 for name in (_CONFIG, _WEIGHTS, _TOKENIZER)},
+        "pooling": source.card.pooling,
+        "max_tokens": source.card.max_tokens,
+        "quantization": quantization,
+        "recipe": recipe_hash(source, quantization),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def recipe_hash(source: SourceFiles, quantization: Quantization) -> str | None:
+    """SHA-256 (64 hex digits) of the recipe that a conversion would use; None if none."""
+    del source, quantization
+    return None
+
+
+def _layers(
+    quantization: Quantization,
+    graph: GraphWriter,
+    config: bert.BertConfig,
+    tensors: Tensors,
+) -> bert.LayerWriter:
+    match quantization:
+        case "q32":
+            return FloatLayers(graph, config, tensors, np.float32)
+        case "q16":
+            return FloatLayers(graph, config, tensors, np.float16)
+        case "q8":
+            return RowDynamicLayers(graph, config, tensors)
+        case "q4":
+            return FourBitLayers(graph, config, tensors)
+
+
+class _Count:
+    """Tells a watch how many tensors were read."""
+
+    def __init__(self, watch: Watch, total: int) -> None:
+        self._watch = watch
+        self._done = 0
+        self._total = total
+
+    def add_one(self) -> None:
+        self._done += 1
+        self._watch.progress("convert", self._done, self._total, "tensors")

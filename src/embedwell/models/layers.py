@@ -1,0 +1,145 @@
+"""How each quantization writes the parts of a graph that hold weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from embedwell.core.vectors import FloatArray
+from embedwell.models.bert import WORDS, BertConfig, Site
+from embedwell.models.graph import FLOAT, GraphWriter
+from embedwell.models.quantize import FourBitBlocks, Int8Array, four_bit_blocks, row_scales, to_int8
+from embedwell.models.tensors import Tensors
+
+_ZERO_POINT = np.array(128, np.uint8)  # activations are unsigned: the fast integer product wants it
+_TINY = 1e-12
+
+
+@dataclass(frozen=True)
+class FloatLayers:
+    """q32 and q16: weights as published, or rounded to half precision; computed in float32.
+
+    Attributes:
+        graph: What is written to.
+        config: The network's sizes.
+        tensors: The published weights.
+        dtype: Element type on disk.
+    """
+
+    graph: GraphWriter
+    config: BertConfig
+    tensors: Tensors
+    dtype: type[np.float32 | np.float16]
+
+    def lookup(self, ids: str) -> str:
+        """See `LayerWriter`."""
+        shape = (self.config.n_words, self.config.width)
+        table = self.graph.stream(self.dtype, shape, self.tensors.blocks(WORDS))
+        return self._widened(self.graph.op("Gather", [table, ids]))
+
+    def dense(self, inputs: str, site: Site) -> list[str]:
+        """See `LayerWriter`."""
+        return [self._dense(inputs, name) for name in site.names]
+
+    def _dense(self, inputs: str, name: str) -> str:
+        weight = self.tensors.read(f"{name}.weight").T.astype(self.dtype)
+        product = self.graph.op("MatMul", [inputs, self._widened(self.graph.constant(weight))])
+        return self.graph.op(
+            "Add", [product, self.graph.constant(self.tensors.read(f"{name}.bias"))]
+        )
+
+    def _widened(self, value: str) -> str:
+        if self.dtype is np.float32:
+            return value
+        return self.graph.op("Cast", [value], to=FLOAT)
+
+
+@dataclass(frozen=True)
+class RowDynamicLayers:
+    """q8 without a recipe: int8 weights, and each token's input scaled by its own maximum.
+
+    A scale for each token, and not one for the whole batch, is what keeps a vector independent
+    of the texts beside it.
+    """
+
+    graph: GraphWriter
+    config: BertConfig
+    tensors: Tensors
+
+    def lookup(self, ids: str) -> str:
+        """See `LayerWriter`."""
+        return int8_lookup(self.graph, self.config, self.tensors, ids)
+
+    def dense(self, inputs: str, site: Site) -> list[str]:
+        """See `LayerWriter`."""
+        graph = self.graph
+        largest = graph.op("ReduceMax", [graph.op("Abs", [inputs]), graph.ints(-1)], keepdims=1)
+        scale = graph.op("Mul", [largest, graph.floats(1 / 127)])
+        scale = graph.op("Max", [scale, graph.floats(_TINY)])
+        one, zero = graph.floats(1), graph.constant(_ZERO_POINT)
+        rounded = graph.op("QuantizeLinear", [graph.op("Div", [inputs, scale]), one, zero])
+        return [self._dense(rounded, scale, name) for name in site.names]
+
+    def _dense(self, rounded: str, scale: str, name: str) -> str:
+        graph, weight = self.graph, self.tensors.read(f"{name}.weight")
+        scales = row_scales(weight)
+        product = graph.contrib(
+            "MatMulIntegerToFloat",
+            [
+                rounded,
+                graph.constant(to_int8(weight, scales).T),
+                graph.floats(1),
+                graph.constant(scales[:, 0]),
+                graph.constant(_ZERO_POINT),
+            ],
+        )
+        bias = graph.constant(self.tensors.read(f"{name}.bias"))
+        return graph.op("Add", [graph.op("Mul", [product, scale]), bias])
+
+
+@dataclass(frozen=True)
+class FourBitLayers:
+    """q4: weights of 4 bits with a scale for each block of inputs; the table of words in int8."""
+
+    graph: GraphWriter
+    config: BertConfig
+    tensors: Tensors
+
+    def lookup(self, ids: str) -> str:
+        """See `LayerWriter`."""
+        return int8_lookup(self.graph, self.config, self.tensors, ids)
+
+    def dense(self, inputs: str, site: Site) -> list[str]:
+        """See `LayerWriter`."""
+        return [self._dense(inputs, name) for name in site.names]
+
+    def _dense(self, inputs: str, name: str) -> str:
+        blocks: FourBitBlocks = four_bit_blocks(self.tensors.read(f"{name}.weight"))
+        constant = self.graph.constant
+        product = self.graph.contrib(
+            "MatMulNBits",
+            [inputs, constant(blocks.packed), constant(blocks.scales)],
+            K=blocks.width,
+            N=len(blocks.packed),
+            bits=4,
+            block_size=blocks.block_size,
+            accuracy_level=4,
+        )
+        return self.graph.op("Add", [product, constant(self.tensors.read(f"{name}.bias"))])
+
+
+def int8_lookup(graph: GraphWriter, config: BertConfig, tensors: Tensors, ids: str) -> str:
+    """Word embeddings in int8 with a scale for each word: float32, shape (s, b, width)."""
+    scales: list[FloatArray] = []
+
+    def rounded_blocks() -> Iterator[Int8Array]:
+        for block in tensors.blocks(WORDS):
+            scales.append(row_scales(block))
+            yield to_int8(block, scales[-1])
+
+    table = graph.stream(np.int8, (config.n_words, config.width), rounded_blocks())
+    words = graph.op("Cast", [graph.op("Gather", [table, ids])], to=FLOAT)
+    scale = graph.op("Gather", [graph.constant(np.concatenate(scales)), ids])
+    return graph.op("Mul", [words, scale])
