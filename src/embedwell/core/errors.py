@@ -7,6 +7,7 @@
      ├── ModelError
      │    ├── UnknownModelError     no catalogue row of that name
      │    ├── ModelUnavailableError no mirror could give the files
+     │    ├── ModelCacheError       the folder of model files is full or cannot be written
      │    ├── WrongBytesError       a file's hash or structure is not the expected one
      │    └── ConversionError       the weights cannot be made into an artifact
      ├── EngineError                an artifact did not load or run
@@ -82,6 +83,10 @@ class UnknownModelError(ModelError):
 
 class ModelUnavailableError(ModelError):
     """No mirror could give the model's files; the message lists what each one said."""
+
+
+class ModelCacheError(ModelError):
+    """The folder of model files and artifacts is full or cannot be written."""
 
 
 class WrongBytesError(ModelError):

@@ -1,0 +1,237 @@
+"""Artifacts on disk: each is a folder that appears whole or not at all."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+from embedwell.core.artifact import Artifact, Quantization
+from embedwell.core.errors import ModelError, WrongBytesError
+from embedwell.core.events import Watch
+from embedwell.models.blobs import check_bytes, flush, flush_folder
+from embedwell.models.catalogue import ModelCard
+from embedwell.models.manifest import MANIFEST, read_manifest, write_manifest
+from embedwell.models.scratch import Scratch, writing
+from embedwell.models.source import SourceFiles
+
+_log = logging.getLogger(__name__)
+_DAMAGED = ".damaged"
+_TOKENIZER, _WEIGHTS = "tokenizer.json", "model.safetensors"
+
+
+class Converter(Protocol):
+    """What makes an artifact's files; `OurConverter` is the one that is used."""
+
+    def convert(
+        self, source: SourceFiles, quantization: Quantization, folder: Path, watch: Watch
+    ) -> None:
+        """Write the files of an artifact into an empty folder."""
+        ...
+
+    def conversion_key(self, source: SourceFiles, quantization: Quantization) -> str:
+        """SHA-256 (64 hex digits) over what determines those files, from the card alone."""
+        ...
+
+    def recipe_hash(self, source: SourceFiles, quantization: Quantization) -> str | None:
+        """SHA-256 of the recipe that is used, from the card alone; None where there is none."""
+        ...
+
+
+class OurConverter:
+    """The package's own converter, imported when it is called."""
+
+    def convert(
+        self, source: SourceFiles, quantization: Quantization, folder: Path, watch: Watch
+    ) -> None:
+        """As `embedwell.models.convert.convert`."""
+        from embedwell.models.convert import convert  # noqa: PLC0415 - heavy, and rarely needed
+
+        convert(source, quantization, folder, watch)
+
+    def conversion_key(self, source: SourceFiles, quantization: Quantization) -> str:
+        """As `embedwell.models.convert.conversion_key`."""
+        from embedwell.models.convert import conversion_key  # noqa: PLC0415 - the same
+
+        return conversion_key(source, quantization)
+
+    def recipe_hash(self, source: SourceFiles, quantization: Quantization) -> str | None:
+        """As `embedwell.models.convert.recipe_hash`."""
+        from embedwell.models.convert import recipe_hash  # noqa: PLC0415 - the same
+
+        return recipe_hash(source, quantization)
+
+
+@dataclass(frozen=True)
+class ArtifactStore:
+    """The artifacts in `<cache>/artifacts`, each in `<model>@<quantization>-<key>`.
+
+    Several processes may use one cache at once.
+
+    Attributes:
+        cache: The folder of all model files and artifacts; made when first written.
+        converter: What makes an artifact's files.
+    """
+
+    cache: Path
+    converter: Converter = field(default_factory=OurConverter)
+
+    def find(self, card: ModelCard, quantization: Quantization) -> Artifact | None:
+        """The artifact, if it is here, whole, and what the converter would make today.
+
+        Takes milliseconds: sizes and times of the files are compared, and only a file that was
+        changed since is read. A damaged folder is set aside, with a warning in the log that
+        names it.
+        """
+        return self._at(self._folder(card, quantization), card)
+
+    def make(self, source: SourceFiles, quantization: Quantization, watch: Watch) -> Artifact:
+        """Convert published files; the artifact is there afterwards, or nothing is.
+
+        Where it is there already, or another process is faster, that one is used.
+
+        Args:
+            source: The published files; they are hashed once more.
+            quantization: Bits per weight.
+            watch: Told of each step as `verify` in bytes and `convert`.
+
+        Raises:
+            WrongBytesError: A published file was altered since it was pulled.
+            ConversionError: The weights cannot be converted.
+            ModelCacheError: The cache is full or cannot be written.
+            TaskCancelledError: The watch asked to stop.
+        """
+        target = self._folder(source.card, quantization)
+        artifact = self._at(target, source.card)
+        if artifact is not None:
+            return artifact
+        for name, pin in source.card.files.items():
+            check_bytes(source.paths[name], pin, watch)
+        with Scratch(self.cache) as scratch:
+            folder = scratch.new("artifact")
+            with writing(self.cache):
+                self._fill(folder, source, quantization, watch)
+            return self._publish(folder, target, source.card)
+
+    def verify(self, artifact: Artifact, watch: Watch | None = None) -> None:
+        """Hash every file of an artifact.
+
+        Raises:
+            WrongBytesError: One is missing, altered or cut; the message names it.
+            TaskCancelledError: The watch asked to stop.
+        """
+        try:
+            read_manifest(artifact.folder).check_fully(watch or Watch())
+        except (WrongBytesError, OSError) as error:
+            problem = error.problem if isinstance(error, WrongBytesError) else f"{error}."
+            raise WrongBytesError(
+                f"The artifact {artifact.name} is damaged: {problem}",
+                f"Run `embedwell models remove {artifact.name}`, "
+                f"then `embedwell models pull {artifact.name}`.",
+            ) from error
+
+    def list(self) -> tuple[Artifact, ...]:
+        """All whole artifacts by name, those of an older converter too; changes nothing."""
+        found = []
+        for folder in self._all_folders("*"):
+            if folder.suffix == _DAMAGED:
+                continue
+            with suppress(ModelError, OSError):
+                manifest = read_manifest(folder)
+                manifest.check_quickly()
+                found.append(manifest.artifact)
+        return tuple(sorted(found, key=lambda artifact: (artifact.name, artifact.key)))
+
+    def damaged(self) -> tuple[Path, ...]:
+        """Folders that were set aside."""
+        return tuple(path for path in self._all_folders("*") if path.suffix == _DAMAGED)
+
+    def remove(self, card: ModelCard, quantization: Quantization) -> int:
+        """Remove an artifact, older and damaged ones of that name too.
+
+        Returns:
+            How many bytes that freed.
+
+        Raises:
+            ModelCacheError: The cache cannot be written.
+        """
+        freed = 0
+        with Scratch(self.cache) as scratch:
+            for folder in self._all_folders(f"{card.name}@{quantization}-*"):
+                freed += sum(path.stat().st_size for path in folder.iterdir())
+                gone = scratch.new("removed")
+                with writing(self.cache):
+                    folder.rename(gone / folder.name)  # all at once; scratch deletes it
+        return freed
+
+    def _folder(self, card: ModelCard, quantization: Quantization) -> Path:
+        source = SourceFiles(card, {}, "none")  # a key depends on the card alone
+        key = self.converter.conversion_key(source, quantization)
+        return self.cache / "artifacts" / f"{card.name}@{quantization}-{key[:12]}"
+
+    def _all_folders(self, pattern: str) -> tuple[Path, ...]:
+        return tuple(sorted((self.cache / "artifacts").glob(pattern)))
+
+    def _at(self, folder: Path, card: ModelCard) -> Artifact | None:
+        """The artifact in a folder; a damaged one is set aside."""
+        if not folder.is_dir():
+            return None
+        try:
+            manifest = read_manifest(folder)
+            manifest.check_quickly()
+        except (ModelError, OSError) as error:
+            self._set_aside(folder, error)
+            return None
+        return replace(manifest.artifact, space=card.space)  # prompts are not in the files
+
+    def _set_aside(self, folder: Path, reason: Exception) -> None:
+        aside = folder.with_name(folder.name + _DAMAGED)
+        _log.warning("%s is damaged and was set aside as %s: %s", folder, aside.name, reason)
+        with suppress(OSError):  # a cache that cannot be written: making it again will say so
+            shutil.rmtree(aside, ignore_errors=True)
+            folder.rename(aside)
+
+    def _fill(
+        self, folder: Path, source: SourceFiles, quantization: Quantization, watch: Watch
+    ) -> None:
+        self.converter.convert(source, quantization, folder, watch)
+        shutil.copyfile(source.paths[_TOKENIZER], folder / _TOKENIZER)
+        artifact = Artifact(
+            space=source.card.space,
+            quantization=quantization,
+            engine="onnx",
+            folder=folder,
+            key=self.converter.conversion_key(source, quantization),
+            weights_sha256=source.card.files[_WEIGHTS].sha256,
+            tokenizer_sha256=source.card.files[_TOKENIZER].sha256,
+            size_bytes=sum(path.stat().st_size for path in folder.iterdir()),
+            recipe=self.converter.recipe_hash(source, quantization),
+        )
+        for path in folder.iterdir():
+            flush(path)
+        write_manifest(artifact, watch)
+        flush(folder / MANIFEST)
+        flush_folder(folder)
+
+    def _publish(self, folder: Path, target: Path, card: ModelCard) -> Artifact:
+        """Give a finished folder its name, unless another process was faster."""
+        with writing(self.cache):
+            target.parent.mkdir(exist_ok=True)
+        artifact = self._at(target, card)
+        while artifact is None:
+            with writing(self.cache):
+                _rename_unless_there(folder, target)
+                flush_folder(target.parent)
+            artifact = self._at(target, card)
+        return artifact
+
+
+def _rename_unless_there(folder: Path, target: Path) -> None:
+    try:
+        folder.rename(target)
+    except OSError:
+        if not target.is_dir():
+            raise

@@ -1,0 +1,1 @@
+"""Where the published bytes of a model may come from; one file a mirror."""

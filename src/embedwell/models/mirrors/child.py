@@ -1,0 +1,113 @@
+"""A download in a process of its own: it can be ended at any moment, whatever it waits for."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from embedwell.core.events import Watch
+from embedwell.models.scratch import writing
+
+_POLL_S = 0.05
+_GRACE_S = 2.0
+
+
+@dataclass(frozen=True)
+class Child:
+    """A program and the limits of our patience.
+
+    Attributes:
+        command: Program and arguments.
+        log: Where its output goes; also a sign of life while it grows.
+        silence_s: It is ended after this long without a sign of life.
+        request: What it is given on standard input, as one line. Standard input stays open for
+            as long as its work is wanted, so that a child can end when its parent died.
+    """
+
+    command: tuple[str, ...]
+    log: Path
+    silence_s: float
+    request: str = ""
+
+    def run(self, activity: Callable[[], int], watch: Watch) -> int | None:
+        """Run it to its end.
+
+        Args:
+            activity: Called at every look; a changed number is a sign of life.
+            watch: Asked at every look whether to stop.
+
+        Returns:
+            Its exit status; None where it was silent for too long and was ended.
+
+        Raises:
+            TaskCancelledError: The watch asked to stop; the program was ended.
+        """
+        with writing(self.log.parent):
+            log = self.log.open("wb")
+        with (
+            log,
+            subprocess.Popen(  # noqa: S603 - our own interpreter, arguments from the catalogue
+                self.command,
+                bufsize=0,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            ) as process,
+        ):
+            try:
+                self._ask(process)
+                return self._follow(process, activity, watch)
+            finally:
+                _end(process)
+
+    def output(self) -> str:
+        """What it has written so far."""
+        return self.log.read_text("utf-8", errors="replace")
+
+    def _ask(self, process: subprocess.Popen[bytes]) -> None:
+        if process.stdin is not None:
+            with contextlib.suppress(OSError):  # it ended already; its output says why
+                process.stdin.write(f"{self.request}\n".encode())
+
+    def _follow(
+        self, process: subprocess.Popen[bytes], activity: Callable[[], int], watch: Watch
+    ) -> int | None:
+        seen, since = (0, 0), time.monotonic()
+        while True:
+            watch.check("download")
+            status = process.poll()
+            if status is not None:
+                return status
+            now = (activity(), self.log.stat().st_size)
+            if now != seen:
+                seen, since = now, time.monotonic()
+            elif time.monotonic() - since > self.silence_s:
+                return None
+            time.sleep(_POLL_S)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ask by closing its standard input, then insist."""
+    if process.poll() is not None:
+        return
+    if process.stdin is not None:
+        with contextlib.suppress(OSError):
+            process.stdin.close()
+    process.terminate()
+    try:
+        process.wait(_GRACE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+def folder_bytes(folder: Path) -> int:
+    """Bytes of the files below a folder, which may change meanwhile."""
+    total = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            total += path.stat().st_size if path.is_file() else 0
+    return total
