@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -19,10 +20,12 @@ class CollectionSettings:
     Attributes:
         space: The space of its vectors.
         chunk_tokens: Most tokens of a chunk.
+        made_by: Who created it, for people: program, version, artifact; may be empty.
     """
 
     space: Space
     chunk_tokens: int
+    made_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,8 @@ class Filter:
         path: Glob over the document's key (`*` stays inside a folder, `**` does not).
         language: The document's language.
         kind: The document's kind.
-        metadata: Values that the document's metadata must have.
+        metadata: Values that the document's metadata must have, each equal as JSON
+            (1 equals 1.0, not true).
     """
 
     path: str = ""
@@ -145,6 +149,8 @@ class Counts:
 class Store(Protocol):
     """One collection of documents. Owned by one thread; every write is one transaction.
 
+    A chunk keeps its id until its document is replaced or deleted; ids grow and are never reused.
+
     Every method may raise `StoreError`; those that write also `StoreBusyError`,
     `StoreFullError` and `StoreReadOnlyError`, after which the store is as before the call.
     """
@@ -152,6 +158,20 @@ class Store(Protocol):
     @property
     def settings(self) -> CollectionSettings:
         """What was fixed when the collection was created."""
+        ...
+
+    def writing(self) -> AbstractContextManager[None]:
+        """Be the only long writer: a job such as indexing holds this from start to end.
+
+        Single writes need it not. A killed holder leaves nothing to clean up.
+
+        Raises:
+            StoreBusyError: Another job, of this process or another, holds it.
+        """
+        ...
+
+    def snapshot(self) -> AbstractContextManager[None]:
+        """All reads inside see one state, whatever others write. Writing inside is an error."""
         ...
 
     def stats(self) -> Mapping[str, Stat]:
@@ -179,15 +199,30 @@ class Store(Protocol):
         ...
 
     def nearest(self, vector: FloatArray, k: int, where: Filter) -> Scored:
-        """The k chunks with the highest cosine to a unit vector of shape (d,)."""
+        """The k chunks with the highest cosine to a unit vector of shape (d,).
+
+        Equal scores (to six decimals) come in the order of their ids.
+
+        Raises:
+            BadVectorError: The vector is NaN, infinite, zero or of another length.
+        """
         ...
 
     def similarities(self, vector: FloatArray, ids: IntArray) -> FloatArray:
-        """Cosine of a unit vector of shape (d,) to given chunks: float32, shape (len(ids),)."""
+        """Cosine of a unit vector of shape (d,) to given chunks: float32, shape (len(ids),).
+
+        Raises:
+            BadVectorError: The vector is NaN, infinite, zero or of another length.
+            StoreError: An id is not in the store.
+        """
         ...
 
     def matching(self, query: str, k: int, where: Filter) -> Scored:
-        """The k chunks with the highest BM25 for the words of a query."""
+        """The k chunks with the highest BM25 for the words of a query, any text.
+
+        A chunk needs one of the words. Words that so many chunks have that they tell nothing
+        may be left out while others remain. Equal scores come in the order of their ids.
+        """
         ...
 
     def match_scores(self, query: str, ids: IntArray) -> FloatArray:
@@ -195,11 +230,15 @@ class Store(Protocol):
         ...
 
     def chunks(self, ids: Sequence[int]) -> list[FoundChunk]:
-        """Chunks by id, in the order asked for."""
+        """Chunks by id, in the order asked for; ids not in the store are left out."""
         ...
 
     def counts(self) -> Counts:
         """Documents, chunks and bytes."""
+        ...
+
+    def check(self) -> list[str]:
+        """What is broken in the database, a sentence each; empty when it is sound."""
         ...
 
     def close(self) -> None:

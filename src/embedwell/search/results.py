@@ -1,0 +1,76 @@
+"""What a search gives, and its JSON form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from embedwell.stores.protocol import FoundChunk
+
+Mode = Literal["hybrid", "semantic", "lexical"]
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """A chunk that was found.
+
+    Attributes:
+        rank: From 1.
+        score: What it was ranked by, higher is better: cosine (semantic), BM25 (lexical), or
+            their fusion, 0..1 (hybrid).
+        similarity: Cosine to the query, -1..1; None in lexical mode.
+        bm25: BM25 of the query's words, 0 where none occurs; None in semantic mode.
+        chunk: The passage and where it is.
+    """
+
+    rank: int
+    score: float
+    similarity: float | None
+    bm25: float | None
+    chunk: FoundChunk
+
+
+@dataclass(frozen=True)
+class SearchResults:
+    """The answer to a query.
+
+    Attributes:
+        query: As it was asked.
+        mode: How it was searched.
+        space: Id of the space that was searched.
+        took_ms: Time for all of it.
+        embed_ms: Of which embedding the query; 0 in lexical mode.
+        results: Best first.
+    """
+
+    query: str
+    mode: Mode
+    space: str
+    took_ms: float
+    embed_ms: float
+    results: tuple[SearchResult, ...]
+
+
+def as_json(found: SearchResults) -> dict[str, Any]:
+    """The form that `embedwell search --json` prints; see docs/search.md."""
+    return {
+        "query": found.query,
+        "mode": found.mode,
+        "space": found.space,
+        "took_ms": round(found.took_ms, 2),
+        "results": [_result_as_json(result) for result in found.results],
+    }
+
+
+def _result_as_json(result: SearchResult) -> dict[str, Any]:
+    passage = result.chunk.chunk
+    return {
+        "rank": result.rank,
+        "score": round(result.score, 4),
+        "path": result.chunk.key,
+        "start_line": passage.start_line,
+        "end_line": passage.end_line,
+        "kind": result.chunk.kind,
+        "title": passage.title,
+        "text": passage.text,
+    }

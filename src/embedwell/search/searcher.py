@@ -1,0 +1,109 @@
+"""From a question to ranked chunks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from embedwell.core.errors import QueryError
+from embedwell.core.vectors import FloatArray, IntArray
+from embedwell.search.fusion import fused
+from embedwell.search.results import Mode, SearchResult, SearchResults
+from embedwell.stores.protocol import Filter, Scored, Store
+
+__all__ = ["Mode", "SearchResult", "SearchResults", "Searcher"]
+
+CANDIDATES = 100
+"""How many each half names; raised where more results are asked for."""
+
+Ranking = tuple[Scored, FloatArray | None, FloatArray | None]
+"""Ids and scores, best first, with their cosines and BM25 where they are known."""
+
+
+class Searcher:
+    """Searches one store with one embedder.
+
+    Args:
+        store: Where to look.
+        embed_query: A query's vector in the store's space: float32, shape (d,), unit length.
+    """
+
+    def __init__(self, store: Store, embed_query: Callable[[str], FloatArray]) -> None:
+        self._store = store
+        self._embed_query = embed_query
+
+    def search(
+        self, query: str, k: int = 10, mode: Mode = "hybrid", where: Filter | None = None
+    ) -> SearchResults:
+        """The k best chunks.
+
+        Args:
+            query: Any text; what an index may take for syntax is only text here.
+            k: How many, at least 1; fewer come where fewer can be found.
+            mode: By meaning and words, by meaning, or by words.
+            where: Which chunks may be found; all by default.
+
+        Raises:
+            QueryError: The query is blank, k is less than 1, or the filter cannot be applied.
+            StoreError: The store could not be read.
+        """
+        _check(query, k)
+        where = where or Filter()
+        began = time.perf_counter()
+        vector = None if mode == "lexical" else self._embed_query(query)
+        embedded = time.perf_counter()
+        with self._store.snapshot():
+            scored, cosines, bm25 = self._ranking(query, vector, k, mode, where)
+            results = self._read(scored, cosines, bm25)
+        done = time.perf_counter()
+        return SearchResults(
+            query=query,
+            mode=mode,
+            space=self._store.settings.space.id,
+            took_ms=1000 * (done - began),
+            embed_ms=1000 * (embedded - began) if vector is not None else 0.0,
+            results=results,
+        )
+
+    def _ranking(
+        self, query: str, vector: FloatArray | None, k: int, mode: Mode, where: Filter
+    ) -> Ranking:
+        if vector is None:
+            found = self._store.matching(query, k, where)
+            return found, None, found.scores
+        if mode == "semantic":
+            found = self._store.nearest(vector, k, where)
+            return found, found.scores, None
+        depth = max(CANDIDATES, k)
+        near = self._store.nearest(vector, depth, where).ids
+        match = self._store.matching(query, depth, where).ids
+        ids: IntArray = np.union1d(near, match)
+        cosines = self._store.similarities(vector, ids)
+        bm25 = self._store.match_scores(query, ids)
+        scores = fused(cosines, bm25)
+        order = np.lexsort((ids, -scores))[:k]
+        return Scored(ids[order], scores[order]), cosines[order], bm25[order]
+
+    def _read(
+        self, scored: Scored, cosines: FloatArray | None, bm25: FloatArray | None
+    ) -> tuple[SearchResult, ...]:
+        chunks = self._store.chunks(scored.ids.tolist())
+        return tuple(
+            SearchResult(
+                rank=at + 1,
+                score=float(scored.scores[at]),
+                similarity=None if cosines is None else float(cosines[at]),
+                bm25=None if bm25 is None else float(bm25[at]),
+                chunk=chunk,
+            )
+            for at, chunk in enumerate(chunks)
+        )
+
+
+def _check(query: str, k: int) -> None:
+    if not query.strip():
+        raise QueryError("The query is empty.", "Say what to look for.")
+    if k < 1:
+        raise QueryError(f"{k} results were asked for.", "Ask for at least 1.")

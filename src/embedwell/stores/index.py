@@ -1,0 +1,64 @@
+"""What a vector index does: a copy of a store's vectors, arranged for search."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from embedwell.core.vectors import FloatArray, IntArray
+from embedwell.stores.protocol import Scored
+
+DECIMALS = 6
+"""Scores that agree to so many decimals are ties: below that float32 sums differ by their order."""
+
+
+class Index(Protocol):
+    """A rebuildable copy of the vectors of one space, by chunk id."""
+
+    @property
+    def ids(self) -> IntArray:
+        """Ids held: int64, shape (n,), ascending."""
+        ...
+
+    def update(self, removed: IntArray, added: IntArray, vectors: npt.NDArray[np.float16]) -> None:
+        """Follow the store.
+
+        Args:
+            removed: Ids to drop, int64.
+            added: Ids to add, int64, ascending, none of them held.
+            vectors: Their vectors, float16, shape (len(added), d).
+        """
+        ...
+
+    def nearest(self, vector: FloatArray, k: int, allowed: IntArray | None) -> Scored:
+        """The k highest cosines to a unit vector of shape (d,), best first, ties by id.
+
+        Args:
+            vector: float32, shape (d,).
+            k: How many.
+            allowed: Ids that may be found (int64, ascending), or None for all.
+        """
+        ...
+
+    def similarities(self, vector: FloatArray, ids: IntArray) -> FloatArray:
+        """Cosine of a unit vector to given ids, all of them held: float32, shape (len(ids),)."""
+        ...
+
+
+def best(ids: IntArray, scores: FloatArray, k: int) -> Scored:
+    """The k highest scores, best first, ties by id.
+
+    Args:
+        ids: int64, shape (n,).
+        scores: float32, shape (n,).
+        k: How many; fewer come where n is smaller.
+    """
+    rounded = np.round(scores, DECIMALS)
+    if 0 < k < len(ids):
+        threshold = np.partition(rounded, len(ids) - k)[len(ids) - k]
+        chosen = np.flatnonzero(rounded >= threshold)
+        ids, rounded = ids[chosen], rounded[chosen]
+    order = np.lexsort((ids, -rounded))[: max(k, 0)]
+    return Scored(ids[order], rounded[order])

@@ -1,0 +1,43 @@
+"""Words of texts, names and queries, as the lexical index sees them. Pure."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+MAX_QUERY_WORDS = 64
+"""A pasted page searches by its first words: each more costs time and adds little."""
+
+_WORD = re.compile(r"[^\W_]+")
+_HAS_HUMP = re.compile(r"[^\W\d_]*[a-z0-9][A-Z][^\W_]*|[A-Z]{2,}[a-z][^\W_]*")
+_PIECE = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
+
+
+def name_pieces(text: str) -> list[str]:
+    """The parts of the camelCase names in a text, in order, repeated as often as they occur.
+
+    `parseConfig(HTTPServer)` gives `parse Config HTTP Server`. Names with `_`, `-` or `.` need
+    no help: the tokenizer splits there.
+    """
+    return [
+        piece
+        for word in _WORD.findall(text)
+        if _HAS_HUMP.fullmatch(word)
+        for piece in _PIECE.findall(word)
+    ]
+
+
+def query_words(query: str) -> list[str]:
+    """The distinct words to look for, at most `MAX_QUERY_WORDS`, in the query's order.
+
+    Letters and digits only, so that no query can be syntax for the index; names are looked for
+    whole and in their parts. Empty where a query has no word (punctuation, emoji).
+    """
+    text = unicodedata.normalize("NFC", query)
+    found: dict[str, None] = {}
+    for word in _WORD.findall(text):
+        for form in (word, *name_pieces(word)):
+            found.setdefault(form.lower())
+            if len(found) == MAX_QUERY_WORDS:
+                return list(found)
+    return list(found)
