@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from embedwell.core.errors import ModelCacheError, WrongBytesError
+from embedwell.core.errors import WrongBytesError
 from embedwell.core.events import Watch
 from embedwell.models.catalogue import ModelCard, PinnedFile
 from embedwell.models.scratch import Scratch, writing
@@ -149,12 +149,7 @@ def _checked_blob(path: Path, pin: PinnedFile, watch: Watch) -> Path:
 def _stage(found: Path, scratch: Scratch, *, lasting: bool) -> Path:
     """Another name for a file, or a copy, in scratch; the file itself where neither is needed."""
     real = found.resolve(strict=True)  # the hub's cache gives symbolic links
-    try:
-        staged = scratch.new("keep") / "file"
-    except ModelCacheError:
-        if lasting:
-            return found
-        raise
+    staged = scratch.new("keep") / "file"
     try:
         os.link(real, staged)
     except OSError:

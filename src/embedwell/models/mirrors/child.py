@@ -22,10 +22,10 @@ class Child:
 
     Attributes:
         command: Program and arguments.
-        log: Where its output goes; also a sign of life while it grows.
+        log: Where its output goes.
         silence_s: It is ended after this long without a sign of life.
         request: What it is given on standard input, as one line. Standard input stays open for
-            as long as its work is wanted, so that a child can end when its parent died.
+            as long as its work is wanted: the program must end when it is closed.
     """
 
     command: tuple[str, ...]
@@ -76,13 +76,13 @@ class Child:
     def _follow(
         self, process: subprocess.Popen[bytes], activity: Callable[[], int], watch: Watch
     ) -> int | None:
-        seen, since = (0, 0), time.monotonic()
+        seen, since = 0, time.monotonic()
         while True:
             watch.check("download")
             status = process.poll()
             if status is not None:
                 return status
-            now = (activity(), self.log.stat().st_size)
+            now = activity()
             if now != seen:
                 seen, since = now, time.monotonic()
             elif time.monotonic() - since > self.silence_s:
@@ -92,12 +92,8 @@ class Child:
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Ask by closing its standard input, then insist."""
-    if process.poll() is not None:
-        return
     if process.stdin is not None:
-        with contextlib.suppress(OSError):
-            process.stdin.close()
-    process.terminate()
+        process.stdin.close()
     try:
         process.wait(_GRACE_S)
     except subprocess.TimeoutExpired:

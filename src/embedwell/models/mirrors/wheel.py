@@ -89,7 +89,7 @@ def _download(wheel: WheelMirror, folder: Path, limit: int, silence_s: float, wa
             watch.progress("download", done, _announced(child.output()), "bytes")
         if done > limit:
             raise _TooLargeError
-        return done
+        return folder_bytes(folder)
 
     try:
         ended = child.run(report, watch)

@@ -1,0 +1,88 @@
+"""The hub, by its own client in a process of its own (`hub_child.py`).
+
+The client honours `HF_ENDPOINT`, `HF_HUB_OFFLINE`, `HF_TOKEN` and `HF_HOME` by itself. Alone it
+waits 23 s for a hub that cannot be reached, and longer where names resolve slowly; a process can be
+ended at any moment, and gives back the 30 MB that the client takes.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from embedwell.core.events import Watch
+from embedwell.models.catalogue import ModelCard
+from embedwell.models.mirrors import hub_child
+from embedwell.models.mirrors.child import Child
+from embedwell.models.mirrors.protocol import Answer
+from embedwell.models.scratch import Scratch
+
+
+@dataclass(frozen=True)
+class HubMirror:
+    """The hub that the client is set to, and the client's cache.
+
+    Attributes:
+        connect_s: Give up when the hub has not answered by then, name resolution included.
+        silence_s: Give up after this long without a byte.
+    """
+
+    connect_s: float = 3.0
+    silence_s: float = 20.0
+    name: str = "hub"
+    lasting: bool = True
+
+    def fetch(
+        self, card: ModelCard, names: Sequence[str], scratch: Scratch, watch: Watch
+    ) -> Answer:
+        """Have the client download the files into its cache; those it has cost no network."""
+        total = sum(card.files[name].size_bytes for name in names)
+        child = Child(
+            command=(sys.executable, "-P", hub_child.__file__),
+            log=scratch.new("hub") / "log",
+            silence_s=self.silence_s,
+            request=json.dumps(
+                {
+                    "repository": card.hub_id,
+                    "revision": card.revision,
+                    "names": list(names),
+                    "connect_s": self.connect_s,
+                }
+            ),
+        )
+
+        def report() -> int:
+            messages = _messages(child.output())
+            done = max((message.get("done", 0) for message in messages), default=0)
+            if done:
+                watch.progress("download", min(done, total), total, "bytes")
+            # The same bytes again and again are no sign of life.
+            return done + sum("file" in message for message in messages)
+
+        ended = child.run(report, watch)
+        return _answer(names, child.output(), ended, self.silence_s)
+
+
+def _answer(names: Sequence[str], output: str, ended: int | None, silence_s: float) -> Answer:
+    messages = _messages(output)
+    paths = {message["file"]: Path(message["path"]) for message in messages if "file" in message}
+    missing = [name for name in names if name not in paths]
+    if not missing:
+        return Answer(paths)
+    reasons = [message["reason"] for message in messages if "reason" in message]
+    if ended is None:
+        reasons.append(f"sent nothing for {silence_s:g} s")
+    elif not reasons:
+        last = (output.strip().splitlines() or ["no output"])[-1]
+        reasons.append(f"its client ended with status {ended} ({last})")
+    return Answer(paths, reasons[-1])
+
+
+def _messages(output: str) -> list[dict[str, Any]]:
+    """The whole lines that are ours; the client writes warnings between them."""
+    lines = [line for line in output.splitlines(keepends=True) if line.startswith('{"')]
+    return [json.loads(line) for line in lines if line.endswith("}\n")]

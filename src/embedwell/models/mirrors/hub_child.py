@@ -1,0 +1,160 @@
+"""A program that downloads files with the hub's client; `hub.py` runs it.
+
+Standard input: one line of JSON, `{"repository", "revision", "names", "connect_s"}`; then it stays
+open for as long as the answer is wanted. Standard output: a line of JSON a step, one of
+`{"done": bytes}`, `{"file": name, "path": path}` and `{"reason": why the rest is missing}`.
+It imports nothing of embedwell, so that it starts in any interpreter that has the client.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from types import TracebackType
+from typing import Any, Self
+
+_BLOCK = 1 << 18
+_TELL_EVERY_S = 0.1
+_GRACE_S = 1.0
+
+
+def main() -> None:
+    """Answer the request on standard input."""
+    request = json.loads(sys.stdin.readline())
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    with contextlib.suppress(KeyboardInterrupt):  # the client has removed its temporary file
+        try:
+            _fetch(request)
+        except Exception as error:  # noqa: BLE001 - told to the parent, whatever the client raises
+            _tell(reason=_reason(error, request))
+
+
+def _fetch(request: dict[str, Any]) -> None:
+    # Plain HTTP: the other protocol keeps a second cache, takes more memory and ends less readily.
+    os.environ["HF_HUB_DISABLE_XET"] = "1"
+    from huggingface_hub import (  # noqa: PLC0415 - after the line above
+        constants,
+        hf_hub_download,
+        try_to_load_from_cache,
+    )
+
+    where = {"repo_id": request["repository"], "revision": request["revision"]}
+    missing = []
+    for name in request["names"]:
+        path = try_to_load_from_cache(filename=name, **where)
+        if isinstance(path, str):
+            _tell(file=name, path=path)
+        else:
+            missing.append(name)
+    if missing and constants.HF_HUB_OFFLINE:
+        _tell(reason=f"is switched off (HF_HUB_OFFLINE), and its cache has no {', '.join(missing)}")
+        return
+    if missing:
+        _knock(where, missing[0], request["connect_s"])
+    constants.DOWNLOAD_CHUNK_SIZE = _BLOCK  # 10 MB at a time tells too little on a slow line
+    for name in missing:
+        path = hf_hub_download(
+            filename=name,
+            tqdm_class=_Bar,
+            etag_timeout=request["connect_s"],
+            library_name="embedwell",
+            **where,
+        )
+        _tell(file=name, path=path)
+
+
+def _knock(where: dict[str, str], name: str, connect_s: float) -> None:
+    """Ask once for a file's metadata: what is wrong shows here, without the client's retries."""
+    from huggingface_hub import (  # noqa: PLC0415 - see _fetch
+        constants,
+        get_hf_file_metadata,
+        hf_hub_url,
+    )
+
+    def give_up() -> None:
+        _tell(reason=f"{constants.ENDPOINT} did not answer in {connect_s:g} s")
+        os._exit(0)  # nothing was begun; name resolution cannot be interrupted otherwise
+
+    timer = threading.Timer(connect_s, give_up)
+    timer.daemon = True
+    timer.start()
+    get_hf_file_metadata(hf_hub_url(filename=name, **where), timeout=connect_s)
+    timer.cancel()
+
+
+def _reason(error: BaseException, request: dict[str, Any]) -> str:
+    """What went wrong, in a clause that follows the hub's name."""
+    from huggingface_hub import constants, errors  # noqa: PLC0415 - see _fetch
+
+    response = getattr(error, "response", None)
+    status = getattr(response, "status_code", None)
+    what = f"{request['repository']} at revision {request['revision']}"
+    if isinstance(error, errors.GatedRepoError):
+        return f"guards {what}: accept its terms there and set HF_TOKEN ({status})"
+    if isinstance(error, errors.RepositoryNotFoundError) or status in {401, 403}:
+        return f"has no {what} that it would show without another HF_TOKEN ({status})"
+    if isinstance(error, errors.RevisionNotFoundError | errors.EntryNotFoundError) and status:
+        return f"does not have these files of {what} ({status})"
+    if status is not None:
+        return f"{constants.ENDPOINT} answered {status}"
+    cause = error.__cause__ or error
+    first = (str(cause).splitlines() or [""])[0]
+    return f"{constants.ENDPOINT} cannot give the files ({first or type(cause).__name__})"
+
+
+class _Bar:
+    """Stands where the client would draw a progress bar, one for each file."""
+
+    done_before = 0
+    told_at = 0.0
+
+    def __init__(self, *_: object, initial: int = 0, **__: object) -> None:
+        self.n = initial
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def update(self, n: int = 1) -> None:
+        """Count bytes; negative where the client begins again."""
+        self.n += n
+        if time.monotonic() - _Bar.told_at > _TELL_EVERY_S:
+            _Bar.told_at = time.monotonic()
+            _tell(done=_Bar.done_before + self.n)
+
+    def close(self) -> None:
+        """The file is complete, or the client gave up."""
+        _Bar.done_before += self.n
+        self.n = 0
+
+
+def _end_with_parent() -> None:
+    """Standard input ends when the parent has no more use for the answer, or has died."""
+    sys.stdin.read()
+    main_thread = threading.main_thread().ident
+    if os.name != "nt" and main_thread is not None:
+        signal.pthread_kill(main_thread, signal.SIGINT)
+        time.sleep(_GRACE_S)
+    os._exit(1)
+
+
+def _tell(**fields: object) -> None:
+    sys.stdout.write(json.dumps(fields) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
