@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +14,7 @@ from embedwell.core.errors import ModelError, WrongBytesError
 from embedwell.core.events import Watch
 from embedwell.models.blobs import check_bytes, flush, flush_folder
 from embedwell.models.catalogue import ModelCard
+from embedwell.models.key import conversion_key, recipe_hash
 from embedwell.models.manifest import MANIFEST, read_manifest, write_manifest
 from embedwell.models.scratch import Scratch, writing
 from embedwell.models.source import SourceFiles
@@ -23,46 +24,28 @@ _DAMAGED = ".damaged"
 _TOKENIZER, _WEIGHTS = "tokenizer.json", "model.safetensors"
 
 
-class Converter(Protocol):
-    """What makes an artifact's files; `OurConverter` is the one that is used."""
+class Convert(Protocol):
+    """What makes an artifact's files."""
 
-    def convert(
+    def __call__(
         self, source: SourceFiles, quantization: Quantization, folder: Path, watch: Watch
     ) -> None:
-        """Write the files of an artifact into an empty folder."""
-        ...
+        """Write the files of an artifact into an empty folder.
 
-    def conversion_key(self, source: SourceFiles, quantization: Quantization) -> str:
-        """SHA-256 (64 hex digits) over what determines those files, from the card alone."""
-        ...
-
-    def recipe_hash(self, source: SourceFiles, quantization: Quantization) -> str | None:
-        """SHA-256 of the recipe that is used, from the card alone; None where there is none."""
+        Raises:
+            ConversionError: The weights cannot be converted.
+            TaskCancelledError: The watch asked to stop.
+        """
         ...
 
 
-class OurConverter:
+def our_convert(
+    source: SourceFiles, quantization: Quantization, folder: Path, watch: Watch
+) -> None:
     """The package's own converter, imported when it is called."""
+    from embedwell.models.convert import convert  # noqa: PLC0415 - heavy, and needed once
 
-    def convert(
-        self, source: SourceFiles, quantization: Quantization, folder: Path, watch: Watch
-    ) -> None:
-        """As `embedwell.models.convert.convert`."""
-        from embedwell.models.convert import convert  # noqa: PLC0415 - heavy, and rarely needed
-
-        convert(source, quantization, folder, watch)
-
-    def conversion_key(self, source: SourceFiles, quantization: Quantization) -> str:
-        """As `embedwell.models.convert.conversion_key`."""
-        from embedwell.models.convert import conversion_key  # noqa: PLC0415 - the same
-
-        return conversion_key(source, quantization)
-
-    def recipe_hash(self, source: SourceFiles, quantization: Quantization) -> str | None:
-        """As `embedwell.models.convert.recipe_hash`."""
-        from embedwell.models.convert import recipe_hash  # noqa: PLC0415 - the same
-
-        return recipe_hash(source, quantization)
+    convert(source, quantization, folder, watch)
 
 
 @dataclass(frozen=True)
@@ -73,11 +56,11 @@ class ArtifactStore:
 
     Attributes:
         cache: The folder of all model files and artifacts; made when first written.
-        converter: What makes an artifact's files.
+        convert: What makes an artifact's files.
     """
 
     cache: Path
-    converter: Converter = field(default_factory=OurConverter)
+    convert: Convert = our_convert
 
     def find(self, card: ModelCard, quantization: Quantization) -> Artifact | None:
         """The artifact, if it is here, whole, and what the converter would make today.
@@ -169,7 +152,7 @@ class ArtifactStore:
 
     def _folder(self, card: ModelCard, quantization: Quantization) -> Path:
         source = SourceFiles(card, {}, "none")  # a key depends on the card alone
-        key = self.converter.conversion_key(source, quantization)
+        key = conversion_key(source, quantization)
         return self.cache / "artifacts" / f"{card.name}@{quantization}-{key[:12]}"
 
     def _all_folders(self, pattern: str) -> tuple[Path, ...]:
@@ -197,18 +180,18 @@ class ArtifactStore:
     def _fill(
         self, folder: Path, source: SourceFiles, quantization: Quantization, watch: Watch
     ) -> None:
-        self.converter.convert(source, quantization, folder, watch)
+        self.convert(source, quantization, folder, watch)
         shutil.copyfile(source.paths[_TOKENIZER], folder / _TOKENIZER)
         artifact = Artifact(
             space=source.card.space,
             quantization=quantization,
             engine="onnx",
             folder=folder,
-            key=self.converter.conversion_key(source, quantization),
+            key=conversion_key(source, quantization),
             weights_sha256=source.card.files[_WEIGHTS].sha256,
             tokenizer_sha256=source.card.files[_TOKENIZER].sha256,
             size_bytes=sum(path.stat().st_size for path in folder.iterdir()),
-            recipe=self.converter.recipe_hash(source, quantization),
+            recipe=recipe_hash(source, quantization),
         )
         for path in folder.iterdir():
             flush(path)

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import Any, Literal
 
 from embedwell.core.artifact import Quantization
@@ -127,7 +127,7 @@ def card(name: str) -> ModelCard:
 @cache
 def catalogue() -> Mapping[str, ModelCard]:
     """All rows by name, in the catalogue's order."""
-    text = resources.files("embedwell.models").joinpath("catalogue.toml").read_text("utf-8")
+    text = Path(__file__).with_name("catalogue.toml").read_text("utf-8")
     return {name: _parse(name, row) for name, row in tomllib.loads(text).items()}
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +16,7 @@ from embedwell.models.source import SourceFiles
 from embedwell.models.tensors import Tensors
 
 MODEL_FILE = "model.onnx"
-BUILDER_VERSION = 1  # raise it with every change that gives other bytes
-
-_CONFIG, _WEIGHTS, _TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
+_CONFIG, _WEIGHTS = "config.json", "model.safetensors"
 
 
 def convert(source: SourceFiles, quantization: Quantization, folder: Path, watch: Watch) -> None:
@@ -57,26 +53,6 @@ def convert(source: SourceFiles, quantization: Quantization, folder: Path, watch
         network = bert.BertGraph(graph, config, layers, tensors)
         network.write(source.card.pooling, source.card.max_tokens)
     (folder / MODEL_FILE).write_bytes(graph.to_bytes())
-
-
-def conversion_key(source: SourceFiles, quantization: Quantization) -> str:
-    """SHA-256 (64 hex digits) over all that determines an artifact's bytes and its vectors."""
-    files = source.card.files
-    parts = {
-        "builder": BUILDER_VERSION,
-        "files": {name: files[name].sha256 for name in (_CONFIG, _WEIGHTS, _TOKENIZER)},
-        "pooling": source.card.pooling,
-        "max_tokens": source.card.max_tokens,
-        "quantization": quantization,
-        "recipe": recipe_hash(source, quantization),
-    }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def recipe_hash(source: SourceFiles, quantization: Quantization) -> str | None:
-    """SHA-256 (64 hex digits) of the recipe that a conversion would use; None if none."""
-    del source, quantization
-    return None
 
 
 def _layers(
