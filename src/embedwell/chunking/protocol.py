@@ -17,12 +17,20 @@ class Segment:
     Attributes:
         start: First character, counted in code points.
         end: One past the last character.
-        title: Heading or symbol path, such as `Install > Linux` or `Parser.parse`; may be empty.
+        path: The headings or symbols around it, outermost first; segments that share the
+            beginning of their paths belong together. May be empty.
+        joint: What stands between the parts of the path when it is shown.
     """
 
     start: int
     end: int
-    title: str
+    path: tuple[str, ...] = ()
+    joint: str = " > "
+
+    @property
+    def title(self) -> str:
+        """The path as shown, such as `Install > Linux` or `Parser.parse`; may be empty."""
+        return self.joint.join(self.path)
 
 
 @dataclass(frozen=True)

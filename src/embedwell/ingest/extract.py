@@ -1,0 +1,33 @@
+"""The bytes of a file into text with its structure and its lines."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import cast
+
+from embedwell.ingest.extracted import Extracted, Extractor, LineMap
+from embedwell.ingest.formats import Format
+
+__all__ = ["EXTRACTORS", "Extracted", "LineMap", "extract"]
+
+EXTRACTORS = {
+    "html": "embedwell.ingest.extractors.html:extract",
+    "notebook": "embedwell.ingest.extractors.notebook:extract",
+    "pdf": "embedwell.ingest.extractors.pdf:extract",
+    "text": "embedwell.ingest.extractors.text:extract",
+}
+
+
+def extract(data: bytes, form: Format) -> Extracted:
+    """Turn the bytes of a file into text, segments and lines.
+
+    Args:
+        data: The whole file; the caller has compared its size with `form.max_bytes`.
+        form: What `formats.format_of` says of it.
+
+    Raises:
+        ExtractionError: The bytes are not what the format says, or cannot be read.
+    """
+    module, attribute = EXTRACTORS[form.extractor].split(":")
+    extractor = cast("Extractor", getattr(import_module(module), attribute))
+    return extractor(data, form)

@@ -1,0 +1,1 @@
+"""One reader for each kind of container: text, HTML, notebooks, PDF."""

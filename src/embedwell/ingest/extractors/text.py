@@ -1,0 +1,18 @@
+"""Files that are text already: prose, markup that is read as it stands, source code."""
+
+from __future__ import annotations
+
+from embedwell.chunking.registry import find_segmenter
+from embedwell.ingest.decode import decode
+from embedwell.ingest.extracted import Extracted, own_lines
+from embedwell.ingest.formats import Format
+
+
+def extract(data: bytes, form: Format) -> Extracted:
+    """Decode a file and find its structure.
+
+    Raises:
+        ExtractionError: It is binary.
+    """
+    text = decode(data)
+    return Extracted(text, find_segmenter(form.segmenter)(text, form.language), own_lines(text))
