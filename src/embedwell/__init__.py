@@ -1,3 +1,70 @@
-"""embedwell: embeddings that fit the machine, and never silently disagree."""
+"""embedwell: embeddings that fit the machine, and never silently disagree.
+
+    import embedwell
+
+    index = embedwell.open("my-folder")
+    index.add_folder()
+    for result in index.search("how are retries configured").results:
+        print(result.score, result.chunk.key, result.chunk.chunk.start_line)
+
+This page is the whole public API; names are loaded when they are first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from embedwell.app.embedder import Embedder, TruncationWarning
+    from embedwell.app.index import Index
+    from embedwell.app.index import open_index as open
+    from embedwell.core.errors import BadTextsError, EmbedwellError
+    from embedwell.core.events import Progress, Watch
+    from embedwell.core.space import Space
+    from embedwell.jobs.index import IndexReport
+    from embedwell.search.results import SearchResult, SearchResults
+
+__all__ = [
+    "BadTextsError",
+    "Embedder",
+    "EmbedwellError",
+    "Index",
+    "IndexReport",
+    "Progress",
+    "SearchResult",
+    "SearchResults",
+    "Space",
+    "TruncationWarning",
+    "Watch",
+    "open",
+]
+
+_PLACES = {
+    "BadTextsError": "core.errors:BadTextsError",
+    "Embedder": "app.embedder:Embedder",
+    "EmbedwellError": "core.errors:EmbedwellError",
+    "Index": "app.index:Index",
+    "IndexReport": "jobs.index:IndexReport",
+    "Progress": "core.events:Progress",
+    "SearchResult": "search.results:SearchResult",
+    "SearchResults": "search.results:SearchResults",
+    "Space": "core.space:Space",
+    "TruncationWarning": "app.embedder:TruncationWarning",
+    "Watch": "core.events:Watch",
+    "open": "app.index:open_index",
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
+    try:
+        module, attribute = _PLACES[name].split(":")
+    except KeyError:
+        raise AttributeError(f"module 'embedwell' has no attribute {name!r}") from None
+    value = getattr(import_module(f"embedwell.{module}"), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -42,7 +42,11 @@ def load(arguments: Mapping[str, Any] | None = None, folder: Path | None = None)
     Raises:
         SettingsError: Some values are wrong; the message lists each with its source.
     """
-    given = {name: value for name, value in (arguments or {}).items() if value is not None}
+    given = {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in (arguments or {}).items()
+        if value is not None
+    }
     values: dict[str, Any] = {}
     origins = dict.fromkeys(TYPES, "default")
     faults: list[str] = []
@@ -64,12 +68,16 @@ def load(arguments: Mapping[str, Any] | None = None, folder: Path | None = None)
     return Configuration(Settings(**values), origins)
 
 
+def user_file() -> Path:
+    """The user's own configuration file, which need not exist."""
+    return user_config_path("embedwell", appauthor=False) / "config.toml"
+
+
 def _sources(
     folder: Path, arguments: Mapping[str, Any], faults: list[str]
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Origin and values of each source, the weakest first."""
-    user_file = user_config_path("embedwell", appauthor=False) / "config.toml"
-    yield str(user_file), _toml(user_file, faults)
+    yield str(user_file()), _toml(user_file(), faults)
     project = _toml(folder / PROJECT_FILE, faults)
     faults += [
         f"{name} may not be set by {PROJECT_FILE}, set it for yourself"

@@ -1,0 +1,246 @@
+"""The index that people open: `embedwell.open("folder")`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from msgspec import structs
+
+import embedwell
+from embedwell.app.configuration import load
+from embedwell.app.embedder import local_embedder
+from embedwell.app.place import default_file, find_file, indexed_folder, prepare_folder
+from embedwell.app.settings import Settings
+from embedwell.app.sizes import parse_bytes
+from embedwell.core.errors import QueryError, StoreNotFoundError
+from embedwell.core.events import Watch
+from embedwell.core.space import Space
+from embedwell.core.vectors import FloatArray
+from embedwell.handshake.admit import admit
+from embedwell.jobs.index import IndexReport, index_folder
+from embedwell.jobs.records import Record, add_records
+from embedwell.models.catalogue import card
+from embedwell.runtime.embedder import LocalEmbedder
+from embedwell.search.results import Mode, SearchResults
+from embedwell.search.searcher import Searcher
+from embedwell.stores.protocol import CollectionSettings, Counts, Filter, Store
+from embedwell.stores.registry import create_store, open_store
+
+# Special tokens, and a token or two that a passage may gain when it is cut out of its text.
+_SPARE_TOKENS = 6
+_DEFAULT_MAX_FILE_BYTES = 2 << 20
+
+
+class Index:
+    """Documents that can be searched by meaning and by words.
+
+    Open one with `embedwell.open`. An index belongs to one thread.
+
+    Args:
+        file: The index file.
+        store: The opened store.
+        settings: What applies to this index.
+    """
+
+    def __init__(self, file: Path, store: Store, settings: Settings) -> None:
+        self.file = file
+        self.folder = indexed_folder(file)
+        self.store = store
+        self.settings = settings
+        self._embedder: LocalEmbedder | None = None
+        self._searcher = Searcher(store, self._embed_query)
+
+    @property
+    def space(self) -> Space:
+        """The space of all vectors in the index."""
+        return self.store.settings.space
+
+    @property
+    def size_factor(self) -> float:
+        """What the size limit of every format is multiplied by."""
+        return parse_bytes(self.settings.max_file) / _DEFAULT_MAX_FILE_BYTES
+
+    def add(
+        self,
+        texts: Sequence[str],
+        ids: Sequence[str] | None = None,
+        metadata: Sequence[Mapping[str, Any]] | None = None,
+    ) -> list[str]:
+        """Add texts, or replace those that have the same ids.
+
+        Args:
+            texts: What to find later; long ones are cut into chunks.
+            ids: A name for each text; the hash of the text where left out.
+            metadata: Values to filter by, for each text.
+
+        Returns:
+            The ids.
+
+        Raises:
+            ValueError: `ids` or `metadata` has another length than `texts`.
+            SpaceMismatchError: The settings name another model than the index.
+        """
+        names = list(ids) if ids is not None else [_text_id(text) for text in texts]
+        values = list(metadata) if metadata is not None else [{}] * len(texts)
+        records = [
+            Record(name, text, value)
+            for name, text, value in zip(names, texts, values, strict=True)
+        ]
+        with self.store.writing():
+            add_records(records, self.store, self.load())
+        return names
+
+    def add_folder(
+        self, folder: str | Path | None = None, watch: Watch | None = None
+    ) -> IndexReport:
+        """Bring the index up to date with a folder: new, changed and removed files.
+
+        Args:
+            folder: The folder; by default the one that the index lies in.
+            watch: Told of progress; may stop the run.
+
+        Raises:
+            StoreBusyError: Another process is indexing.
+            SpaceMismatchError: The settings name another model than the index.
+        """
+        place = Path(folder) if folder is not None else self.folder
+        if place is None or not place.is_dir():
+            raise StoreNotFoundError(
+                f"{place or 'The folder of this index'} is not a folder.",
+                "Name the folder to index.",
+            )
+        quiet = watch or Watch()
+        with self.store.writing():
+            return index_folder(place, self.store, self.load(quiet), self.size_factor, quiet)
+
+    def delete(self, ids: Sequence[str]) -> int:
+        """Remove documents by id, or files by their path in the folder.
+
+        Returns:
+            How many there were.
+        """
+        return self.store.delete(ids)
+
+    def search(
+        self,
+        query: str,
+        k: int = 10,
+        mode: Mode = "hybrid",
+        where: Mapping[str, Any] | None = None,
+    ) -> SearchResults:
+        """Find the passages that answer a question best.
+
+        Args:
+            query: The question, or some words.
+            k: Most results.
+            mode: `hybrid`, `semantic` or `lexical`.
+            where: What results must have: `path` (a glob), `language`, `kind`, or any metadata.
+
+        Raises:
+            QueryError: The query is empty, or a filter is not understood.
+            SpaceMismatchError: The settings name another model than the index.
+        """
+        return self._searcher.search(query, k, mode, _filter(where or {}))
+
+    def counts(self) -> Counts:
+        """Documents, chunks and bytes."""
+        return self.store.counts()
+
+    def load(self, watch: Watch | None = None) -> LocalEmbedder:
+        """The embedder, admitted to the store; loaded now if it was not yet.
+
+        Called by itself when vectors are needed; call it to choose the moment.
+
+        Raises:
+            SpaceMismatchError: The settings name another model than the index.
+            ModelError: The model cannot be had, or its bytes are wrong.
+        """
+        if self._embedder is None:
+            admit(self.store.settings, card(self.settings.model).space)
+            self._embedder = local_embedder(self.settings, watch or Watch())
+        return self._embedder
+
+    def close(self) -> None:
+        """Let go of the file and unload the model."""
+        self.store.close()
+        if self._embedder is not None:
+            self._embedder.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _embed_query(self, query: str) -> FloatArray:
+        vector: FloatArray = self.load().embed([query], "query", Watch()).vectors[0]
+        return vector
+
+
+def open_index(
+    folder: str | Path = ".",
+    *,
+    db: str | Path | None = None,
+    model: str | None = None,
+    quantization: str | None = None,
+    threads: int | None = None,
+    create: bool = True,
+) -> Index:
+    """Open the index of a folder, or make an empty one.
+
+    Args:
+        folder: The folder; its index lies in `.embedwell/index.db` below it.
+        db: The index file, where it lies elsewhere.
+        model: Model of a new index; an index that exists keeps its own.
+        quantization: `q4`, `q8`, `q16` or `q32`.
+        threads: Threads of the engine; 0 takes every CPU.
+        create: Whether to make an index where there is none; else one is looked for in the
+            folders above as well.
+
+    Raises:
+        SettingsError: A setting is wrong.
+        StoreNotFoundError: There is no index and `create` is false, or there is no such folder.
+        StoreError: The file is not an index that can be opened.
+    """
+    place = Path(folder)
+    given = {"model": model, "quantization": quantization, "threads": threads, "db": db}
+    loaded = load(given, place)
+    settings = loaded.settings
+    file = settings.db or (default_file(place) if create else find_file(place))
+    if file.exists() or not create:
+        store = open_store(file)
+        if loaded.origins["model"] == "default":  # an index knows its own model
+            settings = structs.replace(settings, model=store.settings.space.model)
+        return Index(file, store, settings)
+    if not place.is_dir():
+        raise StoreNotFoundError(f"There is no folder {place}.", "Name a folder that exists.")
+    prepare_folder(file)
+    return Index(file, create_store(file, _new_collection(settings)), settings)
+
+
+def _new_collection(settings: Settings) -> CollectionSettings:
+    space = card(settings.model).space
+    made_by = f"embedwell {embedwell.__version__}, {settings.model}@{settings.quantization}"
+    fitting = space.max_tokens - _SPARE_TOKENS
+    return CollectionSettings(space, min(settings.chunk_tokens or fitting, fitting), made_by)
+
+
+def _filter(where: Mapping[str, Any]) -> Filter:
+    named = {name: where[name] for name in ("path", "language", "kind") if name in where}
+    if named.get("kind") not in {None, "text", "code"}:
+        raise QueryError(f"The kind {named['kind']!r} is unknown.", "Use 'text' or 'code'.")
+    rest = {name: value for name, value in where.items() if name not in named}
+    return Filter(**named, metadata=rest)
+
+
+def _text_id(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]

@@ -1,0 +1,32 @@
+"""`embedwell doctor`: what this machine is like, and what to mend."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from embedwell.cli.options import db_option, json_option
+
+
+@click.command("doctor")
+@db_option
+@json_option
+def command(*, db: Path | None, as_json: bool) -> None:
+    """Check settings, machine, SQLite, model and index. Exits with 1 if something is broken."""
+    from embedwell.app.doctor import diagnose
+    from embedwell.cli.output import write_json, write_table
+
+    checks = diagnose(db)
+    healthy = all(check.ok for check in checks)
+    if as_json:
+        write_json({"ok": healthy, "checks": [asdict(check) for check in checks]})
+    else:
+        rows = [
+            ("ok" if check.ok else "BROKEN", check.name, f"{check.found} {check.remedy}".strip())
+            for check in checks
+        ]
+        write_table(["", "check", "found"], rows)
+    sys.exit(0 if healthy else 1)

@@ -1,0 +1,90 @@
+"""`embedwell embed`: texts in, vectors out, as a stream."""
+
+from __future__ import annotations
+
+import queue
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from embedwell.cli.options import json_option, model_options, threads_option
+
+if TYPE_CHECKING:
+    from embedwell.core.vectors import FloatArray
+
+# Enough texts to fill sorted batches, few enough that a stream flows.
+_TEXTS_AT_ONCE = 1024
+
+
+@click.command("embed")
+@click.argument("texts", metavar="[TEXT]...", nargs=-1)
+@click.option("--kind", type=click.Choice(["document", "query"]), default="document")
+@model_options
+@threads_option
+@json_option
+def command(
+    *,
+    texts: Sequence[str],
+    kind: str,
+    model: str | None,
+    quantization: str | None,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Print the vector of each TEXT, or of each line of standard input.
+
+    With --json: one JSON array a line, in the order of the texts, as soon as it is known.
+    """
+    from embedwell.app.configuration import load
+    from embedwell.app.embedder import local_embedder, truncation_message
+    from embedwell.cli.progress import watching
+
+    arguments = {"model": model, "quantization": quantization, "threads": threads}
+    settings = load(arguments).settings
+    n_texts = n_truncated = 0
+    with watching() as watch:
+        embedder = local_embedder(settings, watch)
+        for batch in [list(texts)] if texts else _batches():
+            embedded = embedder.embed(batch, "query" if kind == "query" else "document", watch)
+            _write(batch, embedded.vectors, as_json=as_json)
+            n_texts += len(batch)
+            n_truncated += embedded.n_truncated
+    if n_truncated:
+        sys.stderr.write(truncation_message(n_truncated, n_texts, embedder.space) + "\n")
+
+
+def _write(texts: Sequence[str], vectors: FloatArray, *, as_json: bool) -> None:
+    import msgspec
+
+    for text, vector in zip(texts, vectors, strict=True):
+        if as_json:
+            line = msgspec.json.encode(vector.tolist()).decode()
+        else:
+            values = " ".join(f"{value:+.4f}" for value in vector[:4])
+            line = f"{values} … ({len(vector)} dimensions)  {text[:60]}"
+        sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _batches() -> Iterator[list[str]]:
+    """Lines of standard input, as many as are there at the moment."""
+    lines: queue.Queue[str | None] = queue.Queue(maxsize=_TEXTS_AT_ONCE)
+
+    def read() -> None:
+        for line in sys.stdin.buffer:
+            lines.put(line.decode("utf-8", "replace").rstrip("\r\n"))
+        lines.put(None)
+
+    threading.Thread(target=read, daemon=True).start()
+    while (line := lines.get()) is not None:
+        batch = [line]
+        while len(batch) < _TEXTS_AT_ONCE and not lines.empty():
+            following = lines.get()
+            if following is None:
+                yield batch
+                return
+            batch.append(following)
+        yield batch

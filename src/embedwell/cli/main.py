@@ -1,0 +1,86 @@
+"""`embedwell`: the commands by name, each loaded only when it is called."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
+
+import click
+
+from embedwell import __version__
+from embedwell.cli.failure import exit_code, explain
+from embedwell.core.errors import EmbedwellError
+
+# Name -> module below embedwell.cli, and the line that `embedwell --help` shows.
+COMMANDS = {
+    "index": ("index", "Index a folder, or bring its index up to date."),
+    "search": ("search", "Search an index by meaning and by words."),
+    "status": ("status", "Show what an index holds and which files are stale."),
+    "embed": ("embed", "Print the vectors of texts."),
+    "models": ("models", "List, pull, remove and calibrate models."),
+    "config": ("config", "Show each setting, its value and where it came from."),
+    "doctor": ("doctor", "Check this machine and the index; say what to mend."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command when it is called, so that `--help` answers at once."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order in which people meet them."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, imported now."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"embedwell.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="embedwell")
+def cli() -> None:
+    r"""Embeddings that fit the machine, and never silently disagree.
+
+    Index a folder and search it by meaning:
+
+    \b
+        embedwell index
+        embedwell search "how are retries configured"
+
+    Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 3 done but some items failed,
+    4 another process is writing, 130 interrupted.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit with its code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        cli.main(args=words, prog_name="embedwell", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except BrokenPipeError:  # the reader has seen enough, as with `| head`
+        sys.stderr.close()
+        sys.exit(1)
+    except EmbedwellError as error:
+        explain(error, as_json="--json" in words)
+        sys.exit(exit_code(error))
+    sys.exit(0)

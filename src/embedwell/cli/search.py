@@ -1,0 +1,95 @@
+"""`embedwell search`: a question in, ranked passages out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, cast
+
+import click
+
+from embedwell.cli.options import db_option, json_option, model_options, threads_option
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from embedwell.search.results import SearchResult
+
+# Lines of a passage that are shown: its best ones.
+_LINES = 4
+
+
+@click.command("search")
+@click.argument("query")
+@click.option(
+    "--mode",
+    type=click.Choice(["hybrid", "semantic", "lexical"]),
+    default="hybrid",
+    show_default=True,
+    help="By meaning and words, by meaning, or by words.",
+)
+@click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, help="Results.")
+@click.option("--path", help="Only paths that match this glob, such as 'docs/**'.")
+@click.option("--language", help="Only this language, such as python or markdown.")
+@click.option("--kind", type=click.Choice(["text", "code"]), help="Only text, or only code.")
+@db_option
+@model_options
+@threads_option
+@json_option
+def command(
+    *,
+    query: str,
+    mode: str,
+    k: int,
+    path: str | None,
+    language: str | None,
+    kind: str | None,
+    db: Path | None,
+    model: str | None,
+    quantization: str | None,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Search the index of this folder, or of the nearest folder above it, for QUERY."""
+    from embedwell.app.index import open_index
+    from embedwell.cli.output import console, write_json
+    from embedwell.cli.progress import watching
+    from embedwell.search.results import as_json as results_as_json
+
+    given = {"path": path, "language": language, "kind": kind}
+    where = {name: value for name, value in given.items() if value is not None}
+    with (
+        watching() as watch,
+        open_index(
+            db=db, model=model, quantization=quantization, threads=threads, create=False
+        ) as index,
+    ):
+        if mode != "lexical":
+            index.load(watch)
+        chosen = cast('Literal["hybrid", "semantic", "lexical"]', mode)
+        found = index.search(query, k, chosen, where)
+    if as_json:
+        write_json(results_as_json(found))
+        return
+    out = console()
+    for result in found.results:
+        _show(out, query, result)
+    n_found = len(found.results)
+    summary = f"{n_found} results in {found.took_ms:.0f} ms" if n_found else "Nothing was found."
+    out.print(summary, style="dim")
+
+
+def _show(out: Console, query: str, result: SearchResult) -> None:
+    from rich.text import Text
+
+    from embedwell.search.excerpt import excerpt
+
+    chunk = result.chunk.chunk
+    where = f"{result.chunk.key}:{chunk.start_line}-{chunk.end_line}"
+    out.print(
+        Text.assemble(
+            (f"{result.score:.2f}", "green"), "  ", (where, "bold"), "  ", (chunk.title, "cyan")
+        )
+    )
+    for line in excerpt(chunk.text, query, _LINES):
+        out.print(Text(f"      {line}"), overflow="ellipsis", no_wrap=True, soft_wrap=False)
+    out.print()

@@ -1,0 +1,171 @@
+"""Bring an index up to date with a folder."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from embedwell.core.errors import ExtractionError
+from embedwell.core.events import Watch
+from embedwell.ingest.embed import fill
+from embedwell.ingest.extract import extract
+from embedwell.ingest.formats import Format, format_of
+from embedwell.ingest.prepare import Prepared, prepare
+from embedwell.ingest.read import read_stable
+from embedwell.ingest.walk import Candidate, Skipped, walk
+from embedwell.jobs.changes import compare
+from embedwell.runtime.protocol import TextEmbedder
+from embedwell.stores.protocol import Document, Stat, Store
+
+# Documents are embedded and committed together until they hold this many chunks: enough to fill
+# batches across documents, little enough that a crash loses seconds.
+_CHUNKS_PER_COMMIT = 512
+
+
+@dataclass
+class IndexReport:
+    """What an index run did.
+
+    Attributes:
+        n_added: Files that were not in the index.
+        n_updated: Files whose content had changed.
+        n_unchanged: Files that were left as they are.
+        n_removed: Files that had gone.
+        n_chunks: Chunks of the added and updated files.
+        n_embedded: Texts that went through the model.
+        n_reused: Chunks whose vectors were known already.
+        n_truncated: Chunks that were longer than the model takes.
+        skipped: What was left out, and why.
+        failed: What should have been indexed and could not be, and why.
+        took_s: Seconds.
+    """
+
+    n_added: int = 0
+    n_updated: int = 0
+    n_unchanged: int = 0
+    n_removed: int = 0
+    n_chunks: int = 0
+    n_embedded: int = 0
+    n_reused: int = 0
+    n_truncated: int = 0
+    skipped: list[Skipped] = field(default_factory=list)
+    failed: list[Skipped] = field(default_factory=list)
+    took_s: float = 0.0
+
+
+def index_folder(
+    folder: Path, store: Store, embedder: TextEmbedder, size_factor: float, watch: Watch
+) -> IndexReport:
+    """Index what is new or changed in a folder and drop what has gone.
+
+    Every commit holds whole documents: whenever the run is stopped, what it reported is kept and
+    the next run goes on from there.
+
+    Args:
+        folder: An existing folder.
+        store: Its index.
+        embedder: An embedder admitted to the store.
+        size_factor: Multiplies the size limit of every format.
+        watch: Told of progress in bytes; stops the run after the current commit.
+
+    Raises:
+        TaskCancelledError: `watch` was asked to stop.
+        StoreError: The store could not be written; what was committed before is kept.
+    """
+    run = _Run(store, embedder, store.stats(), watch)
+    began = time.perf_counter()
+    formats = worth_indexing(folder, size_factor, run.report.skipped.append)
+    changes = compare(formats, run.stored)
+    run.report.n_unchanged = changes.n_unchanged
+    run.add({candidate: formats[candidate] for candidate in changes.to_read})
+    if changes.gone:
+        run.report.n_removed = store.delete(changes.gone)
+    run.report.took_s = time.perf_counter() - began
+    return run.report
+
+
+def worth_indexing(
+    folder: Path, size_factor: float, on_skipped: Callable[[Skipped], None]
+) -> dict[Candidate, Format]:
+    """Files of a known format within its size limit."""
+    found = {}
+    for candidate in walk(folder, on_skipped):
+        form = format_of(candidate.path.name, size_factor)
+        if form is None:
+            continue
+        if candidate.size_bytes <= form.max_bytes:
+            found[candidate] = form
+        else:
+            reason = f"is {candidate.size_bytes:,} bytes, the limit is {form.max_bytes:,}"
+            on_skipped(Skipped(candidate.key, reason))
+    return found
+
+
+@dataclass
+class _Run:
+    """One pass over the files that have to be read."""
+
+    store: Store
+    embedder: TextEmbedder
+    stored: Mapping[str, Stat]
+    watch: Watch
+    report: IndexReport = field(default_factory=IndexReport)
+    pending: list[Prepared] = field(default_factory=list)
+    touched: dict[str, Stat] = field(default_factory=dict)
+
+    def add(self, todo: Mapping[Candidate, Format]) -> None:
+        total, done = sum(candidate.size_bytes for candidate in todo), 0
+        for candidate, form in todo.items():
+            self.watch.progress("index", done, total, "bytes")
+            self._read(candidate, form)
+            done += candidate.size_bytes
+            if sum(len(document.chunks) for document in self.pending) >= _CHUNKS_PER_COMMIT:
+                self._commit()
+        self._commit()
+        self.watch.progress("index", total, total, "bytes")
+
+    def _read(self, candidate: Candidate, form: Format) -> None:
+        try:
+            data, status = read_stable(candidate.path)
+        except (OSError, ExtractionError) as error:
+            self.report.failed.append(Skipped(candidate.key, str(error)))
+            return
+        stat = Stat(status.st_size, status.st_mtime_ns, hashlib.sha256(data).hexdigest())
+        before = self.stored.get(candidate.key)
+        if before is not None and before.sha256 == stat.sha256:
+            self.touched[candidate.key] = stat
+            self.report.n_unchanged += 1
+            return
+        self.pending.append(self._prepare(candidate, form, data, stat))
+        if before is None:
+            self.report.n_added += 1
+        else:
+            self.report.n_updated += 1
+
+    def _prepare(self, candidate: Candidate, form: Format, data: bytes, stat: Stat) -> Prepared:
+        document = Document(
+            candidate.key, stat.size_bytes, stat.mtime_ns, stat.sha256, form.kind, form.language
+        )
+        limit = self.store.settings.chunk_tokens
+        try:
+            return prepare(document, extract(data, form), self.embedder.token_starts, limit)
+        except ExtractionError as error:
+            self.report.failed.append(Skipped(candidate.key, str(error)))
+            return Prepared(document, [], [])
+
+    def _commit(self) -> None:
+        if self.touched:
+            self.store.touch(self.touched)
+            self.touched.clear()
+        if not self.pending:
+            return
+        filled = fill(self.pending, self.embedder, self.store)
+        self.store.put(filled.documents)
+        self.report.n_chunks += sum(len(document.chunks) for document in filled.documents)
+        self.report.n_embedded += filled.n_embedded
+        self.report.n_reused += filled.n_reused
+        self.report.n_truncated += filled.n_truncated
+        self.pending.clear()

@@ -1,0 +1,67 @@
+"""Add texts that a program holds."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from embedwell.chunking.registry import find_segmenter
+from embedwell.ingest.embed import fill
+from embedwell.ingest.extracted import Extracted, own_lines
+from embedwell.ingest.prepare import prepare
+from embedwell.runtime.protocol import TextEmbedder
+from embedwell.runtime.tokenizer import printable
+from embedwell.stores.protocol import Document, Store
+
+# Records committed together: whole documents, enough to fill batches.
+_RECORDS_PER_COMMIT = 512
+
+
+@dataclass(frozen=True)
+class Record:
+    """A text with a name and values to filter by."""
+
+    id: str
+    text: str
+    metadata: Mapping[str, Any]
+
+
+def add_records(records: Sequence[Record], store: Store, embedder: TextEmbedder) -> None:
+    """Chunk, embed and store texts, replacing those that have the same ids.
+
+    Raises:
+        StoreError: The store could not be written; what was committed before is kept.
+    """
+    for begin in range(0, len(records), _RECORDS_PER_COMMIT):
+        batch = records[begin : begin + _RECORDS_PER_COMMIT]
+        prepared = [
+            prepare(
+                _document(record),
+                _extracted(record.text),
+                embedder.token_starts,
+                store.settings.chunk_tokens,
+            )
+            for record in batch
+        ]
+        store.put(fill(prepared, embedder, store).documents)
+
+
+def _document(record: Record) -> Document:
+    data = record.text.encode("utf-8", "surrogatepass")
+    return Document(
+        key=record.id,
+        size_bytes=len(data),
+        mtime_ns=0,
+        sha256=hashlib.sha256(data).hexdigest(),
+        kind="text",
+        language="",
+        is_record=True,
+        metadata=record.metadata,
+    )
+
+
+def _extracted(text: str) -> Extracted:
+    clean = printable(text)
+    return Extracted(clean, find_segmenter("prose")(clean, ""), own_lines(clean))

@@ -1,0 +1,135 @@
+"""Write the generated parts of the docs, or check that they are up to date (`--check`).
+
+A generated part stands between `<!-- generated: NAME -->` and `<!-- end -->`.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+
+from embedwell.app.settings import PERSONAL, TYPES, Settings, meta
+from embedwell.cli.main import COMMANDS, cli
+from embedwell.core import errors
+from embedwell.ingest.formats import table as formats_table
+from embedwell.models.catalogue import catalogue
+
+ROOT = Path(__file__).resolve().parent.parent
+PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def settings_table() -> str:
+    """Every setting with its default, as Markdown."""
+    rows = ["| setting | variable | default | meaning |", "| --- | --- | --- | --- |"]
+    for name in TYPES:
+        note = " Not taken from a project's file." if name in PERSONAL else ""
+        rows.append(
+            f"| `{name}` | `EMBEDWELL_{name.upper()}` | {_default(name)} | "
+            f"{meta(name).description}{note} |"
+        )
+    return "\n".join(rows)
+
+
+def _default(name: str) -> str:
+    if name == "cache":  # depends on the machine
+        return "the user's cache folder"
+    value = getattr(Settings(), name)
+    return "none" if value is None else f"`{value}`"
+
+
+def environment_example() -> str:
+    """`.env.example`: every setting, commented out."""
+    lines = ["# Copy to `.env` and uncomment what you change.", ""]
+    for name in TYPES:
+        lines.append(f"# {meta(name).description}")
+        value = getattr(Settings(), name)
+        shown = "" if value is None or name == "cache" else value
+        lines += [f"# EMBEDWELL_{name.upper()}={shown}", ""]
+    return "\n".join(lines)
+
+
+def errors_table() -> str:
+    """The error tree as it stands at the top of the errors' file."""
+    tree = (errors.__doc__ or "").split("\n\n")[1]
+    return f"```\n{tree}\n```"
+
+
+def command_reference() -> str:
+    """`--help` of every command."""
+    parts = []
+    for words in _commands():
+        command: click.Command = cli
+        context = click.Context(cli, info_name="embedwell")
+        for word in words:
+            assert isinstance(command, click.Group)
+            found = command.get_command(context, word)
+            assert found is not None
+            command = found
+            context = click.Context(command, info_name=word, parent=context)
+        with click.formatting_width(88) if hasattr(click, "formatting_width") else context:
+            context.max_content_width = context.terminal_width = 88
+            text = command.get_help(context)
+        parts.append(f"## {' '.join(['embedwell', *words])}\n\n```text\n{text}\n```")
+    return "\n\n".join(parts)
+
+
+def _commands() -> Iterator[tuple[str, ...]]:
+    yield ()
+    for name in COMMANDS:
+        yield (name,)
+        command = cli.get_command(click.Context(cli), name)
+        if isinstance(command, click.Group):
+            for inner in command.list_commands(click.Context(command)):
+                yield name, inner
+
+
+def models_table() -> str:
+    """The catalogue as Markdown."""
+    rows = ["| model | dimensions | tokens | languages | licence | what it is for |"]
+    rows.append("| --- | --- | --- | --- | --- | --- |")
+    for card in catalogue().values():
+        cells = [f"`{card.name}`", card.dimensions, card.max_tokens, " ".join(card.languages)]
+        rows += ["| " + " | ".join(map(str, [*cells, card.licence, card.summary])) + " |"]
+    return "\n".join(rows)
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "settings": settings_table,
+    "errors": errors_table,
+    "commands": command_reference,
+    "models": models_table,
+    "formats": formats_table,
+}
+
+
+def generated() -> Iterator[tuple[Path, str]]:
+    """Each file with generated parts, and what it should hold."""
+    yield ROOT / ".env.example", environment_example()
+    for file in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        text = file.read_text("utf-8")
+        yield file, PART.sub(lambda m: f"{m[1]}{PARTS[m[2]]()}\n{m[3]}", text)
+
+
+def main() -> int:
+    """Write, or check; returns the exit code."""
+    stale = [
+        (file, text)
+        for file, text in generated()
+        if not file.exists() or file.read_text("utf-8") != text
+    ]
+    if "--check" in sys.argv:
+        for file, _ in stale:
+            print(f"{file.relative_to(ROOT)} is out of date: run `make docs`")
+        return int(bool(stale))
+    for file, text in stale:
+        file.write_text(text, "utf-8")
+        print(f"wrote {file.relative_to(ROOT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
