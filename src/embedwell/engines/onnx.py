@@ -24,9 +24,6 @@ _SETTINGS = {
     ),
     # Idle threads sleep: spinning would take the processor from everything else.
     "session.intra_op.allow_spinning": "0",
-    # Where the processor's 8-bit product would overflow its 16-bit sums (x86 without VNNI), take
-    # an exact one: vectors must not depend on the processor.
-    "session.x64quantprecision": "1",
 }
 
 
