@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from embedwell.core.vectors import IntArray
+from embedwell.core.events import Watch
+from embedwell.core.space import Kind, Space
+from embedwell.core.vectors import FloatArray, IntArray, normalized
+from embedwell.runtime.protocol import Embedded
 
 _WORD = re.compile(r"\S+")
 
@@ -18,3 +24,55 @@ def word_starts(text: str) -> IntArray:
         int64, shape (n_words,): offset in code points of each word's first character.
     """
     return np.array([match.start() for match in _WORD.finditer(text)], dtype=np.int64)
+
+
+FAKE_SPACE = Space(
+    model="fake",
+    revision="1",
+    pooling="mean",
+    normalized=True,
+    query_prompt="",
+    document_prompt="",
+    max_tokens=64,
+    dimensions=32,
+)
+
+
+@dataclass
+class FakeEmbedder:
+    """A `TextEmbedder` without a model: texts that share words are near each other.
+
+    Attributes:
+        space: What it claims to be.
+        seen: Every text that it was given, in order.
+    """
+
+    space: Space = FAKE_SPACE
+    seen: list[str] = field(default_factory=list)
+
+    def embed(self, texts: Sequence[str], kind: Kind, watch: Watch) -> Embedded:
+        """Sum up a fixed random vector for each word."""
+        del kind
+        watch.check("embed")
+        self.seen += texts
+        vectors = np.array([self._vector(text) for text in texts], dtype=np.float32)
+        n_tokens = np.array([len(word_starts(text)) + 2 for text in texts], dtype=np.int64)
+        n_truncated = int((n_tokens > self.space.max_tokens).sum())
+        shaped = vectors.reshape(len(texts), self.space.dimensions)
+        return Embedded(normalized(shaped), n_tokens, n_truncated)
+
+    def token_starts(self, text: str) -> IntArray:
+        """Every word is one token."""
+        return word_starts(text)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _vector(self, text: str) -> FloatArray:
+        words = _WORD.findall(text.lower()) or ["nothing"]
+        total = np.zeros(self.space.dimensions, dtype=np.float32)
+        for word in words:
+            seed = int.from_bytes(hashlib.sha256(word.encode("utf-8", "replace")).digest()[:8])
+            random = np.random.default_rng(seed)
+            total += random.standard_normal(self.space.dimensions, dtype=np.float32)
+        return total

@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from embedwell.ingest.walk import Candidate
+from embedwell.jobs.changes import compare
+from embedwell.stores.protocol import Stat
+
+
+def found(key: str, size: int = 1, mtime: int = 1) -> Candidate:
+    return Candidate(Path(key), key, size, mtime)
+
+
+def test_a_folder_is_compared_by_size_and_time():
+    stored = {name: Stat(1, 1, "") for name in ("same", "longer", "later", "gone")}
+    candidates = [found("same"), found("longer", size=2), found("later", mtime=2), found("new")]
+    changes = compare(candidates, stored)
+    assert [candidate.key for candidate in changes.to_read] == ["longer", "later", "new"]
+    assert changes.n_unchanged == 1
+    assert changes.gone == ("gone",)

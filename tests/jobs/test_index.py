@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from embedwell.core.errors import StoreBusyError, TaskCancelledError
+from embedwell.core.events import Watch
+from embedwell.jobs.index import index_folder
+from embedwell.jobs.records import Record, add_records
+from embedwell.stores.protocol import Filter
+from embedwell.stores.registry import open_store
+
+
+def keys(store) -> list[str]:
+    return sorted(store.stats())
+
+
+def passages(store) -> list[str]:
+    everything = store.nearest(np.eye(1, 32, dtype=np.float32)[0], 1000, Filter())
+    return sorted(found.chunk.text for found in store.chunks(everything.ids.tolist()))
+
+
+def test_a_folder_is_indexed(index, store):
+    report = index()
+    assert (report.n_added, report.n_unchanged, report.n_removed) == (2, 0, 0)
+    assert report.n_chunks == report.n_embedded == store.counts().chunks > 1
+    assert keys(store) == ["a.md", "b.py"]
+    assert not report.failed
+    assert not report.skipped
+
+
+def test_nothing_is_done_twice(index, embedder):
+    index()
+    embedder.seen.clear()
+    report = index()
+    assert (report.n_added, report.n_updated, report.n_unchanged) == (0, 0, 2)
+    assert embedder.seen == []
+
+
+def test_only_what_changed_is_embedded(index, folder, embedder, store):
+    index()
+    embedder.seen.clear()
+    (folder / "a.md").write_text("# One\n\nalpha beta\n\n# Two\n\nnew words\n")
+    report = index()
+    assert (report.n_updated, report.n_unchanged) == (1, 1)
+    assert report.n_reused >= 0
+    assert all("alpha" not in text or "new words" in text for text in embedder.seen)
+    assert any("new words" in text for text in passages(store))
+    assert not any("gamma" in text for text in passages(store))
+
+
+def test_a_file_that_was_only_touched_is_not_embedded(index, folder, embedder, store):
+    index()
+    embedder.seen.clear()
+    os.utime(folder / "a.md", ns=(1, 1))
+    assert index().n_unchanged == 2
+    assert embedder.seen == []
+    assert store.stats()["a.md"].mtime_ns == 1
+
+
+def test_removed_files_leave(index, folder, store):
+    index()
+    (folder / "a.md").unlink()
+    assert index().n_removed == 1
+    assert keys(store) == ["b.py"]
+    assert not any("alpha" in text for text in passages(store))
+
+
+def test_a_passage_in_two_files_is_embedded_once(index, folder, embedder, store):
+    (folder / "copy.md").write_text((folder / "a.md").read_text())
+    report = index()
+    assert len(embedder.seen) == len(set(embedder.seen))
+    assert report.n_reused > 0
+    assert store.counts().documents == 3
+
+
+def test_records_stay_when_a_folder_is_indexed_again(index, store, embedder):
+    add_records([Record("note", "a record of its own", {"year": 2020})], store, embedder)
+    index()
+    index()
+    assert any("record of its own" in text for text in passages(store))
+
+
+def test_a_stopped_run_keeps_its_commits_and_goes_on(index, folder, store):
+    for number in range(40):
+        lines = "".join(f"# {number} {part}\n\n{'word ' * 36}{part}\n\n" for part in range(30))
+        (folder / f"{number:02}.md").write_text(lines)
+    watch = Watch()
+    commits = iter(range(1000))
+    put = store.put
+
+    def put_then_stop(documents):
+        put(documents)
+        if next(commits) == 0:
+            watch.cancelled.set()
+
+    store.put = put_then_stop
+    with pytest.raises(TaskCancelledError):
+        index(watch)
+    kept = set(keys(store))
+    assert 0 < len(kept) < 42
+    report = index()
+    assert report.n_unchanged == len(kept)
+    assert len(keys(store)) == 42
+
+
+INDEX_SLOWLY = """
+import sys, time
+from pathlib import Path
+from embedwell.core.events import Watch
+from embedwell.jobs.index import index_folder
+from embedwell.stores.registry import open_store
+from embedwell.testing import FakeEmbedder
+store = open_store(sys.argv[1])
+put = store.put
+def slowly(documents):
+    put(documents)
+    print(*[d.document.key for d in documents], flush=True)
+    time.sleep(0.05)
+store.put = slowly
+with store.writing():
+    index_folder(Path(sys.argv[2]), store, FakeEmbedder(), 1.0, Watch())
+"""
+
+
+def many_files(folder, n_files=30):
+    for number in range(n_files):
+        lines = "".join(f"# {number} {part}\n\n{'word ' * 36}{part}\n\n" for part in range(60))
+        (folder / f"{number:02}.md").write_text(lines)
+
+
+def slow_index(folder, tmp_path):
+    command = [sys.executable, "-c", INDEX_SLOWLY, str(tmp_path / "index.db"), str(folder)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 0.03, 0.1])
+def test_a_killed_run_loses_nothing_that_it_reported(index, folder, store, tmp_path, delay_s):
+    many_files(folder)
+    process = slow_index(folder, tmp_path)
+    first = process.stdout.readline()
+    time.sleep(delay_s)
+    process.send_signal(signal.SIGKILL)
+    rest, _ = process.communicate()
+    reported = set((first + rest).split())
+    assert reported <= set(keys(store))
+    with sqlite3.connect(tmp_path / "index.db") as raw:
+        assert raw.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    raw.close()
+    assert store.check() == []
+    index()
+    assert len(keys(store)) == 32
+    assert store.check() == []
+
+
+def test_the_second_of_two_runs_is_told_that_the_index_is_busy(folder, store, tmp_path):
+    many_files(folder)
+    process = slow_index(folder, tmp_path)
+    process.stdout.readline()
+    second = open_store(tmp_path / "index.db")
+    with pytest.raises(StoreBusyError, match=str(process.pid)), second.writing():
+        pass
+    second.close()
+    process.communicate()
+    assert process.returncode == 0
+    assert len(keys(store)) == 32
+
+
+def test_one_bad_file_does_not_stop_the_others(index, folder, store):
+    (folder / "binary.txt").write_bytes(b"\x00\x01\x02" * 100)
+    (folder / "broken.pdf").write_bytes(b"%PDF-1.4 nothing follows")
+    report = index()
+    assert {failure.key for failure in report.failed} == {"binary.txt", "broken.pdf"}
+    assert report.n_added == 4
+    assert index().n_unchanged == 4
+    assert store.counts().chunks == report.n_chunks
+
+
+def test_a_file_that_turned_binary_leaves_no_old_passages(index, folder, store):
+    index()
+    (folder / "a.md").write_bytes(b"\x00" * 500)
+    assert len(index().failed) == 1
+    assert not any("alpha" in text for text in passages(store))
+
+
+def test_an_unreadable_file_keeps_its_old_passages(index, folder, store, monkeypatch):
+    index()
+    (folder / "a.md").write_text("something else")
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("embedwell.jobs.index.read_stable", refuse)
+    report = index()
+    assert [failure.key for failure in report.failed] == ["a.md"]
+    assert any("alpha" in text for text in passages(store))
+    monkeypatch.undo()
+    assert index().n_updated == 1
+
+
+def test_a_large_file_is_left_out_with_its_size(index, folder, store):
+    (folder / "large.txt").write_text("word " * 500_000)
+    (reason,) = [thing.reason for thing in index().skipped]
+    assert reason == "is 2,500,000 bytes, the limit is 2,097,152"
+    assert index(size_factor=2.0).n_added == 1
+
+
+@pytest.mark.parametrize("text", ["", "   \n\t\n", "\ufeff", "\r\n\r\n"])
+def test_a_file_without_words_has_no_passages_and_is_not_read_again(index, folder, store, text):
+    (folder / "empty.md").write_text(text, newline="")
+    assert not index().failed
+    assert index().n_unchanged == 3
+    assert "empty.md" in keys(store)
+
+
+def test_progress_ends_at_the_whole(index, folder):
+    steps = []
+    index(Watch(steps.append))
+    ours = [step for step in steps if step.stage == "index"]
+    total = sum(file.stat().st_size for file in folder.iterdir())
+    assert (ours[-1].done, ours[-1].total, ours[-1].unit) == (total, total, "bytes")
+
+
+def test_what_is_embedded_has_the_heading_before_it(index, embedder):
+    index()
+    assert any(text.startswith("One\n") or "# One" in text for text in embedder.seen)
