@@ -13,7 +13,7 @@ from embedwell.chunking.protocol import Segment
 from embedwell.core.vectors import IntArray
 from embedwell.ingest.formats import Format
 
-_LINE_END = re.compile(r"\r\n|\n|\r")
+LINE_END = re.compile(r"\r\n|\n|\r")
 
 
 @dataclass(frozen=True)
@@ -65,5 +65,5 @@ class Extractor(Protocol):
 
 def own_lines(text: str) -> LineMap:
     """The lines of a text that is its own source."""
-    starts = [0, *(match.end() for match in _LINE_END.finditer(text))]
+    starts = [0, *(match.end() for match in LINE_END.finditer(text))]
     return LineMap(np.array(starts, dtype=np.int64), np.arange(1, len(starts) + 1, dtype=np.int64))
