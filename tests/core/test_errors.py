@@ -3,6 +3,7 @@ from __future__ import annotations
 import inspect
 
 import numpy as np
+import pytest
 
 from embedwell.core import errors
 from embedwell.core.events import Progress, Watch
@@ -39,8 +40,6 @@ def test_progress_goes_up_and_the_wish_to_stop_comes_down():
     watch.progress("embed", 1, 2, "texts")
     assert steps == [Progress("embed", 1, 2, "texts")]
     watch.cancelled.set()
-    try:
+    with pytest.raises(errors.TaskCancelledError, match="embed was cancelled"):
         watch.progress("embed", 2, 2, "texts")
-    except errors.TaskCancelledError as error:
-        assert "embed was cancelled" in str(error)
     assert len(steps) == 1

@@ -12,7 +12,6 @@ import pytest
 
 from embedwell.core.errors import StoreBusyError, TaskCancelledError
 from embedwell.core.events import Watch
-from embedwell.jobs.index import index_folder
 from embedwell.jobs.records import Record, add_records
 from embedwell.stores.protocol import Filter
 from embedwell.stores.registry import open_store
@@ -115,7 +114,6 @@ INDEX_SLOWLY = """
 import sys, time
 from pathlib import Path
 from embedwell.core.events import Watch
-from embedwell.jobs.index import index_folder
 from embedwell.stores.registry import open_store
 from embedwell.testing import FakeEmbedder
 store = open_store(sys.argv[1])

@@ -24,6 +24,18 @@ COMMANDS = {
     "doctor": ("doctor", "Check this machine and the index; say what to mend."),
 }
 
+_HELP = """Embeddings that fit the machine, and never silently disagree.
+
+Index a folder and search it by meaning:
+
+\b
+    embedwell index
+    embedwell search "how are retries configured"
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 3 done but some items failed,
+4 another process is writing, 130 interrupted.
+"""
+
 
 class LazyGroup(click.Group):
     """A group that imports a command when it is called, so that `--help` answers at once."""
@@ -49,20 +61,14 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
 
 
-@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    cls=LazyGroup,
+    help=_HELP,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="embedwell")
 def cli() -> None:
-    r"""Embeddings that fit the machine, and never silently disagree.
-
-    Index a folder and search it by meaning:
-
-    \b
-        embedwell index
-        embedwell search "how are retries configured"
-
-    Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 3 done but some items failed,
-    4 another process is writing, 130 interrupted.
-    """
+    """The group that all commands belong to."""
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -84,3 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         explain(error, as_json="--json" in words)
         sys.exit(exit_code(error))
     sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
+_UNBOUNDED = 10_000
+
 
 def write_json(value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
     """Write one JSON document to standard output."""
@@ -20,7 +22,10 @@ def console(*, stderr: bool = False) -> Console:
     """A console that knows about terminals, their width and `NO_COLOR`."""
     from rich.console import Console
 
-    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+    found = Console(stderr=stderr, highlight=False, soft_wrap=True)
+    if not found.is_terminal:
+        found.width = _UNBOUNDED  # another program reads it: lines stay whole
+    return found
 
 
 def write_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -29,8 +34,9 @@ def write_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for column in columns[:-1]:
+        table.add_column(column, no_wrap=True)
+    table.add_column(columns[-1], overflow="fold")
     for row in rows:
         table.add_row(*[Text(cell) for cell in row])
     console().print(table, soft_wrap=False)
