@@ -58,7 +58,7 @@ class BlobCache:
         if found == target:
             return _checked_blob(target, pin, watch)
         staged = found if scratch.holds(found) else _stage(found, scratch, lasting=lasting)
-        check_bytes(staged, pin, watch)
+        check_bytes(staged, pin, watch, "the download" if scratch.holds(found) else str(found))
         if staged == found and not scratch.holds(found):
             return found
         with writing(self.cache):
@@ -82,8 +82,14 @@ class BlobCache:
         return freed
 
 
-def check_bytes(path: Path, pin: PinnedFile, watch: Watch) -> None:
+def check_bytes(path: Path, pin: PinnedFile, watch: Watch, called: str = "") -> None:
     """Compare a file with its pin.
+
+    Args:
+        path: The file.
+        pin: The bytes that it must have.
+        watch: Told of each block as `verify` in bytes.
+        called: What the message calls the file; else its path.
 
     Raises:
         WrongBytesError: The size or the hash is another; the message gives both.
@@ -98,8 +104,8 @@ def check_bytes(path: Path, pin: PinnedFile, watch: Watch) -> None:
     expected = f"SHA-256 {pin.sha256} ({pin.size_bytes} bytes)"
     if got != expected:
         raise WrongBytesError(
-            f"{path} has {got}, expected {expected}.",
-            "Remove that file, or take the model from another place.",
+            f"{called or path} has {got}, expected {expected}.",
+            "Take the file from another place.",
         )
 
 

@@ -20,6 +20,8 @@ from embedwell.core.errors import ModelCacheError
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EIO}
 
+_NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS}  # as some network file systems say
+
 
 class Scratch:
     """A context manager for temporary folders on the cache's own disk, made when first needed.
@@ -92,7 +94,7 @@ def writing(cache: Path) -> Iterator[None]:
 
 def sweep(home: Path) -> None:
     """Remove the scratch folders that killed processes left behind."""
-    for folder in [path for path in home.iterdir() if path.is_dir()]:
+    for folder in {path.with_suffix("") for path in home.iterdir()}:
         with contextlib.suppress(OSError):  # another process may be sweeping the same folder
             lock = _take(_lock_of(folder))
             if lock is not None:
@@ -100,10 +102,17 @@ def sweep(home: Path) -> None:
                 _release(lock, _lock_of(folder))
 
 
-def _claim(home: Path) -> tuple[Path, IO[bytes]]:
+def _claim(home: Path) -> tuple[Path, IO[bytes] | None]:
+    """A new folder and the lock that says it is in use; without one where none can be had."""
     while True:
         folder = home / os.urandom(6).hex()
-        lock = _take(_lock_of(folder))
+        try:
+            lock = _take(_lock_of(folder))
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            folder.mkdir()
+            return folder, None  # cannot be swept either: that takes the lock first
         if lock is not None:
             folder.mkdir()
             return folder, lock
@@ -127,9 +136,11 @@ def _take(path: Path) -> IO[bytes] | None:
     lock = path.open("ab")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except OSError as error:
         lock.close()
-        return None
+        if isinstance(error, BlockingIOError):
+            return None
+        raise
     if os.fstat(lock.fileno()).st_nlink == 0:  # a sweeper removed it between open and lock
         lock.close()
         return None

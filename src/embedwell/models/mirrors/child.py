@@ -13,7 +13,6 @@ from embedwell.core.events import Watch
 from embedwell.models.scratch import writing
 
 _POLL_S = 0.05
-_GRACE_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -26,12 +25,14 @@ class Child:
         silence_s: It is ended after this long without a sign of life.
         request: What it is given on standard input, as one line. Standard input stays open for
             as long as its work is wanted: the program must end when it is closed.
+        grace_s: It is killed when it has not ended this long after that.
     """
 
     command: tuple[str, ...]
     log: Path
     silence_s: float
     request: str = ""
+    grace_s: float = 2.0
 
     def run(self, activity: Callable[[], int], watch: Watch) -> int | None:
         """Run it to its end.
@@ -62,7 +63,7 @@ class Child:
                 self._ask(process)
                 return self._follow(process, activity, watch)
             finally:
-                _end(process)
+                _end(process, self.grace_s)
 
     def output(self) -> str:
         """What it has written so far."""
@@ -90,12 +91,12 @@ class Child:
             time.sleep(_POLL_S)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes], grace_s: float) -> None:
     """Ask by closing its standard input, then insist."""
     if process.stdin is not None:
         process.stdin.close()
     try:
-        process.wait(_GRACE_S)
+        process.wait(grace_s)
     except subprocess.TimeoutExpired:
         process.kill()
 

@@ -42,7 +42,7 @@ class HubMirror:
         """Have the client download the files into its cache; those it has cost no network."""
         total = sum(card.files[name].size_bytes for name in names)
         child = Child(
-            command=(sys.executable, "-P", hub_child.__file__),
+            command=(sys.executable, "-P", "-m", hub_child.__name__),
             log=scratch.new("hub") / "log",
             silence_s=self.silence_s,
             request=json.dumps(

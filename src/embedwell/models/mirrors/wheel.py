@@ -24,7 +24,7 @@ tempfile.tempdir = sys.argv.pop(1)
 threading.Thread(target=lambda: (sys.stdin.read(), os._exit(1)), daemon=True).start()
 runpy.run_module("pip", run_name="__main__", alter_sys=True)
 """
-# Which index is asked, and how, is the user's pip configuration; these only bound the waiting.
+# Which index is asked, and how, is the user's pip configuration.
 _OPTIONS = (
     "--no-deps",
     "--only-binary=:all:",
@@ -34,9 +34,7 @@ _OPTIONS = (
     "--disable-pip-version-check",
     "--progress-bar=off",
     "--retries=1",
-    "--timeout=8",
 )
-_SPARE_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -45,9 +43,11 @@ class PipMirror:
 
     Attributes:
         silence_s: Give up after this long without a byte.
+        spare_bytes: How much more than twice its files a download may take.
     """
 
     silence_s: float = 20.0
+    spare_bytes: int = 64 << 20
     name: str = "wheel"
     lasting: bool = False
 
@@ -58,7 +58,7 @@ class PipMirror:
         if card.wheel is None:
             return Answer(reason="the catalogue names no wheel for this model")
         wanted = {name: card.files[name] for name in names}
-        limit = 2 * sum(pin.size_bytes for pin in wanted.values()) + _SPARE_BYTES
+        limit = 2 * sum(pin.size_bytes for pin in wanted.values()) + self.spare_bytes
         folder = scratch.new("wheel")
         reason = _download(card.wheel, folder, limit, self.silence_s, watch)
         wheels = sorted(folder.glob("out/*.whl"))
@@ -86,7 +86,7 @@ def _download(wheel: WheelMirror, folder: Path, limit: int, silence_s: float, wa
     def report() -> int:
         done = folder_bytes(temporary) + folder_bytes(folder / "out")
         if done:
-            watch.progress("download", done, _announced(child.output()), "bytes")
+            watch.progress("download", done, announced_bytes(child.output()), "bytes")
         if done > limit:
             raise _TooLargeError
         return folder_bytes(folder)
@@ -100,7 +100,7 @@ def _download(wheel: WheelMirror, folder: Path, limit: int, silence_s: float, wa
     return "" if ended == 0 else f"pip cannot download {requirement} ({_why(child.output())})"
 
 
-def _announced(output: str) -> int | None:
+def announced_bytes(output: str) -> int | None:
     """The size that pip tells when it begins to download, rounded as it rounds it."""
     match = re.search(r"Downloading \S+ \(([\d.]+) (bytes|kB|MB)\)", output)
     if match is None:
@@ -109,7 +109,10 @@ def _announced(output: str) -> int | None:
 
 
 def _why(output: str) -> str:
+    """The one line of pip's output that says most."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
+    if any("after connection broken by" in line for line in lines):
+        return "the package index did not answer"
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
     return (errors or lines or ["it said nothing"])[-1]
 
