@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 
 MAX_QUERY_WORDS = 64
 """A pasted page searches by its first words: each more costs time and adds little."""
+FREE_MATCHES = 2_000
+"""So many matches are scored in a few milliseconds, however few chunks there are."""
+COMMON_SHARE = 0.3
+"""Beyond those, matches to score as a share of all chunks; see docs/search.md."""
 
 _WORD = re.compile(r"[^\W_]+")
 _HAS_HUMP = re.compile(r"[^\W\d_]*[a-z0-9][A-Z][^\W_]*|[A-Z]{2,}[a-z][^\W_]*")
@@ -41,3 +46,24 @@ def query_words(query: str) -> list[str]:
             if len(found) == MAX_QUERY_WORDS:
                 return list(found)
     return list(found)
+
+
+def telling_words(counts: Mapping[str, int], n_chunks: int) -> list[str]:
+    """The words of a query to score by, rarest first, without a list of stop words.
+
+    Common words cost the most time and tell the least. Words are taken from the rarest on while
+    the chunks that have them, counted once for each word, stay within a budget; one is always
+    taken.
+
+    Args:
+        counts: How many chunks have each word of the query; those in none left out.
+        n_chunks: How many chunks there are.
+    """
+    budget = FREE_MATCHES + COMMON_SHARE * n_chunks
+    taken: list[str] = []
+    for word in sorted(counts, key=counts.__getitem__):
+        budget -= counts[word]
+        if taken and budget < 0:
+            break
+        taken.append(word)
+    return taken

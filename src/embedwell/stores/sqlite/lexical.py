@@ -9,10 +9,8 @@ from embedwell.stores.index import best
 from embedwell.stores.protocol import Scored
 from embedwell.stores.sqlite import statements
 from embedwell.stores.sqlite.database import Database
-from embedwell.stores.words import query_words
+from embedwell.stores.words import query_words, telling_words
 
-COMMON = 0.2
-"""Share of all chunks from which on a word is left out while rarer ones remain."""
 MATCHES = statements.MATCHES.format(title=1.0, path=1.0, text=1.0, pieces=1.0)
 
 
@@ -27,7 +25,7 @@ def all_matches(database: Database, query: str, n_chunks: int) -> Scored:
         query: Any text.
         n_chunks: How many chunks there are.
     """
-    words = telling_words(database, query_words(query), n_chunks)
+    words = words_to_score(database, query, n_chunks)
     rows = database.rows(MATCHES, (expression(words),)) if words else []
     table = np.array(rows, np.float64).reshape(-1, 2)
     ids, scores = table[:, 0].astype(np.int64), -table[:, 1].astype(np.float32)
@@ -35,14 +33,14 @@ def all_matches(database: Database, query: str, n_chunks: int) -> Scored:
     return Scored(ids[order], scores[order])
 
 
-def telling_words(database: Database, words: list[str], n_chunks: int) -> list[str]:
-    """The words that are not so common that they tell nothing; all, if all are."""
-    found = {
+def words_to_score(database: Database, query: str, n_chunks: int) -> list[str]:
+    """The words of a query that are in some chunk and tell something."""
+    counts = {
         word: count
-        for word in words
+        for word in query_words(query)
         if (count := database.value(statements.MATCH_COUNT, (expression([word]),)))
     }
-    return [word for word in found if found[word] < COMMON * n_chunks] or list(found)
+    return telling_words(counts, n_chunks)
 
 
 def expression(words: list[str]) -> str:

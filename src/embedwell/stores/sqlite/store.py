@@ -210,11 +210,11 @@ class SqliteStore:
 
     def _add(self, item: DocumentChunks, vectors: list[bytes], first: int) -> None:
         document = item.document
+        names = metadata_rows(document.metadata)
         number = self._database.insert(
             statements.ADD_DOCUMENT, (self._collection, *_document_row(document))
         )
-        names = [(number, *row) for row in metadata_rows(document.metadata)]
-        self._database.change(statements.ADD_METADATA, names)
+        self._database.change(statements.ADD_METADATA, [(number, *row) for row in names])
         rows = [
             (first + at, number, *_chunk_row(chunk, document.key))
             for at, chunk in enumerate(item.chunks)

@@ -1,0 +1,66 @@
+"""Small stores and documents for tests."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from embedwell.core.space import Space
+from embedwell.core.vectors import FloatArray
+from embedwell.stores.protocol import (
+    CollectionSettings,
+    Document,
+    DocumentChunks,
+    StoredChunk,
+)
+
+DIMENSIONS = 16
+SPACE = Space("tiny", "1", "mean", True, "", "", 32, DIMENSIONS)
+SETTINGS = CollectionSettings(SPACE, 20, "a test")
+
+
+def signs(number: int) -> FloatArray:
+    """A unit vector of ±1/4, exact in float16: cosines between such are multiples of 1/8."""
+    digest = hashlib.sha256(str(number).encode()).digest()
+    bits = np.unpackbits(np.frombuffer(digest[: DIMENSIONS // 8], np.uint8))
+    return np.where(bits, np.float32(0.25), np.float32(-0.25))
+
+
+def item(
+    key: str,
+    texts: Sequence[str],
+    vectors: Sequence[FloatArray] | None = None,
+    *,
+    title: str = "",
+    language: str = "markdown",
+    kind: str = "text",
+    is_record: bool = False,
+    metadata: Mapping[str, Any] | None = None,
+) -> DocumentChunks:
+    """A document with one chunk for each text."""
+    rows = vectors if vectors is not None else [signs(len(text)) for text in texts]
+    return DocumentChunks(
+        Document(
+            key,
+            sum(map(len, texts)),
+            7,
+            hashlib.sha256("".join(texts).encode("utf-8", "replace")).hexdigest(),
+            kind,  # type: ignore[arg-type]
+            language,
+            is_record,
+            metadata or {},
+        ),
+        [
+            StoredChunk(at, at + len(text), at + 1, at + 2, title, text, sha(text))
+            for at, text in enumerate(texts)
+        ],
+        np.array(rows, np.float32).reshape(len(texts), DIMENSIONS),
+    )
+
+
+def sha(text: str) -> str:
+    """What a chunk with this text has as `embedded_sha256`."""
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
