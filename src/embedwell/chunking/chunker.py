@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from embedwell.chunking.cutting import Cutter
-from embedwell.chunking.grouping import Unit, covering, group
+from embedwell.chunking.grouping import Measure, covering, group
 from embedwell.chunking.protocol import Chunk, Segment, TokenStarts
 from embedwell.chunking.titles import Title, fit_title
 from embedwell.chunking.tokens import TokenIndex
@@ -43,13 +43,15 @@ def chunk(
             path, joint, max_tokens // TITLE_SHARE, lambda title: len(token_starts(title))
         )
 
-    def size(unit: Unit) -> int:
-        return tokens.size(unit.start, unit.end) + title_of(unit.path, unit.joint).n_tokens
-
+    measure = Measure(
+        passage=lambda unit: tokens.size(unit.start, unit.end),
+        title=lambda unit: title_of(unit.path, unit.joint).n_tokens,
+        limit=max_tokens,
+    )
     covered = covering(text, segments)
     cutter = Cutter(text, [segment.start for segment in covered], tokens, token_starts)
     chunks: list[Chunk] = []
-    for unit in group(covered, size, max_tokens):
+    for unit in group(covered, measure):
         title = title_of(unit.path, unit.joint)
         pieces = cutter.cut(unit.start, unit.end, max_tokens - title.n_tokens)
         chunks += [Chunk(piece.start, piece.end, title.text, piece.n_tokens) for piece in pieces]

@@ -79,8 +79,9 @@ class Cutter:
         first, last = bisect_left(joints, low), bisect_right(joints, high)
         if first < last:
             return min(joints[first:last], key=lambda joint: abs(joint - middle))
-        if 0 < first < len(joints) and joints[first - 1] > start:
-            before, after = joints[first - 1], joints[first]
+        if first and joints[first - 1] > start:
+            before = joints[first - 1]
+            after = joints[first] if first < len(joints) else len(self._text)
             if self._tokens.size(before, after) <= limit:
                 return before
         return None

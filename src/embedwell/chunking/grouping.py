@@ -32,7 +32,27 @@ class Unit:
     joint: str
 
 
-Size = Callable[[Unit], int]
+@dataclass(frozen=True)
+class Measure:
+    """How large units are, in tokens.
+
+    Attributes:
+        passage: Of the unit's text.
+        title: Of its title.
+        limit: Most for both together.
+    """
+
+    passage: Callable[[Unit], int]
+    title: Callable[[Unit], int]
+    limit: int
+
+    def fits(self, unit: Unit) -> bool:
+        """Whether a unit is one chunk."""
+        return self.passage(unit) + self.title(unit) <= self.limit
+
+    def is_small(self, unit: Unit) -> bool:
+        """Whether a unit says too little alone."""
+        return self.passage(unit) * SMALL <= self.limit
 
 
 def covering(text: str, segments: Sequence[Segment]) -> list[Segment]:
@@ -53,37 +73,36 @@ def covering(text: str, segments: Sequence[Segment]) -> list[Segment]:
     return covered
 
 
-def group(segments: Sequence[Segment], size: Size, limit: int) -> list[Unit]:
+def group(segments: Sequence[Segment], measure: Measure) -> list[Unit]:
     """Join segments into units: a whole section or class where it fits, else its parts.
 
     Args:
         segments: In order, without overlap, none blank.
-        size: Tokens of a unit with its title.
-        limit: Most tokens of a unit; segments that are larger by themselves stay as they are.
+        measure: How large units are.
 
     Returns:
-        The units in order.
+        The units in order; one that does not fit is a segment, or several of the same path.
     """
     if not segments:
         return []
     whole = _unit(segments)
     depth = len(whole.path)
     is_leaf = depth >= MAX_DEPTH or all(segment.path == whole.path for segment in segments)
-    if is_leaf or (whole.path and size(whole) <= limit):
+    if is_leaf or (whole.path and measure.fits(whole)):
         return [whole]
     units: list[Unit] = []
     for _, children in groupby(segments, key=lambda segment: segment.path[: depth + 1]):
-        units += group(list(children), size, limit)
-    return _join_small(units, size, limit)
+        units += group(list(children), measure)
+    return _join_small(units, measure)
 
 
-def _join_small(units: list[Unit], size: Size, limit: int) -> list[Unit]:
+def _join_small(units: Sequence[Unit], measure: Measure) -> list[Unit]:
     joined: list[Unit] = []
     was_small = False
     for unit in units:
-        is_small = size(unit) * SMALL <= limit
+        is_small = measure.is_small(unit)
         both = _union(joined[-1], unit) if was_small and is_small else None
-        if both and size(both) <= limit:
+        if both and measure.fits(both):
             joined[-1] = both
         else:
             joined.append(unit)

