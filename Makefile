@@ -37,7 +37,7 @@ unit: $(VENV)/dev
 	$(BIN)/python -m pytest --cov --cov-report=
 
 bench: $(VENV)/dev ## Measure speed, memory and quality beside peers (BENCH=… for a part).
-	$(BIN)/python benchmarks/run.py $(BENCH)
+	$(BIN)/python -m benchmarks.run $(BENCH)
 
 docs: $(VENV)/dev ## Write the generated parts of the docs anew.
 	$(BIN)/python tools/docs.py

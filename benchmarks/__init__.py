@@ -1,0 +1,1 @@
+"""Measures embedwell beside its peers. Start with `README.md`."""

@@ -1,0 +1,1 @@
+"""One adapter for each engine, all speaking the protocol of `serve.py`."""

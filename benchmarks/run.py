@@ -1,0 +1,72 @@
+"""Run the benchmarks: `python -m benchmarks.run [setup|speed|product|agreement|quality|report]…`.
+
+Without arguments: all of them, in this order. Each part leaves one file in `results/`, from which
+`report` writes `docs/benchmarks.md`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from benchmarks import agreement, machine, product, quality, report, speed
+from benchmarks.engines import ENGINES
+from benchmarks.environments import published
+from benchmarks.paths import RESULTS, data
+from benchmarks.texts import agreement_corpus, speed_corpora
+
+SPEED_CORPORA = ("short", "128", "mixed", "queries")
+
+
+def main() -> None:
+    parts: dict[str, Callable[[], dict[str, Any]]] = {
+        "speed": _speed,
+        "product": lambda: product.measure(_corpora(), data()),
+        "agreement": lambda: agreement.measure(
+            agreement_corpus(data(), published() / "tokenizer.json"), machine.n_cores()
+        ),
+        "quality": lambda: quality.measure(data(), machine.n_cores()),
+    }
+    chosen = _arguments([*parts, "setup", "report"]).parts or [*parts, "report"]
+    for missing in speed.available(list(ENGINES.values()))[1]:
+        print(f"Left out: {missing}", flush=True)
+    RESULTS.mkdir(exist_ok=True)
+    for name in (name for name in parts if name in chosen):
+        print(name, flush=True)
+        began = time.perf_counter()
+        found = {"date": datetime.now(UTC).date().isoformat(), "machine": machine.describe()}
+        found |= parts[name]()
+        found["took_s"] = round(time.perf_counter() - began)
+        text = json.dumps(found, indent=1, ensure_ascii=True)
+        (RESULTS / f"{name}.json").write_text(text + "\n", "utf-8")
+        print(f"{name} took {found['took_s']} s", flush=True)
+    if "report" in chosen:
+        report.write()
+
+
+def _corpora():
+    return speed_corpora(data(), published() / "tokenizer.json")
+
+
+def _speed() -> dict[str, Any]:
+    corpora = {name: corpus for name, corpus in _corpora().items() if name in SPEED_CORPORA}
+    repetitions = int(os.environ.get("REPETITIONS", "5"))
+    return speed.measure(corpora, repetitions, machine.n_cores())
+
+
+def _arguments(known: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(known))
+    options = parser.parse_args()
+    if unknown := set(options.parts) - set(known):
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(known)}")
+    return options
+
+
+if __name__ == "__main__":
+    main()

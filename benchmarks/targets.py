@@ -1,0 +1,177 @@
+"""What embedwell promises, checked against the committed results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from statistics import mean
+from typing import Any, Literal
+
+from benchmarks.engines import DYNAMIC, OURS, REFERENCE
+
+Results = Mapping[str, Any]  # what the parts' JSON files hold, by part
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A promise: what is measured, and what it must be at least or at most."""
+
+    what: str
+    sign: Literal["≥", "≤"]
+    bound: float
+    measured: Callable[[Results], float]
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A target with what was measured; None where that part has not been run."""
+
+    target: Target
+    value: float | None
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the promise is kept."""
+        if self.value is None:
+            return None
+        bound = self.target.bound
+        return self.value >= bound if self.target.sign == "≥" else self.value <= bound
+
+
+def verdicts(results: Results) -> list[Verdict]:
+    """Every target with its value."""
+    found = []
+    for target in TARGETS:
+        try:
+            found.append(Verdict(target, target.measured(results)))
+        except KeyError:
+            found.append(Verdict(target, None))
+    return found
+
+
+def row(rows: list[Row], **wanted: object) -> Row:
+    """The first row with these values.
+
+    Raises:
+        KeyError: There is none.
+    """
+    for candidate in rows:
+        if all(candidate[name] == value for name, value in wanted.items()):
+            return candidate
+    raise KeyError(str(wanted))
+
+
+def _speed(results: Results, engine: str) -> Row:
+    return row(results["speed"]["rows"], engine=engine, n_threads=1)
+
+
+def _ratio(corpus: str, other: str) -> Callable[[Results], float]:
+    """q8's throughput over another's."""
+
+    def measured(results: Results) -> float:
+        ours, theirs = _speed(results, OURS), _speed(results, other)
+        return float(ours["tokens_per_s"][corpus] / theirs["tokens_per_s"][corpus])
+
+    return measured
+
+
+def _least_over_dynamic(results: Results) -> float:
+    return min(_ratio(corpus, DYNAMIC)(results) for corpus in ("short", "128", "mixed"))
+
+
+def _query_ratio(results: Results) -> float:
+    ours, theirs = _speed(results, OURS), _speed(results, DYNAMIC)
+    return float(ours["query_p50_ms"] / theirs["query_p50_ms"])
+
+
+def _agreement(engine: str, column: str) -> Callable[[Results], float]:
+    def measured(results: Results) -> float:
+        return float(row(results["agreement"]["rows"], engine=engine)[column])
+
+    return measured
+
+
+def _sts_distance(engine: str) -> Callable[[Results], float]:
+    """How far STS-B is from sentence-transformers', the worse of the languages."""
+
+    def measured(results: Results) -> float:
+        ours = row(results["quality"]["sts"], engine=engine)["spearman"]
+        theirs = row(results["quality"]["sts"], engine=REFERENCE)["spearman"]
+        return max(abs(ours[name] - theirs[name]) for name in theirs)
+
+    return measured
+
+
+def _searched(results: Results, mode: str) -> list[float]:
+    return [row(s["rows"], mode=mode)["ndcg_10"] for s in results["quality"]["search"]]
+
+
+def _scifact_distance(results: Results) -> float:
+    theirs = row(results["quality"]["scifact"], engine=REFERENCE)["ndcg_10"]
+    q32 = row(results["quality"]["scifact"], engine="embedwell q32")["ndcg_10"]
+    q8 = row(row(results["quality"]["search"], set="SciFact")["rows"], mode="semantic")["ndcg_10"]
+    return float(max(abs(theirs - q32), abs(theirs - q8)))
+
+
+def _hybrid_over(*modes: str) -> Callable[[Results], float]:
+    """Hybrid's mean nDCG@10 over the three sets, less the best of other modes'."""
+
+    def measured(results: Results) -> float:
+        others = max(mean(_searched(results, mode)) for mode in modes)
+        return mean(_searched(results, "hybrid")) - others
+
+    return measured
+
+
+def _help_over_bare(results: Results) -> float:
+    starts = results["product"]["starts"]
+    return float(starts["help_s"] - starts["bare_interpreter_s"])
+
+
+def _product(part: str, column: str) -> Callable[[Results], float]:
+    return lambda results: float(results["product"][part][column])
+
+
+def _conversion_peak(results: Results) -> float:
+    return max(float(r["peak_mb"]) for r in results["product"]["conversion"])
+
+
+RANK_FUSIONS = ("rank fusion, k = 10", "rank fusion, k = 60")
+
+TARGETS = (
+    Target("q32: STS-B, distance to sentence-transformers", "≤", 0.05,
+           _sts_distance("embedwell q32")),
+    Target("q8: STS-B, distance to sentence-transformers", "≤", 0.5, _sts_distance(OURS)),
+    Target("SciFact semantic nDCG@10, distance to sentence-transformers", "≤", 0.5,
+           _scifact_distance),
+    Target("hybrid: mean nDCG@10 above both of its parts", "≥", 0.0,
+           _hybrid_over("semantic", "lexical")),
+    Target("hybrid: mean nDCG@10 above fusion of ranks", "≥", 2.5, _hybrid_over(*RANK_FUSIONS)),
+    Target("q8 at 128 tokens, over sentence-transformers", "≥", 5.0, _ratio("128", REFERENCE), "x"),
+    Target("q8 on mixed lengths, over sentence-transformers", "≥", 7.5,
+           _ratio("mixed", REFERENCE), "x"),
+    Target("q8 on short texts, over fastembed", "≥", 2.5, _ratio("short", "fastembed"), "x"),
+    Target("q8 over onnxruntime's dynamic int8, worst corpus", "≥", 1.0, _least_over_dynamic, "x"),
+    Target("q8, one query, of dynamic int8's p50", "≤", 0.9, _query_ratio, "x"),
+    Target("q8, process start to first vector", "≤", 0.3,
+           lambda results: float(_speed(results, OURS)["cold_start_s"]), "s"),
+    Target("q8 to fp32, natural texts, mean cosine", "≥", 0.998, _agreement(OURS, "natural_mean")),
+    Target("q8 to fp32, natural texts, worst cosine", "≥", 0.99, _agreement(OURS, "natural_worst")),
+    Target("q8 to fp32, odd texts, worst cosine", "≥", 0.96, _agreement(OURS, "odd_worst")),
+    Target("q8, same text alone and in a batch, worst cosine", "≥", 0.99999,
+           _agreement(OURS, "company_worst")),
+    Target("`embedwell embed` of 10,000 short texts with q8, peak", "≤", 140,
+           _product("bulk_embed", "command_peak_mb"), "MB"),
+    Target("the same from Python, peak", "≤", 140, _product("bulk_embed", "python_peak_mb"), "MB"),
+    Target("converting the model, highest peak", "≤", 250, _conversion_peak, "MB"),
+    Target("`embedwell --help` beyond a bare interpreter", "≤", 0.15, _help_over_bare, "s"),
+    Target("`embedwell search` on 10,000 chunks, whole process", "≤", 0.6,
+           _product("many_files", "search_process_s"), "s"),
+    Target("the search itself", "≤", 10, _product("many_files", "search_ms"), "ms"),
+    Target("indexing documents, of the bare embedding rate", "≥", 0.85,
+           _product("project", "raw_share")),
+    Target("re-indexing 10,000 unchanged files", "≤", 2,
+           _product("many_files", "reindex_unchanged_s"), "s"),
+)  # fmt: skip
