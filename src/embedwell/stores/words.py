@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
+from itertools import pairwise
 
 MAX_QUERY_WORDS = 64
 """A pasted page searches by its first words: each more costs time and adds little."""
@@ -14,8 +15,6 @@ COMMON_SHARE = 0.3
 """Beyond those, matches to score as a share of all chunks; see docs/search.md."""
 
 _WORD = re.compile(r"[^\W_]+")
-_HAS_HUMP = re.compile(r"[^\W\d_]*[a-z0-9][A-Z][^\W_]*|[A-Z]{2,}[a-z][^\W_]*")
-_PIECE = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 
 
 def name_pieces(text: str) -> list[str]:
@@ -27,9 +26,25 @@ def name_pieces(text: str) -> list[str]:
     return [
         piece
         for word in _WORD.findall(text)
-        if _HAS_HUMP.fullmatch(word)
-        for piece in _PIECE.findall(word)
+        if not (word[1:].islower() or word.isupper() or word.islower())
+        for piece in _humps(word)
     ]
+
+
+def _humps(word: str) -> list[str]:
+    """A name's parts where it has more than one."""
+    cuts = [0, *(at for at in range(1, len(word)) if _begins_part(word, at)), len(word)]
+    return [word[a:b] for a, b in pairwise(cuts)] if len(cuts) > 2 else []
+
+
+def _begins_part(word: str, at: int) -> bool:
+    """Whether a part begins here: `parse|Config`, `HTTP|Server`, `HTTP2|Request`, but `IDs`."""
+    if not word[at].isupper():
+        return False
+    if not word[at - 1].isupper():
+        return True
+    rest = word[at + 1 :]
+    return rest[:1].islower() and rest != "s"
 
 
 def query_words(query: str) -> list[str]:

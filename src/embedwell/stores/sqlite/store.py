@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
@@ -278,10 +278,10 @@ class SqliteStore:
 
 @contextmanager
 def _writing(path: Path) -> Iterator[None]:
-    with (
-        faults.faults_named(path),
-        locked(path.with_name(f"{path.name}.lock"), f"writing to {path}"),
-    ):
+    with ExitStack() as held:
+        with faults.faults_named(path):  # not around what the job does while it holds the lock
+            lock = path.with_name(f"{path.name}.lock")
+            held.enter_context(locked(lock, f"writing to {path}"))
         yield
 
 
