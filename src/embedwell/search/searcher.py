@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import get_args
 
 import numpy as np
 
@@ -46,10 +47,12 @@ class Searcher:
             where: Which chunks may be found; all by default.
 
         Raises:
-            QueryError: The query is blank, k is less than 1, or the filter cannot be applied.
+            QueryError: The query is blank, k is less than 1, there is no such mode, or the filter
+                cannot be applied.
+            BadVectorError: The embedder gave no usable vector.
             StoreError: The store could not be read.
         """
-        _check(query, k)
+        _check(query, k, mode)
         where = where or Filter()
         began = time.perf_counter()
         vector = None if mode == "lexical" else self._embed_query(query)
@@ -102,8 +105,10 @@ class Searcher:
         )
 
 
-def _check(query: str, k: int) -> None:
+def _check(query: str, k: int, mode: Mode) -> None:
     if not query.strip():
         raise QueryError("The query is empty.", "Say what to look for.")
     if k < 1:
         raise QueryError(f"{k} results were asked for.", "Ask for at least 1.")
+    if mode not in get_args(Mode):
+        raise QueryError(f"There is no mode '{mode}'.", f"Use one of: {', '.join(get_args(Mode))}.")

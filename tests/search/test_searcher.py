@@ -1,0 +1,148 @@
+"""From a question to ranked chunks."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from embedwell.core.errors import BadVectorError, QueryError
+from embedwell.core.space import Space
+from embedwell.search.results import as_json
+from embedwell.search.searcher import Searcher
+from embedwell.stores.memory import MemoryStore
+from embedwell.stores.protocol import (
+    CollectionSettings,
+    Document,
+    DocumentChunks,
+    Filter,
+    StoredChunk,
+)
+
+SPACE = Space("tiny", "1", "mean", True, "", "", 32, 2)
+TEXTS = {
+    "cat.md": ("a small feline", 0.1),
+    "dog.md": ("a loyal hound", 0.5),
+    "zebra.md": ("the zebra word", 1.4),
+    "far.md": ("something else", 1.5),
+}
+
+
+def at(angle: float) -> np.ndarray:
+    return np.array([np.cos(angle), np.sin(angle)], np.float32)
+
+
+@pytest.fixture
+def searcher() -> Searcher:
+    store = MemoryStore(CollectionSettings(SPACE, 20))
+    store.put(
+        [
+            DocumentChunks(
+                Document(key, 1, 1, "", "text", "markdown"),
+                [StoredChunk(0, len(text), 3, 4, "Top", text, "")],
+                at(angle)[None],
+            )
+            for key, (text, angle) in TEXTS.items()
+        ]
+    )
+    return Searcher(store, lambda query: at(0.0))
+
+
+def keys(found) -> list[str]:
+    return [result.chunk.key for result in found.results]
+
+
+def test_semantic_results_come_by_cosine(searcher: Searcher):
+    found = searcher.search("zebra", mode="semantic")
+    assert keys(found) == ["cat.md", "dog.md", "zebra.md", "far.md"]
+    first = found.results[0]
+    assert (first.rank, first.bm25) == (1, None)
+    assert first.score == first.similarity == pytest.approx(np.cos(0.1), abs=1e-3)
+
+
+def test_lexical_results_have_a_word_and_need_no_embedder(searcher: Searcher):
+    searcher._embed_query = lambda query: 1 / 0
+    found = searcher.search("zebra hound", k=5, mode="lexical")
+    assert sorted(keys(found)) == ["dog.md", "zebra.md"]
+    assert found.embed_ms == 0
+    assert found.results[0].similarity is None
+    assert found.results[0].score == found.results[0].bm25
+
+
+def test_hybrid_results_know_both_scores_of_every_passage(searcher: Searcher):
+    found = searcher.search("zebra", k=3)
+    assert len(found.results) == 3
+    assert [result.rank for result in found.results] == [1, 2, 3]
+    scores = [result.score for result in found.results]
+    assert scores == sorted(scores, reverse=True)
+    assert all(0 <= score <= 1 for score in scores)
+    assert {result.bm25 > 0 for result in found.results if result.chunk.key != "zebra.md"} == {
+        False
+    }
+    assert found.space == SPACE.id
+    assert found.took_ms >= found.embed_ms >= 0
+
+
+def test_filters_reach_both_halves(searcher: Searcher):
+    assert keys(searcher.search("zebra", where=Filter(path="f*.md"))) == ["far.md"]
+    assert keys(searcher.search("zebra", where=Filter(language="go"))) == []
+
+
+@pytest.mark.parametrize("query", ["😀", "?!", "\0", '"', "zebra OR", "word " * 50_000, "\ud800 x"])
+@pytest.mark.parametrize("mode", ["hybrid", "semantic", "lexical"])
+def test_any_text_is_a_query(searcher: Searcher, query, mode):
+    found = searcher.search(query, mode=mode)
+    assert found.query == query
+    if mode != "lexical":
+        assert len(found.results) == 4
+
+
+@pytest.mark.parametrize("query", ["", "  ", "\n\t"])
+def test_a_blank_query_is_refused(searcher: Searcher, query):
+    with pytest.raises(QueryError, match="empty"):
+        searcher.search(query)
+
+
+def test_no_results_cannot_be_asked_for(searcher: Searcher):
+    with pytest.raises(QueryError, match="at least 1"):
+        searcher.search("zebra", k=0)
+
+
+def test_an_unknown_mode_is_refused(searcher: Searcher):
+    with pytest.raises(QueryError, match="hybrid, semantic, lexical"):
+        searcher.search("zebra", mode="magic")  # type: ignore[arg-type]
+
+
+def test_a_broken_embedder_is_an_error_not_an_empty_answer(searcher: Searcher):
+    searcher._embed_query = lambda query: np.full(2, np.nan, np.float32)
+    with pytest.raises(BadVectorError):
+        searcher.search("zebra")
+
+
+def test_more_results_than_candidates_can_be_asked_for(searcher: Searcher):
+    assert len(searcher.search("zebra", k=1000).results) == 4
+
+
+def test_json_is_as_documented(searcher: Searcher):
+    form = json.loads(json.dumps(as_json(searcher.search("zebra", k=1, mode="lexical"))))
+    assert form["took_ms"] >= 0
+    score = form["results"][0].pop("score")
+    assert score > 0
+    assert form == {
+        "query": "zebra",
+        "mode": "lexical",
+        "space": SPACE.id,
+        "took_ms": form["took_ms"],
+        "results": [
+            {
+                "rank": 1,
+                "path": "zebra.md",
+                "start_line": 3,
+                "end_line": 4,
+                "kind": "text",
+                "title": "Top",
+                "text": "the zebra word",
+            }
+        ],
+    }
