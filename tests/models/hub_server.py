@@ -61,7 +61,7 @@ class HubServer:
     @property
     def storage_url(self) -> str:
         """The origin of big files; the client's token must not reach it."""
-        return f"http://127.0.0.1:{self._storage.server_port}"
+        return f"http://localhost:{self._storage.server_port}"
 
     def name_in(self, path: str) -> str | None:
         """The file that a path asks for, if there is one."""

@@ -30,7 +30,7 @@ def use_hub(monkeypatch, tmp_path: Path, endpoint: str) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_ENDPOINT", endpoint)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
 
 
 def fetch(tmp_path: Path, mirror: HubMirror | None = None, watch: Watch | None = None) -> Answer:

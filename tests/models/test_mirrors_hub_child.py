@@ -45,7 +45,7 @@ def start(hub: HubServer, tmp_path: Path) -> subprocess.Popen[str]:
 
 def test_it_tells_of_each_file_in_lines_of_json(hub, tmp_path):
     with start(hub, tmp_path) as child:
-        messages = [json.loads(line) for line in child.stdout]
+        messages = [json.loads(line) for line in child.stdout if line.strip()]
     files = {row["file"]: Path(row["path"]).read_bytes() for row in messages if "file" in row}
     assert files == FILES
     assert child.returncode == 0

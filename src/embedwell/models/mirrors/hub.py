@@ -7,9 +7,10 @@ ended at any moment, and gives back the 30 MB that the client takes.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,31 +41,60 @@ class HubMirror:
         self, card: ModelCard, names: Sequence[str], scratch: Scratch, watch: Watch
     ) -> Answer:
         """Have the client download the files into its cache; those it has cost no network."""
-        total = sum(card.files[name].size_bytes for name in names)
+        request = {
+            "repository": card.hub_id,
+            "revision": card.revision,
+            "names": list(names),
+            "connect_s": self.connect_s,
+        }
         child = Child(
             command=(sys.executable, "-P", "-m", hub_child.__name__),
             log=scratch.new("hub") / "log",
             silence_s=self.silence_s,
-            request=json.dumps(
-                {
-                    "repository": card.hub_id,
-                    "revision": card.revision,
-                    "names": list(names),
-                    "connect_s": self.connect_s,
-                }
-            ),
+            request=json.dumps(request),
         )
-
-        def report() -> int:
-            messages = _messages(child.output())
-            done = max((message.get("done", 0) for message in messages), default=0)
-            if done:
-                watch.progress("download", min(done, total), total, "bytes")
-            # The same bytes again and again are no sign of life.
-            return done + sum("file" in message for message in messages)
-
-        ended = child.run(report, watch)
+        sizes = {name: card.files[name].size_bytes for name in names}
+        ended = child.run(_Report(child, sizes, watch), watch)
         return _answer(names, child.output(), ended, self.silence_s)
+
+
+class _Report:
+    """Tells how far the client is, from the size of its files.
+
+    Its own progress bars change from version to version, and say nothing while it waits for a
+    download that another process has begun.
+    """
+
+    def __init__(self, child: Child, sizes: Mapping[str, int], watch: Watch) -> None:
+        self._child = child
+        self._sizes = sizes
+        self._watch = watch
+        self._before: int | None = None
+        self._most = 0
+
+    def __call__(self) -> int:
+        """The most bytes so far: the same ones again and again are no sign of life."""
+        messages = _messages(self._child.output())
+        done = sum(self._sizes[message["file"]] for message in messages if "file" in message)
+        for message in messages:
+            if "folder" in message:
+                growing = _half_done(Path(message["folder"]))
+                self._before = growing if self._before is None else self._before
+                done += max(0, growing - self._before)
+        if done > self._most:
+            total = sum(self._sizes.values())
+            self._most = done
+            self._watch.progress("download", min(done, total), total, "bytes")
+        return self._most
+
+
+def _half_done(folder: Path) -> int:
+    """Bytes of the downloads that are under way in a folder of the client's cache."""
+    total = 0
+    for path in folder.glob("*.incomplete"):
+        with contextlib.suppress(OSError):  # complete by now
+            total += path.stat().st_size
+    return total
 
 
 def _answer(names: Sequence[str], output: str, ended: int | None, silence_s: float) -> Answer:

@@ -1,8 +1,8 @@
 """A program that downloads files with the hub's client; `hub.py` runs it.
 
 Standard input: one line of JSON, `{"repository", "revision", "names", "connect_s"}`; then it stays
-open for as long as the answer is wanted. Standard output: a line of JSON a step, one of
-`{"done": bytes}`, `{"file": name, "path": path}` and `{"reason": why the rest is missing}`.
+open for as long as the answer is wanted. Standard output: a line of JSON a step, one of `{"folder":
+where downloads grow}`, `{"file": name, "path": path}` and `{"reason": why the rest is missing}`.
 It imports nothing else of embedwell, so that it starts at once.
 """
 
@@ -15,11 +15,9 @@ import signal
 import sys
 import threading
 import time
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 _BLOCK = 1 << 16
-_TELL_EVERY_S = 0.1
 _GRACE_S = 1.0
 
 
@@ -40,6 +38,7 @@ def _fetch(request: dict[str, Any]) -> None:
     os.environ["HF_HUB_DISABLE_XET"] = "1"
     # Nothing about this machine is sent; it also spares a request before the first.
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
     from huggingface_hub import (  # noqa: PLC0415 - after the lines above
         constants,
         hf_hub_download,
@@ -59,11 +58,12 @@ def _fetch(request: dict[str, Any]) -> None:
         return
     if missing:
         _knock(where, missing[0], request["connect_s"])
+        folder = f"models--{request['repository'].replace('/', '--')}"
+        _tell(folder=os.path.join(constants.HF_HUB_CACHE, folder, "blobs"))  # noqa: PTH118
     constants.DOWNLOAD_CHUNK_SIZE = _BLOCK  # 10 MB at a time tells too little on a slow line
     for name in missing:
         path = hf_hub_download(
             filename=name,
-            tqdm_class=_Bar,
             etag_timeout=request["connect_s"],
             library_name="embedwell",
             **where,
@@ -110,39 +110,6 @@ def _reason(error: BaseException, request: dict[str, Any]) -> str:
     return f"{constants.ENDPOINT} cannot give the files ({first or type(cause).__name__})"
 
 
-class _Bar:
-    """Stands where the client would draw a progress bar, one for each file."""
-
-    done_before = 0
-    told_at = 0.0
-
-    def __init__(self, *_: object, initial: int = 0, **__: object) -> None:
-        self.n = initial
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def update(self, n: int = 1) -> None:
-        """Count bytes; negative where the client begins again."""
-        self.n += n
-        if time.monotonic() - _Bar.told_at > _TELL_EVERY_S:
-            _Bar.told_at = time.monotonic()
-            _tell(done=_Bar.done_before + self.n)
-
-    def close(self) -> None:
-        """The file is complete, or the client gave up."""
-        _Bar.done_before += self.n
-        self.n = 0
-
-
 def _end_with_parent() -> None:
     """Standard input ends when the parent has no more use for the answer, or has died."""
     sys.stdin.read()
@@ -154,7 +121,7 @@ def _end_with_parent() -> None:
 
 
 def _tell(**fields: object) -> None:
-    sys.stdout.write(json.dumps(fields) + "\n")
+    sys.stdout.write("\n" + json.dumps(fields) + "\n")  # whatever the client has written before
     sys.stdout.flush()
 
 
