@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -20,6 +22,10 @@ from embedwell.models.catalogue import card
 MODEL = "all-MiniLM-L6-v2"
 INSTALL_LIMIT_S = 1800  # llama.cpp compiles; past this it counts as not to be had
 
+
+# llama.cpp's AMX kernels in the pinned version use tiles before they are configured (SIGILL).
+NO_AMX = "-mno-amx-tile -mno-amx-int8 -mno-amx-bf16" if platform.machine() == "x86_64" else ""
+BUILD = {"CMAKE_ARGS": f"-DCMAKE_C_FLAGS='{NO_AMX}' -DCMAKE_CXX_FLAGS='{NO_AMX}'"}
 
 # Form of the model: the environment and the script that make it, from which form, and how.
 RECIPES = {
@@ -66,7 +72,7 @@ def _install(folder: Path, requirements: Path) -> str:
         with log.open("w") as out:
             subprocess.run(
                 [*pip, "-r", requirements], check=True, stdout=out, stderr=out,
-                timeout=INSTALL_LIMIT_S,
+                env=os.environ | BUILD, timeout=INSTALL_LIMIT_S,
             )  # fmt: skip
     except subprocess.CalledProcessError:
         return "its packages did not install"

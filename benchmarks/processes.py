@@ -39,7 +39,7 @@ class Finished:
 
 
 class PeerError(Exception):
-    """A peer stopped; the message holds the end of its log."""
+    """A peer stopped; the message holds its exit status and the last line of its log."""
 
 
 class Peer:
@@ -83,8 +83,9 @@ class Peer:
         assert self._process.stdout
         line = self._process.stdout.readline()
         if not line:
-            self._process.wait()
-            raise PeerError(self._log.read_text("utf-8", "replace")[-2000:])
+            status = self._process.wait()
+            last = self._log.read_text("utf-8", "replace").strip().rpartition("\n")[2]
+            raise PeerError(f"it ended with status {status}. {last}".strip())
         answer: dict[str, Any] = json.loads(line)
         return answer
 

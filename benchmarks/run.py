@@ -33,20 +33,25 @@ def main() -> None:
         "quality": lambda: quality.measure(data(), machine.n_cores()),
     }
     chosen = _arguments([*parts, "setup", "report"]).parts or [*parts, "report"]
-    for missing in speed.available(list(ENGINES.values()))[1]:
-        print(f"Left out: {missing}", flush=True)
-    RESULTS.mkdir(exist_ok=True)
+    if "setup" in chosen:
+        for missing in speed.available(list(ENGINES.values()))[1]:
+            print(f"Left out: {missing}", flush=True)
     for name in (name for name in parts if name in chosen):
-        print(name, flush=True)
-        began = time.perf_counter()
-        found = {"date": datetime.now(UTC).date().isoformat(), "machine": machine.describe()}
-        found |= parts[name]()
-        found["took_s"] = round(time.perf_counter() - began)
-        text = json.dumps(found, indent=1, ensure_ascii=True)
-        (RESULTS / f"{name}.json").write_text(text + "\n", "utf-8")
-        print(f"{name} took {found['took_s']} s", flush=True)
+        _run(name, parts[name])
     if "report" in chosen:
         report.write()
+
+
+def _run(name: str, part: Callable[[], dict[str, Any]]) -> None:
+    """Run a part and keep what it found, with the day, the machine and the time it took."""
+    print(name, flush=True)
+    began = time.perf_counter()
+    found = {"date": datetime.now(UTC).date().isoformat(), "machine": machine.describe()}
+    found |= part()
+    found["took_s"] = round(time.perf_counter() - began)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    print(f"{name} took {found['took_s']} s", flush=True)
 
 
 def _corpora():

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.engines import ENGINES, OURS, REFERENCE, Engine
-from benchmarks.environments import UnavailableError, model_file, python
+from benchmarks.environments import UnavailableError
 from benchmarks.metrics import cosines
 from benchmarks.paths import work
-from benchmarks.processes import Peer, visit
+from benchmarks.processes import Peer, PeerError, visit
 from benchmarks.texts import Corpus
 
 BULK = ("short", "128", "mixed")
@@ -62,15 +62,16 @@ def measure(corpora: Mapping[str, Corpus], repetitions: int, n_cores: int) -> di
 
 
 def available(engines: Sequence[Engine]) -> tuple[list[Engine], list[str]]:
-    """The engines whose environment and model can be made here, and why others cannot."""
+    """The engines that can be made and run here, and why others cannot.
+
+    Each is visited once, so that later visits find byte code, artifacts and page cache warm.
+    """
     found, missing = [], []
     for engine in engines:
         try:
-            python(engine.environment)
-            if engine.model:
-                model_file(engine.model)
-            found.append(engine)
-        except UnavailableError as error:
+            with visit(engine):
+                found.append(engine)
+        except (UnavailableError, PeerError) as error:
             missing.append(f"{engine.name}: {error}")
     return found, missing
 
