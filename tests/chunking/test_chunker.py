@@ -1,12 +1,14 @@
 """Chunks cover a text, fit the model and keep together what belongs together."""
 
 import re
+from importlib.metadata import EntryPoint
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from embedwell.chunking import prose, registry
 from embedwell.chunking.chunker import chunk
 from embedwell.chunking.protocol import Segment
 from embedwell.chunking.registry import CHUNKERS, find_segmenter
@@ -214,3 +216,12 @@ def test_very_deep_paths_are_bounded():
 def test_unknown_chunkers_are_refused_by_name():
     with pytest.raises(ExtractionError, match="no chunker 'nope'"):
         find_segmenter("nope")
+
+
+def test_installed_packages_add_chunkers(monkeypatch):
+    def installed(*, group, name):
+        assert (group, name) == ("embedwell.chunkers", "mine")
+        return [EntryPoint("mine", "embedwell.chunking.prose:segments", group)]
+
+    monkeypatch.setattr(registry, "entry_points", installed)
+    assert find_segmenter("mine") is prose.segments

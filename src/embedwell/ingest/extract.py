@@ -5,10 +5,11 @@ from __future__ import annotations
 from importlib import import_module
 from typing import cast
 
-from embedwell.ingest.extracted import Extracted, Extractor, LineMap
+from embedwell.ingest.decode import mended
+from embedwell.ingest.extracted import Extracted, Extractor, LineMap, segmented
 from embedwell.ingest.formats import Format
 
-__all__ = ["EXTRACTORS", "Extracted", "LineMap", "extract"]
+__all__ = ["EXTRACTORS", "Extracted", "LineMap", "extract", "extract_text"]
 
 EXTRACTORS = {
     "html": "embedwell.ingest.extractors.html:extract",
@@ -31,3 +32,11 @@ def extract(data: bytes, form: Format) -> Extracted:
     module, attribute = EXTRACTORS[form.extractor].split(":")
     extractor = cast("Extractor", getattr(import_module(module), attribute))
     return extractor(data, form)
+
+
+def extract_text(text: str, form: Format) -> Extracted:
+    """The same for a text that a program holds: it is never taken for binary.
+
+    NUL and lone surrogates become U+FFFD.
+    """
+    return segmented(mended(text), form)

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from embedwell.chunking.protocol import Segment
+from embedwell.chunking.registry import find_segmenter
 from embedwell.core.vectors import IntArray
 from embedwell.ingest.formats import Format
 
@@ -67,3 +68,8 @@ def own_lines(text: str) -> LineMap:
     """The lines of a text that is its own source."""
     starts = [0, *(match.end() for match in LINE_END.finditer(text))]
     return LineMap(np.array(starts, dtype=np.int64), np.arange(1, len(starts) + 1, dtype=np.int64))
+
+
+def segmented(text: str, form: Format) -> Extracted:
+    """A text that is its own source, cut by its format's segmenter."""
+    return Extracted(text, find_segmenter(form.segmenter)(text, form.language), own_lines(text))

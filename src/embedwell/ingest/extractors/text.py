@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from embedwell.chunking.registry import find_segmenter
 from embedwell.ingest.decode import decode
-from embedwell.ingest.extracted import Extracted, own_lines
+from embedwell.ingest.extracted import Extracted, segmented
 from embedwell.ingest.formats import Format
 
 
@@ -14,5 +13,4 @@ def extract(data: bytes, form: Format) -> Extracted:
     Raises:
         ExtractionError: It is binary.
     """
-    text = decode(data)
-    return Extracted(text, find_segmenter(form.segmenter)(text, form.language), own_lines(text))
+    return segmented(decode(data), form)
