@@ -11,7 +11,7 @@ run embedwell index "$folder"
 cd "$folder"
 if [ "$folder" = examples/library ]; then
   run embedwell search -k 2 "how long to wait before trying again"
-  run embedwell search -k 2 "what to do when the lights go out"
+  run embedwell search -k 2 "what to do after a power cut"
   run embedwell search -k 2 "la chaîne de mon vélo saute"
 else
   run embedwell search -k 2 "how do I get started"

@@ -27,7 +27,13 @@ def test_a_budget_is_a_share_or_a_size_and_never_above_the_total():
 
 @pytest.mark.parametrize(
     ("n_bytes", "text"),
-    [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (5 << 20, "5.0 MiB"), (3 << 40, "3072.0 GiB")],
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1536, "1.5 KiB"),
+        (5 << 20, "5.0 MiB"),
+        (3 << 40, "3072.0 GiB"),
+    ],
 )
 def test_sizes_for_people(n_bytes, text):
     assert format_bytes(n_bytes) == text

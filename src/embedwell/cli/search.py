@@ -90,6 +90,6 @@ def _show(out: Console, query: str, result: SearchResult) -> None:
             (f"{result.score:.2f}", "green"), "  ", (where, "bold"), "  ", (chunk.title, "cyan")
         )
     )
-    for line in excerpt(chunk.text, query, _LINES):
+    for line in excerpt(chunk.text, query, _LINES).lines:
         out.print(Text(f"      {line}"), overflow="ellipsis", no_wrap=True, soft_wrap=False)
     out.print()

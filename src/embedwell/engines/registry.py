@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import cast
 
 from embedwell.core.artifact import Artifact
@@ -26,6 +25,8 @@ def _find(name: str) -> OpenEngine:
     if target := ENGINES.get(name):
         module, attribute = target.split(":")
         return cast("OpenEngine", getattr(import_module(module), attribute))
+    from importlib.metadata import entry_points  # noqa: PLC0415 - costs as much as a small model
+
     for entry in entry_points(group="embedwell.engines", name=name):
         return cast("OpenEngine", entry.load())
     raise EngineError(

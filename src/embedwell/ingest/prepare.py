@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from embedwell.chunking.chunker import chunk
 from embedwell.chunking.protocol import TokenStarts
+from embedwell.chunking.titles import titled
 from embedwell.ingest.extracted import Extracted
 from embedwell.stores.protocol import Document, StoredChunk
 
@@ -35,7 +36,7 @@ def prepare(
     chunks, texts = [], []
     for piece in pieces:
         passage = extracted.text[piece.start : piece.end]
-        text = f"{piece.title}\n{passage}" if piece.title else passage
+        text = titled(piece.title, passage)
         chunks.append(_stored(extracted, piece.start, piece.end, piece.title, text))
         texts.append(text)
     return Prepared(document, chunks, texts)
