@@ -55,7 +55,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "# Disks\n\n## When one fails\n\nPull the drive whose lamp blinks, push the spare in.\n"
     )
     (place / "code/retry.py").write_text(
-        'def call_again(action):\n    """Try an action again after a pause."""\n    return action()\n'
+        'def call_again(action):\n    """Try an action again after a pause."""\n    action()\n'
     )
     monkeypatch.chdir(place)
     return place

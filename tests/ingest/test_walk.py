@@ -82,13 +82,13 @@ def test_links_are_left_out_and_told(tmp_path):
 def test_a_deep_tree_is_walked(tmp_path):
     here = os.open(tmp_path, os.O_RDONLY)
     for _ in range(300):  # deeper than the recursion limit would allow by far with long names
-        os.mkdir("d" * 10, dir_fd=here)  # noqa: PTH102 - paths get longer than the system takes
+        os.mkdir("d" * 10, dir_fd=here)
         inner = os.open("d" * 10, os.O_RDONLY, dir_fd=here)
         os.close(here)
         here = inner
     os.close(here)
     tree(tmp_path, "top.md", "/".join(["d" * 10] * 300) + "/bottom.md")
-    assert [key[-9:] for key in keys(tmp_path)] == ["top.md"[-9:], "bottom.md"[-9:]]
+    assert [key[-9:] for key in keys(tmp_path)] == ["top.md", "bottom.md"]
 
 
 def test_a_name_that_is_not_utf8_gets_a_readable_key(tmp_path):

@@ -35,6 +35,6 @@ def index(folder, store, embedder):
     """Runs the job once and returns its report."""
 
     def run(watch=None, size_factor=1.0):
-        return index_folder(folder, store, embedder, size_factor, watch or Watch())
+        return index_folder(folder, store, lambda: embedder, size_factor, watch or Watch())
 
     return run

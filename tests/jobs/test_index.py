@@ -124,7 +124,7 @@ def slowly(documents):
     time.sleep(0.05)
 store.put = slowly
 with store.writing():
-    index_folder(Path(sys.argv[2]), store, FakeEmbedder(), 1.0, Watch())
+    index_folder(Path(sys.argv[2]), store, FakeEmbedder, 1.0, Watch())
 """
 
 

@@ -113,9 +113,12 @@ class Index:
                 f"{place or 'The folder of this index'} is not a folder.",
                 "Name the folder to index.",
             )
-        quiet = watch or Watch()
+        watch = watch or Watch()
+        self._admit()
         with self.store.writing():
-            return index_folder(place, self.store, self.load(quiet), self.size_factor, quiet)
+            return index_folder(
+                place, self.store, lambda: self.load(watch), self.size_factor, watch
+            )
 
     def delete(self, ids: Sequence[str]) -> int:
         """Remove documents by id, or files by their path in the folder.
@@ -160,7 +163,7 @@ class Index:
             ModelError: The model cannot be had, or its bytes are wrong.
         """
         if self._embedder is None:
-            admit(self.store.settings, card(self.settings.model).space)
+            self._admit()
             self._embedder = local_embedder(self.settings, watch or Watch())
         return self._embedder
 
@@ -180,6 +183,9 @@ class Index:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _admit(self) -> None:
+        admit(self.store.settings, card(self.settings.model).space)
 
     def _embed_query(self, query: str) -> FloatArray:
         vector: FloatArray = self.load().embed([query], "query", Watch()).vectors[0]

@@ -57,7 +57,11 @@ class IndexReport:
 
 
 def index_folder(
-    folder: Path, store: Store, embedder: TextEmbedder, size_factor: float, watch: Watch
+    folder: Path,
+    store: Store,
+    load_embedder: Callable[[], TextEmbedder],
+    size_factor: float,
+    watch: Watch,
 ) -> IndexReport:
     """Index what is new or changed in a folder and drop what has gone.
 
@@ -67,7 +71,7 @@ def index_folder(
     Args:
         folder: An existing folder.
         store: Its index.
-        embedder: An embedder admitted to the store.
+        load_embedder: Gives an embedder admitted to the store; only called if it is needed.
         size_factor: Multiplies the size limit of every format.
         watch: Told of progress in bytes; stops the run after the current commit.
 
@@ -75,16 +79,19 @@ def index_folder(
         TaskCancelledError: `watch` was asked to stop.
         StoreError: The store could not be written; what was committed before is kept.
     """
-    run = _Run(store, embedder, store.stats(), watch)
     began = time.perf_counter()
-    formats = worth_indexing(folder, size_factor, run.report.skipped.append)
-    changes = compare(formats, run.stored)
-    run.report.n_unchanged = changes.n_unchanged
-    run.add({candidate: formats[candidate] for candidate in changes.to_read})
+    report = IndexReport()
+    stored = store.stats()
+    formats = worth_indexing(folder, size_factor, report.skipped.append)
+    changes = compare(formats, stored)
+    report.n_unchanged = changes.n_unchanged
+    if changes.to_read:
+        run = _Run(store, load_embedder(), stored, watch, report)
+        run.add({candidate: formats[candidate] for candidate in changes.to_read})
     if changes.gone:
-        run.report.n_removed = store.delete(changes.gone)
-    run.report.took_s = time.perf_counter() - began
-    return run.report
+        report.n_removed = store.delete(changes.gone)
+    report.took_s = time.perf_counter() - began
+    return report
 
 
 def worth_indexing(
@@ -112,8 +119,9 @@ class _Run:
     embedder: TextEmbedder
     stored: Mapping[str, Stat]
     watch: Watch
-    report: IndexReport = field(default_factory=IndexReport)
+    report: IndexReport
     pending: list[Prepared] = field(default_factory=list)
+    n_pending: int = 0
     touched: dict[str, Stat] = field(default_factory=dict)
 
     def add(self, todo: Mapping[Candidate, Format]) -> None:
@@ -122,7 +130,7 @@ class _Run:
             self.watch.progress("index", done, total, "bytes")
             self._read(candidate, form)
             done += candidate.size_bytes
-            if sum(len(document.chunks) for document in self.pending) >= _CHUNKS_PER_COMMIT:
+            if self.n_pending >= _CHUNKS_PER_COMMIT:
                 self._commit()
         self._commit()
         self.watch.progress("index", total, total, "bytes")
@@ -139,7 +147,9 @@ class _Run:
             self.touched[candidate.key] = stat
             self.report.n_unchanged += 1
             return
-        self.pending.append(self._prepare(candidate, form, data, stat))
+        prepared = self._prepare(candidate, form, data, stat)
+        self.pending.append(prepared)
+        self.n_pending += len(prepared.chunks)
         if before is None:
             self.report.n_added += 1
         else:
@@ -164,8 +174,9 @@ class _Run:
             return
         filled = fill(self.pending, self.embedder, self.store)
         self.store.put(filled.documents)
-        self.report.n_chunks += sum(len(document.chunks) for document in filled.documents)
+        self.report.n_chunks += self.n_pending
         self.report.n_embedded += filled.n_embedded
         self.report.n_reused += filled.n_reused
         self.report.n_truncated += filled.n_truncated
         self.pending.clear()
+        self.n_pending = 0

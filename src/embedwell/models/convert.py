@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from embedwell.core.artifact import Quantization
-from embedwell.core.errors import ConversionError
+from embedwell.core.errors import ConversionError, WrongBytesError
 from embedwell.core.events import Watch
 from embedwell.models import bert
 from embedwell.models.graph import WEIGHTS_FILE, GraphWriter
-from embedwell.models.layers import FloatLayers, FourBitLayers, RowDynamicLayers
+from embedwell.models.key import recipe_place
+from embedwell.models.layers import FloatLayers, FourBitLayers, RowDynamicLayers, StaticLayers
+from embedwell.models.recipe import Recipe, check_recipe, read_recipe
 from embedwell.models.source import SourceFiles
 from embedwell.models.tensors import Tensors
 
@@ -32,7 +34,7 @@ def convert(source: SourceFiles, quantization: Quantization, folder: Path, watch
         watch: Told of each tensor that was read.
 
     Raises:
-        WrongBytesError: A published file is not what its name says.
+        WrongBytesError: A published file or the recipe is not what its name says.
         ConversionError: The network is not one that the builder knows.
         TaskCancelledError: The watch asked to stop.
     """
@@ -42,6 +44,7 @@ def convert(source: SourceFiles, quantization: Quantization, folder: Path, watch
             "Choose a model of the architecture 'bert'.",
         )
     config = bert.read_config(source.paths[_CONFIG])
+    recipe = _recipe(source, config) if quantization == "q8" else None
     shapes = config.shapes()
     count = _Count(watch, len(shapes))
     with (
@@ -49,27 +52,40 @@ def convert(source: SourceFiles, quantization: Quantization, folder: Path, watch
         (folder / WEIGHTS_FILE).open("wb") as weights,
     ):
         graph = GraphWriter(weights)
-        layers = _layers(quantization, graph, config, tensors)
+        layers = _layers(quantization, (graph, config, tensors), recipe)
         network = bert.BertGraph(graph, config, layers, tensors)
         network.write(source.card.pooling, source.card.max_tokens)
     (folder / MODEL_FILE).write_bytes(graph.to_bytes())
 
 
+def _recipe(source: SourceFiles, config: bert.BertConfig) -> Recipe | None:
+    path = recipe_place(source)
+    if path is None:
+        return None
+    recipe = read_recipe(path)
+    if recipe.weights_sha256 != source.card.files[_WEIGHTS].sha256:
+        raise WrongBytesError(
+            f"The recipe '{path}' was made for other weights than those of '{source.card.name}'.",
+            f"Make one with `embedwell models calibrate {source.card.name}`.",
+        )
+    check_recipe(recipe, config)
+    return recipe
+
+
 def _layers(
     quantization: Quantization,
-    graph: GraphWriter,
-    config: bert.BertConfig,
-    tensors: Tensors,
+    parts: tuple[GraphWriter, bert.BertConfig, Tensors],
+    recipe: Recipe | None,
 ) -> bert.LayerWriter:
     match quantization:
         case "q32":
-            return FloatLayers(graph, config, tensors, np.float32)
+            return FloatLayers(*parts, np.float32)
         case "q16":
-            return FloatLayers(graph, config, tensors, np.float16)
+            return FloatLayers(*parts, np.float16)
         case "q8":
-            return RowDynamicLayers(graph, config, tensors)
+            return StaticLayers(*parts, recipe) if recipe else RowDynamicLayers(*parts)
         case "q4":
-            return FourBitLayers(graph, config, tensors)
+            return FourBitLayers(*parts)
 
 
 class _Count:

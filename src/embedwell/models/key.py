@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 
 from embedwell.core.artifact import Quantization
 from embedwell.models.source import SourceFiles
 
-BUILDER_VERSION = 1  # raise it with every change that gives other bytes
+BUILDER_VERSION = 2  # raise it with every change that gives other bytes
 
+_RECIPES = Path(__file__).parent / "recipes"
 _CONFIG, _WEIGHTS, _TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
 
 
@@ -29,5 +31,12 @@ def conversion_key(source: SourceFiles, quantization: Quantization) -> str:
 
 def recipe_hash(source: SourceFiles, quantization: Quantization) -> str | None:
     """SHA-256 (64 hex digits) of the recipe that a conversion would use; None if none."""
-    del source, quantization
-    return None
+    place = recipe_place(source) if quantization == "q8" else None
+    return hashlib.sha256(place.read_bytes()).hexdigest() if place else None
+
+
+def recipe_place(source: SourceFiles) -> Path | None:
+    """The package's recipe for these weights; None where there is none."""
+    name = f"{source.card.files[_WEIGHTS].sha256}.safetensors"
+    place = _RECIPES / name
+    return place if place.is_file() else None

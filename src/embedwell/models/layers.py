@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from embedwell.core.vectors import FloatArray
-from embedwell.models.bert import WORDS, BertConfig, Site
+from embedwell.models.bert import WORDS, BertConfig, Site, layer_sites
 from embedwell.models.graph import FLOAT, GraphWriter
 from embedwell.models.quantize import FourBitBlocks, Int8Array, four_bit_blocks, row_scales, to_int8
+from embedwell.models.recipe import Recipe
 from embedwell.models.tensors import Tensors
 
 _ZERO_POINT = np.array(128, np.uint8)  # activations are unsigned: the fast integer product wants it
@@ -143,3 +144,58 @@ def int8_lookup(graph: GraphWriter, config: BertConfig, tensors: Tensors, ids: s
     words = graph.op("Cast", [graph.op("Gather", [table, ids])], to=FLOAT)
     scale = graph.op("Gather", [graph.constant(np.concatenate(scales)), ids])
     return graph.op("Mul", [words, scale])
+
+
+@dataclass(frozen=True)
+class StaticLayers:
+    """q8 with a recipe: int8 weights and inputs, every scale fixed at calibration.
+
+    Attributes:
+        graph: What is written to.
+        config: The network's sizes.
+        tensors: The published weights.
+        recipe: How each site is rounded.
+    """
+
+    graph: GraphWriter
+    config: BertConfig
+    tensors: Tensors
+    recipe: Recipe
+
+    def lookup(self, ids: str) -> str:
+        """See `LayerWriter`."""
+        return int8_lookup(self.graph, self.config, self.tensors, ids)
+
+    def dense(self, inputs: str, site: Site) -> list[str]:
+        """See `LayerWriter`."""
+        graph, recipe = self.graph, self.recipe.sites[site.key]
+        if site.place != "attention_out":  # there the values come out smoothed already
+            inputs = graph.op("Mul", [inputs, graph.constant(self._smooth(site))])
+        step, zero = graph.floats(recipe.step.item()), graph.constant(recipe.zero[0])
+        rounded = graph.op("QuantizeLinear", [inputs, step, zero])
+        outputs = range(len(recipe.bias))
+        height = len(outputs) // len(site.names)
+        return [
+            self._dense(site, name, outputs[number * height :][:height], [rounded, step, zero])
+            for number, name in enumerate(site.names)
+        ]
+
+    def _smooth(self, site: Site) -> FloatArray:
+        recipe = self.recipe.sites[site.key]
+        return recipe.smooth[recipe.copies]
+
+    def _dense(self, site: Site, name: str, part: range, rounded: list[str]) -> str:
+        """One dense part, whose outputs are a part of those of the site."""
+        graph, recipe = self.graph, self.recipe.sites[site.key].outputs(part)
+        weight = recipe.integer_weight(self.tensors.read(f"{name}.weight"))
+        scales, bias = recipe.scales * recipe.gains, recipe.bias
+        if name.endswith("self.value"):
+            smooth = self._smooth(layer_sites(site.layer)[1])
+            scales, bias = scales * smooth, bias * smooth
+        if site.place == "ffn_in":
+            copies = self.recipe.sites[layer_sites(site.layer)[3].key].copies
+            weight, scales, bias = weight[copies], scales[copies], bias[copies]
+        inputs, step, zero = rounded
+        weights = [graph.constant(weight.T), step, graph.constant(scales), zero]
+        operands = [inputs, *weights, "", graph.constant(bias)]
+        return graph.contrib("MatMulIntegerToFloat", operands)

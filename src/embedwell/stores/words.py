@@ -11,7 +11,7 @@ MAX_QUERY_WORDS = 64
 """A pasted page searches by its first words: each more costs time and adds little."""
 FREE_MATCHES = 2_000
 """So many matches are scored in a few milliseconds, however few chunks there are."""
-COMMON_SHARE = 0.3
+COMMON_SHARE = 0.2
 """Beyond those, matches to score as a share of all chunks; see docs/search.md."""
 
 _WORD = re.compile(r"[^\W_]+")
