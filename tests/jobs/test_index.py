@@ -114,6 +114,7 @@ INDEX_SLOWLY = """
 import sys, time
 from pathlib import Path
 from embedwell.core.events import Watch
+from embedwell.jobs.index import index_folder
 from embedwell.stores.registry import open_store
 from embedwell.testing import FakeEmbedder
 store = open_store(sys.argv[1])
@@ -148,6 +149,7 @@ def test_a_killed_run_loses_nothing_that_it_reported(index, folder, store, tmp_p
     process.send_signal(signal.SIGKILL)
     rest, _ = process.communicate()
     reported = set((first + rest).split())
+    assert reported
     assert reported <= set(keys(store))
     with sqlite3.connect(tmp_path / "index.db") as raw:
         assert raw.execute("PRAGMA integrity_check").fetchone() == ("ok",)

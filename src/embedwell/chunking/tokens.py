@@ -18,7 +18,8 @@ LONG_CHARS = 64
 FILL_CHARS = 16
 """Such a stretch counts as a token every so many characters, so that chunks stay readable."""
 
-_BLANKS = np.array([code for code in range(0x3001) if chr(code).isspace()], dtype=np.uint32)
+_LAST_BLANK = 0x3000
+_IS_BLANK = np.array([chr(code).isspace() for code in range(_LAST_BLANK + 2)])
 
 
 class TokenIndex:
@@ -78,7 +79,7 @@ def _window_starts(text: str, start: int, end: int, token_starts: TokenStarts) -
     """
     window = text[start:end]
     codes = np.frombuffer(window.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-    ink = np.flatnonzero(~np.isin(codes, _BLANKS))
+    ink = np.flatnonzero(~_IS_BLANK[np.minimum(codes, _LAST_BLANK + 1)])
     if not len(ink):
         return np.empty(0, dtype=np.int64)
     starts = token_starts(window)

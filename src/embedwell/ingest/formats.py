@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
+from fnmatch import translate
 from functools import cache
 from typing import Literal
 
@@ -182,6 +183,7 @@ _BINARY = """
     der bcmap mo qm swf dat dmp core stackdump cache idx pack
 """
 LEFT_OUT = tuple(f"{_LOCKS} {_GENERATED} {_SECRETS} {_LEFTOVERS}".split())
+_LEFT_OUT = re.compile("|".join(translate(pattern) for pattern in LEFT_OUT))
 BINARY_SUFFIXES = frozenset(_BINARY.split())
 
 
@@ -197,7 +199,7 @@ def format_of(name: str, size_factor: float = 1.0) -> Format | None:
         is decoded); None for what is not indexed.
     """
     last = name.replace("\\", "/").rsplit("/", 1)[-1].lower()
-    if any(fnmatchcase(last, pattern) for pattern in LEFT_OUT):
+    if _LEFT_OUT.match(last):
         return None
     stem, _, suffix = last.rpartition(".")
     if stem and suffix in BINARY_SUFFIXES:

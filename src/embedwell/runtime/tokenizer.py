@@ -17,8 +17,6 @@ from embedwell.core.vectors import IntArray
 _LONGEST_WORD = 100
 # A text of this many characters a token is read in part first: most of it would be cut away.
 _CHARACTERS_PER_TOKEN = 32
-# Offsets of long documents are found window by window, which bounds the memory.
-_WINDOW_CHARACTERS = 65_536
 
 
 @dataclass(frozen=True)
@@ -61,11 +59,8 @@ class Tokenizer:
 
     def starts(self, text: str) -> IntArray:
         """Offsets in code points of every token's first character, special tokens left out."""
-        parts = []
-        for begin, window in _windows(text):
-            offsets = self._tokenizer.encode(window, add_special_tokens=False).offsets
-            parts.append(np.array([start for start, _ in offsets], dtype=np.int64) + begin)
-        return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+        encoding = self._tokenizer.encode(printable(text), add_special_tokens=False)
+        return np.array([start for start, _ in encoding.offsets], dtype=np.int64)
 
     def _head(self, text: str) -> str:
         """The part of a text that is sure to hold more tokens than the model takes."""
@@ -93,17 +88,3 @@ def printable(text: str) -> str:
     if text.isascii():
         return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def _windows(text: str) -> list[tuple[int, str]]:
-    """Cut a text into windows that end at white space where there is any."""
-    windows, begin = [], 0
-    text = printable(text)
-    while begin < len(text):
-        end = min(begin + _WINDOW_CHARACTERS, len(text))
-        if end < len(text):
-            blank = max(text.rfind(" ", begin, end), text.rfind("\n", begin, end))
-            end = blank if blank > begin else end
-        windows.append((begin, text[begin:end]))
-        begin = end
-    return windows
