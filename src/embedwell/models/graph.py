@@ -61,7 +61,7 @@ class GraphWriter:
         if array.nbytes > _EXTERNAL_FROM_BYTES:
             return self.stream(array.dtype, array.shape, [array])
         name = f"constant_{len(self._constants)}"
-        self._constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        self._constants.append(numpy_helper.from_array(array, name))
         return name
 
     def floats(self, *values: float) -> str:
