@@ -405,3 +405,16 @@ def test_vectors_are_kept_as_float16(file: Path):
     with closing(sqlite3.connect(file)) as connection:
         (blob,) = connection.execute("SELECT vector FROM vectors").fetchone()
     assert len(blob) == 2 * DIMENSIONS
+
+
+def test_vectors_may_lie_in_any_order_in_the_file(file: Path):
+    with closing(SqliteStore.open(file)) as store:
+        store.put([item("b", ["1", "2"], [signs(3), -signs(3)])])
+        expected = store.nearest(signs(3), 9, Filter())
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("UPDATE vectors SET rowid = -rowid")
+        connection.commit()
+    with closing(SqliteStore.open(file)) as store:
+        found = store.nearest(signs(3), 9, Filter())
+    assert found.ids.tolist() == expected.ids.tolist()
+    assert found.scores.tolist() == expected.scores.tolist()

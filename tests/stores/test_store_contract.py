@@ -144,6 +144,20 @@ def test_bad_vectors_never_enter_or_ask(store: Store, vector):
         store.similarities(vector, np.array([1]))
 
 
+def test_each_chunk_has_one_vector(store: Store):
+    whole = item("a", ["alpha", "beta"])
+    with pytest.raises(BadVectorError, match="2 chunks and 1 vectors"):
+        store.put([type(whole)(whole.document, whole.chunks, whole.vectors[:1])])
+    assert store.stats() == {}
+
+
+def test_warming_changes_nothing_that_is_found(store: Store):
+    store.warm()
+    store.put([item("a", ["alpha"])])
+    store.warm()
+    assert keys(store, store.nearest(signs(5), 9, ALL)) == ["a"]
+
+
 def test_similarities_of_unknown_ids_are_refused(store: Store):
     store.put([item("a", ["alpha"])])
     with pytest.raises(StoreError):

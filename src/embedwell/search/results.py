@@ -38,8 +38,9 @@ class SearchResults:
         query: As it was asked.
         mode: How it was searched.
         space: Id of the space that was searched.
-        took_ms: Time for all of it.
-        embed_ms: Of which embedding the query; 0 in lexical mode.
+        took_ms: Time for all of it; the search itself took what the next two leave of it.
+        embed_ms: Embedding the query, and loading the model the first time; 0 in lexical mode.
+        load_ms: Bringing vectors into memory, which only the first search does at length.
         results: Best first.
     """
 
@@ -48,6 +49,7 @@ class SearchResults:
     space: str
     took_ms: float
     embed_ms: float
+    load_ms: float
     results: tuple[SearchResult, ...]
 
 

@@ -57,6 +57,9 @@ class Searcher:
         began = time.perf_counter()
         vector = None if mode == "lexical" else self._embed_query(query)
         embedded = time.perf_counter()
+        if vector is not None:
+            self._store.warm()
+        loaded = time.perf_counter()
         with self._store.snapshot():
             scored, cosines, bm25 = self._ranking(query, vector, k, mode, where)
             results = self._read(scored, cosines, bm25)
@@ -67,6 +70,7 @@ class Searcher:
             space=self._store.settings.space.id,
             took_ms=1000 * (done - began),
             embed_ms=1000 * (embedded - began) if vector is not None else 0.0,
+            load_ms=1000 * (loaded - embedded) if vector is not None else 0.0,
             results=results,
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from embedwell.core.vectors import FloatArray, IntArray, normalized
+from embedwell.core.vectors import FloatArray, IntArray
 from embedwell.stores.index import DECIMALS, best
 from embedwell.stores.protocol import Scored
 
@@ -32,8 +32,9 @@ class ExactIndex:
             self._ids, self._rows = self._ids[keep], self._rows[keep]
         if not len(added):
             return
+        rows = vectors.astype(np.float32)
         # Rounding to float16 moves the length by up to 1e-3; cosine needs it at 1.
-        rows = normalized(vectors.astype(np.float32))
+        rows /= np.sqrt(np.einsum("nd,nd->n", rows, rows))[:, None]
         if len(self._ids) and added[0] < self._ids[-1]:
             at = np.searchsorted(self._ids, added)
             self._ids = np.insert(self._ids, at, added)

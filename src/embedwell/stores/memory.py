@@ -27,6 +27,7 @@ from embedwell.stores.protocol import (
     Stat,
     StoredChunk,
 )
+from embedwell.stores.vectors import to_half
 from embedwell.stores.words import name_pieces, query_words, telling_words
 
 _WORD = re.compile(r"[^\W_]+")
@@ -99,7 +100,7 @@ class MemoryStore:
     def put(self, documents: Sequence[DocumentChunks]) -> None:
         """Insert or replace whole documents."""
         for item in documents:
-            check_vectors(np.asarray(item.vectors), self._settings.space.dimensions)
+            to_half(item, self._settings.space.dimensions)
             metadata_rows(item.document.metadata)
         for item in documents:
             self.delete([item.document.key])
@@ -124,6 +125,9 @@ class MemoryStore:
             number: entry for number, entry in self._entries.items() if entry.key not in gone
         }
         return len(gone)
+
+    def warm(self) -> None:
+        """Everything is in memory."""
 
     def nearest(self, vector: FloatArray, k: int, where: Filter) -> Scored:
         """The k chunks with the highest cosine."""

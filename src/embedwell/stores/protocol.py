@@ -198,6 +198,10 @@ class Store(Protocol):
         """Remove documents with all that hangs on them; returns how many there were."""
         ...
 
+    def warm(self) -> None:
+        """Bring into memory what vector search needs; `nearest` does so itself if it must."""
+        ...
+
     def nearest(self, vector: FloatArray, k: int, where: Filter) -> Scored:
         """The k chunks with the highest cosine to a unit vector of shape (d,).
 

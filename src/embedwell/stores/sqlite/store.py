@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 
 from embedwell.core.errors import StoreError
 from embedwell.core.space import Space
@@ -28,7 +29,8 @@ from embedwell.stores.protocol import (
 )
 from embedwell.stores.sqlite import faults, lexical, statements
 from embedwell.stores.sqlite.database import Database, create_database, open_database
-from embedwell.stores.sqlite.vectors import LoadedVectors, to_blobs
+from embedwell.stores.sqlite.vectors import LoadedVectors
+from embedwell.stores.vectors import to_half
 from embedwell.stores.words import name_pieces
 
 COLLECTION = "default"
@@ -124,10 +126,10 @@ class SqliteStore:
 
     def put(self, documents: Sequence[DocumentChunks]) -> None:
         """Insert or replace whole documents."""
-        blobs = [to_blobs(item, self._settings.space.dimensions) for item in documents]
+        halves = [to_half(item, self._settings.space.dimensions) for item in documents]
         with self._database.transaction():
             next_chunk = (self._database.value(statements.LAST_CHUNK) or 0) + 1
-            for item, vectors in zip(documents, blobs, strict=True):
+            for item, vectors in zip(documents, halves, strict=True):
                 self._remove(item.document.key)
                 self._add(item, vectors, next_chunk)
                 next_chunk += len(item.chunks)
@@ -147,6 +149,11 @@ class SqliteStore:
         """Remove documents with all that hangs on them; returns how many there were."""
         with self._database.transaction():
             return sum(self._remove(key) for key in keys)
+
+    def warm(self) -> None:
+        """Load the vectors, or what changed of them."""
+        with self.snapshot():
+            self._vectors.index()
 
     def nearest(self, vector: FloatArray, k: int, where: Filter) -> Scored:
         """The k chunks with the highest cosine; see `Store`."""
@@ -208,7 +215,7 @@ class SqliteStore:
         """Let go of the database."""
         self._database.close()
 
-    def _add(self, item: DocumentChunks, vectors: list[bytes], first: int) -> None:
+    def _add(self, item: DocumentChunks, vectors: npt.NDArray[np.float16], first: int) -> None:
         document = item.document
         names = metadata_rows(document.metadata)
         number = self._database.insert(
@@ -222,7 +229,10 @@ class SqliteStore:
         self._database.change(statements.ADD_CHUNK, rows)
         self._database.change(
             statements.ADD_VECTOR,
-            [(self._space, first + at, blob) for at, blob in enumerate(vectors)],
+            [
+                (self._space, first + at, row.astype("<f2").tobytes())
+                for at, row in enumerate(vectors)
+            ],
         )
         self._database.rows(statements.INDEX_CHUNKS, (number,))
         self._forget()

@@ -7,33 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from embedwell.core.errors import BadVectorError
-from embedwell.core.vectors import IntArray, check_vectors
+from embedwell.core.vectors import IntArray
 from embedwell.stores.exact import ExactIndex
 from embedwell.stores.index import Index
-from embedwell.stores.protocol import DocumentChunks
 from embedwell.stores.sqlite import statements
 from embedwell.stores.sqlite.database import Database, Row
-
-
-def to_blobs(item: DocumentChunks, dimensions: int) -> list[bytes]:
-    """A document's vectors as little-endian float16.
-
-    Raises:
-        BadVectorError: A vector is NaN, infinite, zero (also after rounding), of another length,
-            or their number is not that of the chunks.
-    """
-    if len(item.vectors) != len(item.chunks):
-        raise BadVectorError(
-            f"'{item.document.key}' has {len(item.chunks)} chunks and {len(item.vectors)} vectors.",
-            "Give one vector for each chunk.",
-        )
-    if not len(item.chunks):
-        return []
-    with np.errstate(over="ignore"):
-        half = np.asarray(item.vectors).astype("<f2")
-    check_vectors(half.astype(np.float32), dimensions)
-    return [row.tobytes() for row in half]
 
 
 class LoadedVectors:
@@ -75,6 +53,7 @@ class LoadedVectors:
         self._add(index, self._database.rows(statements.VECTORS, parameters), removed)
 
     def _add(self, index: Index, rows: Sequence[Row], removed: IntArray) -> None:
+        """Rows as they lie in the file, which is nearly always in the order of their chunks."""
         ids = _first_column(rows)
         joined = b"".join(row[1] for row in rows)
         vectors = np.frombuffer(joined, "<f2").reshape(len(rows), self._dimensions)
