@@ -5,7 +5,7 @@ from importlib.metadata import EntryPoint
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embedwell.chunking import prose, registry
@@ -53,6 +53,7 @@ def assert_whole(text, chunks):
     assert "".join(covered.split()) == "".join(text.split())
 
 
+@settings(deadline=None)
 @given(
     texts,
     st.sampled_from(sorted(CHUNKERS)),
@@ -71,6 +72,7 @@ def test_every_segmenter_loses_nothing_and_every_chunk_fits(
         assert len(token_starts(embedded)) <= limit
 
 
+@settings(deadline=None)
 @given(
     st.text(st.sampled_from(ODD), max_size=120),
     st.lists(st.tuples(st.integers(-5, 130), st.integers(-5, 130), paths), max_size=8),

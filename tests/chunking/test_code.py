@@ -3,7 +3,7 @@
 import textwrap
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embedwell.chunking import code
@@ -228,6 +228,7 @@ def test_definitions_are_found_with_their_symbols(language):
 
 
 @pytest.mark.parametrize("language", SAMPLES)
+@settings(deadline=None)
 @given(data=st.data())
 def test_damaged_code_loses_nothing(language, data):
     text = textwrap.dedent(SAMPLES[language][0])
@@ -266,6 +267,13 @@ def test_a_million_brackets_are_read():
     text = "[({<" * 20_000
     (only,) = code.segments(text, "python")
     assert (only.start, only.end) == (0, len(text))
+
+
+def test_generated_sources_are_not_parsed():
+    text = "def f(): pass\n" * 40_000
+    assert [(part.start, part.end, part.title) for part in code.segments(text, "python")] == [
+        (0, len(text), "")
+    ]
 
 
 def test_definitions_without_a_name_are_called_by_their_kind():

@@ -4,7 +4,7 @@ import codecs
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embedwell.core.errors import ExtractionError
@@ -27,6 +27,7 @@ def test_byte_order_marks_decide_and_leave(mark, encoding):
     assert decode(mark + (FRENCH + " 🙂").encode(encoding)) == FRENCH + " 🙂"
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"])))
 def test_utf8_stays_as_it_is(text):
     assert decode(b"- " + text.encode()) == "- " + text

@@ -1,7 +1,7 @@
 """Text files: decoded, segmented, with exact lines."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embedwell.core.errors import ExtractionError
@@ -22,6 +22,7 @@ def test_offsets_and_lines_are_exact_with_any_line_end():
     assert page.line_of(len(page.text) - 1) == 5
 
 
+@settings(deadline=None)
 @given(st.text(st.sampled_from("ab\r\n"), max_size=40))
 def test_lines_are_counted_as_editors_do(text):
     line_of, line = own_lines(text), 1

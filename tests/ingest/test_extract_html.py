@@ -1,7 +1,7 @@
 """HTML: what a reader sees, with headings, and the lines of the source."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embedwell.chunking.chunker import chunk
@@ -114,6 +114,7 @@ def test_hostile_markup_is_read_to_its_end(source):
     assert len(page.text) <= 2 * len(source)
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["<p>", "</p>", "<h1>", "</h1>", "<h3>", "<pre>", "</pre>", "<ul>",
     "</ul>", "<li>", "<td>", "<nav>", "</nav>", "<script>", "</script>", "<title>", "</title>",
     "<!--", "-->", "<", ">", "&amp;", "\n", " ", "é", "mot", "<br>", "='"]), max_size=40)
@@ -130,6 +131,7 @@ def test_segments_cover_the_text_of_any_markup(source):
     )
 
 
+@settings(deadline=None)
 @given(st.text(st.sampled_from("<>/!-='\" aé&;\n"), max_size=60))
 def test_tokens_are_in_order_and_inside_the_source(source):
     at = 0

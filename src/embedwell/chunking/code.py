@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from tree_sitter import Language, Node, Tree
 
 JOINT = "."
+MAX_SOURCE_BYTES = 512 << 10
+"""Larger sources are generated and not parsed: recovering from errors takes up to 20 s a MiB."""
+
 MAX_NESTING = 16
 """Definitions nested deeper stay part of what surrounds them."""
 
@@ -38,14 +41,15 @@ def segments(text: str, language: str) -> list[Segment]:
 
     Args:
         text: The source.
-        language: A name in `GRAMMARS`; for others the whole text is one segment.
+        language: A name in `GRAMMARS`; for others, and for sources of more than
+            `MAX_SOURCE_BYTES`, the whole text is one segment.
     """
     if not text.strip():
         return []
     grammar = GRAMMARS.get(language)
-    if grammar is None:
-        return [Segment(0, len(text))]
     source = text.encode("utf-8", "surrogatepass")
+    if grammar is None or len(source) > MAX_SOURCE_BYTES:
+        return [Segment(0, len(text))]
     tree = _parse(source, grammar)
     if language == "c" and tree.root_node.has_error:
         tree, grammar = _as_header(source, tree, grammar)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 CountTokens = Callable[[str], int]
 ELLIPSIS = "…"
+MAX_PARTS = 8
+"""As many inner parts of a path are shown."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ def fit_title(path: tuple[str, ...], joint: str, limit: int, count: CountTokens)
     Returns:
         The title; empty where not even one letter of it fits.
     """
-    for n_dropped in range(len(path)):
+    for n_dropped in range(max(0, len(path) - MAX_PARTS), len(path)):
         parts = (ELLIPSIS, *path[n_dropped:]) if n_dropped else path
         title = _title(joint.join(parts), count)
         if title.n_tokens <= limit:
