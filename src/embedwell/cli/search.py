@@ -65,6 +65,7 @@ def command(
     ):
         if mode != "lexical":
             index.load(watch)
+            index.store.warm()
         chosen = cast('Literal["hybrid", "semantic", "lexical"]', mode)
         found = index.search(query, k, chosen, where)
     if as_json:
