@@ -57,7 +57,7 @@ class FourBitBlocks:
     block_size: int
 
 
-def four_bit_blocks(weights: FloatArray, block_size: int = 32) -> FourBitBlocks:
+def four_bit_blocks(weights: FloatArray, block_size: int = 16) -> FourBitBlocks:
     """Round a matrix to 4 bits, each block with the scale that loses least.
 
     Args:
