@@ -7,8 +7,12 @@ import sys
 
 import numpy as np
 import pytest
+from tiny_bert import tiny_source
 
 from embedwell import Embedder
+from embedwell.core.events import Watch
+from embedwell.models.artifacts import ArtifactStore
+from embedwell.models.key import recipe_name
 
 
 def test_status_shows_what_is_stale(indexed, run):
@@ -132,3 +136,30 @@ def test_help_and_version(run, words):
     ran = run(*words)
     assert ran.code == 0
     assert "embedwell" in ran.out
+
+
+def test_a_recipe_is_made_used_and_written_elsewhere(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("EMBEDWELL_CACHE", str(tmp_path / "cache"))
+    source = tiny_source(tmp_path / "tiny")
+    monkeypatch.setattr("embedwell.app.calibration.card", lambda name: source.card)
+    monkeypatch.setattr("embedwell.app.calibration.pull_source", lambda *_: source)
+    kept = ArtifactStore(tmp_path / "cache")
+    without = kept.make(source, "q8", Watch())
+    ran = run("models", "calibrate", "tiny", "--json")
+    assert ran.code == 0, ran.err
+    made = kept.make(source, "q8", Watch())
+    assert (without.recipe is None, made.recipe is None) == (True, False)
+    assert made.key != without.key
+    file = tmp_path / "tiny.recipe"
+    assert run("models", "calibrate", "tiny", "--output", str(file)).out.strip() == str(file)
+    assert file.read_bytes() == (kept.recipes / recipe_name(source)).read_bytes()
+
+
+def test_a_recipe_that_cannot_be_written_says_so(run, tmp_path, monkeypatch):
+    source = tiny_source(tmp_path / "tiny")
+    monkeypatch.setattr("embedwell.app.calibration.card", lambda name: source.card)
+    monkeypatch.setattr("embedwell.app.calibration.pull_source", lambda *_: source)
+    (tmp_path / "file").write_text("")
+    ran = run("models", "calibrate", "tiny", "--output", str(tmp_path / "file/below"))
+    assert ran.code == 1
+    assert "--output FILE" in ran.err

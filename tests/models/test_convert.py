@@ -27,26 +27,8 @@ from embedwell.models.tensors import Tensors
 def numpy_vectors(source, texts):
     """The whole network in plain numpy."""
     config = bert.read_config(source.paths["config.json"])
-    tokens = Texts.of(texts)
     with Tensors(source.paths["model.safetensors"], config.shapes()) as tensors:
-        x = forward.embed_tokens(config, tensors, tokens)
-        for layer in range(config.n_layers):
-            x = _numpy_layer(config, tensors, tokens, x, layer)
-    return forward.mean_pooled(x, tokens)
-
-
-def _numpy_layer(config, tensors, tokens, x, layer):
-    def dense(name, inputs):
-        return inputs @ tensors.read(f"{name}.weight").T + tensors.read(f"{name}.bias")
-
-    into, out, inner, outer = bert.layer_sites(layer)
-    after_attention, after_ffn = (
-        forward.read_norm(tensors, name, config.norm_epsilon) for name in bert.norm_names(layer)
-    )
-    parts = [dense(name, x) for name in into.names]
-    x = after_attention(dense(out.names[0], forward.attention(config, parts, tokens)) + x)
-    widened = forward.gelu(dense(inner.names[0], x), config.gelu)
-    return after_ffn(dense(outer.names[0], widened) + x)
+        return forward.pooled(config, tensors, Texts.of(texts))
 
 
 @pytest.mark.parametrize("width", [16, 48, 80])

@@ -32,7 +32,11 @@ def ensure(
     found = kept.find(model, quantization)
     if found is not None:
         return found
-    return kept.make(pull_source(settings, model, watch), quantization, watch)
+    source = pull_source(settings, model, watch)
+    from embedwell.models.first_values import check_first_values  # noqa: PLC0415 - only to convert
+
+    check_first_values(source)
+    return kept.make(source, quantization, watch)
 
 
 def pull_source(settings: Settings, model: ModelCard, watch: Watch) -> SourceFiles:

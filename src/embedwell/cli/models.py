@@ -130,6 +130,34 @@ def remove(*, model: str, quantization: str | None, as_json: bool) -> None:
         sys.stdout.write(f"{format_bytes(n_bytes)} freed\n")
 
 
+@command.command("calibrate")
+@click.argument("model", required=False)
+@click.option(
+    "--texts",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Texts of the kind that you embed, one a line; a small set of our own where left out.",
+)
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Recipe file.")
+@json_option
+def calibrate(*, model: str | None, texts: Path | None, output: Path | None, as_json: bool) -> None:
+    """Find the q8 scales of MODEL and use them from now on; takes minutes.
+
+    The recipe goes into the user's cache, or into the file that --output names.
+    """
+    from embedwell.app.calibration import calibrate_model
+    from embedwell.app.configuration import load
+    from embedwell.cli.output import write_json
+    from embedwell.cli.progress import watching
+
+    settings = load({"model": model}).settings
+    with watching() as watch:
+        place = calibrate_model(settings, texts, output, watch)
+    if as_json:
+        write_json({"model": settings.model, "recipe": str(place)})
+    else:
+        sys.stdout.write(f"{place}\n")
+
+
 def _level(quantization: str | None) -> Quantization | None:
     from embedwell.core.artifact import QUANTIZATIONS
 

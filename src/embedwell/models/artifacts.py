@@ -62,6 +62,11 @@ class ArtifactStore:
     cache: Path
     convert: Convert = our_convert
 
+    @property
+    def recipes(self) -> Path:
+        """Where the user's own recipes lie."""
+        return self.cache / "recipes"
+
     def find(self, card: ModelCard, quantization: Quantization) -> Artifact | None:
         """The artifact, if it is here, whole, and what the converter would make today.
 
@@ -91,6 +96,7 @@ class ArtifactStore:
         artifact = self._at(target, source.card)
         if artifact is not None:
             return artifact
+        source = replace(source, recipes=self.recipes)
         for name, pin in source.card.files.items():
             check_bytes(source.paths[name], pin, watch)
         with Scratch(self.cache) as scratch:
@@ -151,7 +157,7 @@ class ArtifactStore:
         return freed
 
     def _folder(self, card: ModelCard, quantization: Quantization) -> Path:
-        source = SourceFiles(card, {}, "none")  # a key depends on the card alone
+        source = SourceFiles(card, {}, "none", self.recipes)  # a key needs no files
         key = conversion_key(source, quantization)
         return self.cache / "artifacts" / f"{card.name}@{quantization}-{key[:12]}"
 

@@ -11,7 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from embedwell.core.vectors import FloatArray, IntArray
-from embedwell.models.bert import EMBEDDING_NORM, WORDS, BertConfig, position_table
+from embedwell.models.bert import (
+    EMBEDDING_NORM,
+    WORDS,
+    BertConfig,
+    Site,
+    layer_sites,
+    norm_names,
+    position_table,
+)
 from embedwell.models.tensors import Tensors
 
 
@@ -61,6 +69,14 @@ class Texts:
 def read_norm(tensors: Tensors, name: str, epsilon: float) -> Norm:
     """The layer norm of that name."""
     return Norm(tensors.read(f"{name}.weight"), tensors.read(f"{name}.bias"), epsilon)
+
+
+def pooled(config: BertConfig, tensors: Tensors, texts: Texts) -> FloatArray:
+    """The whole network: one vector a text, not normalized: float32, shape (n_texts, width)."""
+    x = embed_tokens(config, tensors, texts)
+    for layer in range(config.n_layers):
+        x = _layer(config, tensors, texts, x, layer)
+    return mean_pooled(x, texts)
 
 
 def embed_tokens(config: BertConfig, tensors: Tensors, texts: Texts) -> FloatArray:
@@ -118,6 +134,25 @@ def gelu(x: FloatArray, kind: str) -> FloatArray:
 def mean_pooled(x: FloatArray, texts: Texts) -> FloatArray:
     """Mean of each text's tokens: float32, shape (n_texts, width)."""
     return np.stack([x[place].mean(axis=0) for place in texts.slices()])
+
+
+def _layer(
+    config: BertConfig, tensors: Tensors, texts: Texts, x: FloatArray, layer: int
+) -> FloatArray:
+    attention_in, attention_out, ffn_in, ffn_out = layer_sites(layer)
+    after_attention, after_ffn = (
+        read_norm(tensors, name, config.norm_epsilon) for name in norm_names(layer)
+    )
+    mixed = attention(config, _dense(tensors, attention_in, x), texts)
+    x = after_attention(_dense(tensors, attention_out, mixed)[0] + x)
+    inner = gelu(_dense(tensors, ffn_in, x)[0], config.gelu)
+    return after_ffn(_dense(tensors, ffn_out, inner)[0] + x)
+
+
+def _dense(tensors: Tensors, site: Site, x: FloatArray) -> list[FloatArray]:
+    return [
+        x @ tensors.read(f"{name}.weight").T + tensors.read(f"{name}.bias") for name in site.names
+    ]
 
 
 def _lengths(texts: Sequence[Sequence[int]]) -> tuple[int, ...]:

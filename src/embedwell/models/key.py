@@ -9,7 +9,7 @@ from pathlib import Path
 from embedwell.core.artifact import Quantization
 from embedwell.models.source import SourceFiles
 
-BUILDER_VERSION = 2  # raise it with every change that gives other bytes
+BUILDER_VERSION = 3  # raise it with every change that gives other bytes
 
 _RECIPES = Path(__file__).parent / "recipes"
 _CONFIG, _WEIGHTS, _TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
@@ -36,7 +36,12 @@ def recipe_hash(source: SourceFiles, quantization: Quantization) -> str | None:
 
 
 def recipe_place(source: SourceFiles) -> Path | None:
-    """The package's recipe for these weights; None where there is none."""
-    name = f"{source.card.files[_WEIGHTS].sha256}.safetensors"
-    place = _RECIPES / name
-    return place if place.is_file() else None
+    """The recipe for these weights, the user's own before the package's; None if there is none."""
+    folders = (source.recipes, _RECIPES) if source.recipes else (_RECIPES,)
+    places = [folder / recipe_name(source) for folder in folders]
+    return next((place for place in places if place.is_file()), None)
+
+
+def recipe_name(source: SourceFiles) -> str:
+    """File name of a recipe: it goes by the weights that it was made for."""
+    return f"{source.card.files[_WEIGHTS].sha256}.safetensors"

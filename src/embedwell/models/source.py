@@ -17,8 +17,10 @@ class SourceFiles:
         card: The model.
         paths: Local path by published name, every one with its pinned hash.
         mirror: Where they came from: `cache`, `hub`, `wheel` or `local`.
+        recipes: Folder of the user's own recipes, which go before those of the package.
     """
 
     card: ModelCard
     paths: Mapping[str, Path]
     mirror: str
+    recipes: Path | None = None

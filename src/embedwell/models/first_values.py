@@ -1,0 +1,46 @@
+"""Are these weights and this tokenizer what the publisher ran? Asked once, after a pull."""
+
+from __future__ import annotations
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from embedwell.core.errors import WrongBytesError
+from embedwell.core.vectors import FloatArray, normalized
+from embedwell.models import bert, forward
+from embedwell.models.forward import Texts
+from embedwell.models.source import SourceFiles
+from embedwell.models.tensors import Tensors
+
+
+def check_first_values(source: SourceFiles) -> None:
+    """Compare the vector of one text with the values that others published for it.
+
+    The network is computed in plain numpy, apart from the graph builder and the engine.
+
+    Raises:
+        WrongBytesError: The values differ by more than the published tolerance.
+    """
+    published = source.card.first_values
+    if published is None:
+        return
+    found = vector(source, published.text)[: len(published.values)]
+    worst = float(np.abs(found - np.array(published.values)).max())
+    if not worst <= published.tolerance:
+        raise WrongBytesError(
+            f"{source.card.name} gives other values than published for '{published.text}': "
+            f"they are up to {worst:.4f} apart, expected at most {published.tolerance}.",
+            f"Run `embedwell models remove {source.card.name}` and pull it again.",
+        )
+
+
+def vector(source: SourceFiles, text: str) -> FloatArray:
+    """The vector of one text as the publisher's float32 network gives it: shape (d,)."""
+    config = bert.read_config(source.paths["config.json"])
+    tokenizer = Tokenizer.from_file(str(source.paths["tokenizer.json"]))
+    tokenizer.no_padding()
+    texts = Texts.of([tokenizer.encode(text).ids])
+    with Tensors(source.paths["model.safetensors"], config.shapes()) as tensors:
+        pooled = forward.pooled(config, tensors, texts)
+    found: FloatArray = (normalized(pooled) if source.card.normalized else pooled)[0]
+    return found
