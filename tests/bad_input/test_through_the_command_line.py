@@ -140,10 +140,10 @@ def test_a_full_disk_keeps_what_was_committed(real_cache, disk, tmp_path):
     assert ran.returncode == 0, ran.stdout
 
 
-def test_an_altered_artifact_is_named_by_the_doctor(indexed, real_cache, tmp_path):
+def test_an_altered_artifact_is_named_by_the_doctor(indexed, real_artifact, tmp_path):
     cache = tmp_path / "cache"
-    shutil.copytree(real_cache / "artifacts", cache / "artifacts")
-    (weights,) = cache.glob("artifacts/*@q8-*/weights.bin")
+    original = real_artifact("q8").folder
+    weights = shutil.copytree(original, cache / "artifacts" / original.name) / "weights.bin"
     times = weights.stat()
     data = bytearray(weights.read_bytes())
     data[len(data) // 2] ^= 1

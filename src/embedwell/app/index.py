@@ -86,6 +86,11 @@ class Index:
         """
         names = list(ids) if ids is not None else [_text_id(text) for text in texts]
         values = list(metadata) if metadata is not None else [{}] * len(texts)
+        if not len(names) == len(values) == len(texts):
+            raise ValueError(
+                f"{len(texts)} texts came with {len(names)} ids and {len(values)} metadata; "
+                "give one of each for every text."
+            )
         records = [
             Record(name, text, value)
             for name, text, value in zip(names, texts, values, strict=True)
