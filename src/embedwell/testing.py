@@ -13,6 +13,9 @@ from embedwell.core.events import Watch
 from embedwell.core.space import Kind, Space
 from embedwell.core.vectors import FloatArray, IntArray, normalized
 from embedwell.runtime.protocol import Embedded
+from embedwell.stores.memory import MemoryStore
+
+__all__ = ["FAKE_SPACE", "FakeEmbedder", "MemoryStore", "word_starts"]
 
 _WORD = re.compile(r"\S+")
 

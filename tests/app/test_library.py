@@ -16,6 +16,7 @@ from embedwell.core.errors import (
     StoreNotFoundError,
     UnknownModelError,
 )
+from embedwell.testing import FAKE_SPACE
 
 
 @pytest.fixture
@@ -63,10 +64,9 @@ def test_an_index_keeps_its_model_and_refuses_another(index, monkeypatch):
     other = embedwell.open(index.file.parent.parent)
     other.settings = embedwell.app.index.structs.replace(other.settings, model="other")
     real = embedwell.app.index.card
-    fake = embedwell.testing.FAKE_SPACE
 
     class OtherCard:
-        space = fake
+        space = FAKE_SPACE
 
     monkeypatch.setattr(
         embedwell.app.index, "card", lambda name: OtherCard if name == "other" else real(name)
