@@ -60,6 +60,14 @@ def test_an_embedder_never_brings_in_torch_or_what_only_conversion_needs(real_ca
     )
 
 
+def test_a_search_loads_nothing_that_it_could_do_without(real_cache, tmp_path):
+    (tmp_path / "note.md").write_text("a note")
+    with embedwell.open(tmp_path) as index:
+        index.add_folder()
+    code = f"import embedwell; embedwell.open({str(tmp_path)!r}).search('note')"
+    assert not modules_after(code).intersection(["numpy.ma", "tree_sitter", "pypdf", "rich"])
+
+
 @pytest.mark.parametrize(
     "target", [*ENGINES.values(), *STORES.values(), *CHUNKERS.values(), *EXTRACTORS.values()]
 )

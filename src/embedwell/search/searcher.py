@@ -86,7 +86,7 @@ class Searcher:
         depth = max(CANDIDATES, k)
         near = self._store.nearest(vector, depth, where).ids
         match = self._store.matching(query, depth, where).ids
-        ids: IntArray = np.union1d(near, match)
+        ids = _union(near, match)
         cosines = self._store.similarities(vector, ids)
         bm25 = self._store.match_scores(query, ids)
         scores = fused(cosines, bm25)
@@ -107,6 +107,14 @@ class Searcher:
             )
             for at, chunk in enumerate(chunks)
         )
+
+
+def _union(first: IntArray, second: IntArray) -> IntArray:
+    """Ids of either, ascending. `np.union1d` would load `numpy.ma`, 10 ms of a first search."""
+    both = np.sort(np.concatenate([first, second]))
+    is_first = np.ones(len(both), dtype=bool)
+    is_first[1:] = both[1:] != both[:-1]
+    return both[is_first]
 
 
 def _check(query: str, k: int, mode: Mode) -> None:
