@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from msgspec import structs
@@ -95,8 +94,7 @@ class Index:
             Record(name, text, value)
             for name, text, value in zip(names, texts, values, strict=True)
         ]
-        with self.store.writing():
-            add_records(records, self.store, self.load())
+        add_records(records, self.store, self.load())
         return names
 
     def add_folder(
@@ -181,12 +179,7 @@ class Index:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def _admit(self) -> None:

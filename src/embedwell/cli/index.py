@@ -65,7 +65,8 @@ def _tell(report: IndexReport) -> None:
         f"{report.n_unchanged:,} unchanged in {report.took_s:.1f} s; "
         f"{report.n_embedded:,} of {report.n_chunks:,} chunks embedded\n"
     )
-    for name, things in (("left out", report.skipped), ("failed", report.failed)):
+    lists = {"left out": report.skipped, "failed": report.failed, "in part": report.notes}
+    for name, things in lists.items():
         if not things:
             continue
         sys.stderr.write(f"{len(things):,} {name}:\n")

@@ -40,6 +40,7 @@ class IndexReport:
         n_truncated: Chunks that were longer than the model takes.
         skipped: What was left out, and why.
         failed: What should have been indexed and could not be, and why.
+        notes: What was indexed in part, such as a PDF with an unreadable page.
         took_s: Seconds.
     """
 
@@ -53,6 +54,7 @@ class IndexReport:
     n_truncated: int = 0
     skipped: list[Skipped] = field(default_factory=list)
     failed: list[Skipped] = field(default_factory=list)
+    notes: list[Skipped] = field(default_factory=list)
     took_s: float = 0.0
 
 
@@ -161,10 +163,12 @@ class _Run:
         )
         limit = self.store.settings.chunk_tokens
         try:
-            return prepare(document, extract(data, form), self.embedder.token_starts, limit)
+            extracted = extract(data, form)
         except ExtractionError as error:
             self.report.failed.append(Skipped(candidate.key, str(error)))
             return Prepared(document, [], [])
+        self.report.notes += [Skipped(candidate.key, note) for note in extracted.notes]
+        return prepare(document, extracted, self.embedder.token_starts, limit)
 
     def _commit(self) -> None:
         if self.touched:

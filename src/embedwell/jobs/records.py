@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from embedwell.chunking.registry import find_segmenter
 from embedwell.ingest.embed import fill
-from embedwell.ingest.extracted import Extracted, own_lines
+from embedwell.ingest.extract import extract_text
+from embedwell.ingest.formats import PLAIN
 from embedwell.ingest.prepare import prepare
 from embedwell.runtime.protocol import TextEmbedder
-from embedwell.runtime.tokenizer import printable
 from embedwell.stores.protocol import Document, Store
 
 # Records committed together: whole documents, enough to fill batches.
@@ -39,7 +38,7 @@ def add_records(records: Sequence[Record], store: Store, embedder: TextEmbedder)
         prepared = [
             prepare(
                 _document(record),
-                _extracted(record.text),
+                extract_text(record.text, PLAIN),
                 embedder.token_starts,
                 store.settings.chunk_tokens,
             )
@@ -60,8 +59,3 @@ def _document(record: Record) -> Document:
         is_record=True,
         metadata=record.metadata,
     )
-
-
-def _extracted(text: str) -> Extracted:
-    clean = printable(text)
-    return Extracted(clean, find_segmenter("prose")(clean, ""), own_lines(clean))
