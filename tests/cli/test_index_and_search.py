@@ -47,7 +47,7 @@ def test_results_are_shown_with_place_heading_and_lines(indexed, run):
     assert ran.code == 0
     assert "pain.md:" in ran.out
     assert "La pâte ne lève pas" in ran.out
-    assert "1 results in" in ran.out
+    assert "1 result in" in ran.out
     assert "\x1b[" not in ran.out
 
 

@@ -75,7 +75,8 @@ def command(
     for result in found.results:
         _show(out, query, result)
     n_found = len(found.results)
-    summary = f"{n_found} results in {found.took_ms:.0f} ms" if n_found else "Nothing was found."
+    noun = "result" if n_found == 1 else "results"
+    summary = f"{n_found} {noun} in {found.took_ms:.0f} ms" if n_found else "Nothing was found."
     out.print(summary, style="dim")
 
 
