@@ -67,9 +67,9 @@ def test_inputs_beyond_the_range_are_cut_to_it():
     ("content", "reason"),
     [
         (b"nothing of the kind", "not a recipe"),
-        (save({"0.ffn_in.bias": np.ones(2)}), "version None"),
-        (save({"0.ffn_in.bias": np.ones(2)}, {"version": "0", "weights_sha256": ""}), "version 0"),
-        (save({"0.ffn_in.bias": np.ones(2)}, {"version": "1", "weights_sha256": ""}), "no array"),
+        (save({"0.ffn_in.bias": np.ones(2)}), "version ''"),
+        (save({"0.ffn_in.bias": np.ones(2)}, {"recipe": "0 abc"}), "version '0'"),
+        (save({"0.ffn_in.bias": np.ones(2)}, {"recipe": "2 abc"}), "no array"),
     ],
 )
 def test_what_is_not_a_recipe_is_refused(tmp_path, content, reason):

@@ -21,7 +21,8 @@ from embedwell.core.vectors import FloatArray
 from embedwell.models.bert import BertConfig, layer_sites
 from embedwell.models.quantize import Int8Array, to_int8
 
-VERSION = "1"
+VERSION = "2"
+_ENTRY = "recipe"  # of the file's metadata: version and hash of the weights
 
 # Element types in memory and in the file. Calibration rounds to the file's before it fits on.
 _USED: dict[str, type[np.generic]] = {
@@ -117,7 +118,8 @@ class Recipe:
             for key, site in self.sites.items()
             for field, array in vars(site).items()
         }
-        return bytes(save(arrays, {"version": VERSION, "weights_sha256": self.weights_sha256}))
+        # One entry only: safetensors writes several in any order.
+        return bytes(save(arrays, {_ENTRY: f"{VERSION} {self.weights_sha256}"}))
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -132,14 +134,15 @@ def read_recipe(path: Path) -> Recipe:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise _wrong(path, str(error)) from error
-    if metadata.get("version") != VERSION or "weights_sha256" not in metadata:
-        raise _wrong(path, f"version {metadata.get('version')}, expected {VERSION}")
+    version, _, weights_sha256 = metadata.get(_ENTRY, "").partition(" ")
+    if version != VERSION or not weights_sha256:
+        raise _wrong(path, f"version '{version}', expected '{VERSION}'")
     keys = {name.rpartition(".")[0] for name in arrays}
     try:
         sites = {key: _site(arrays, key) for key in sorted(keys)}
     except KeyError as error:
         raise _wrong(path, f"no array {error}") from error
-    return Recipe(metadata["weights_sha256"], sites)
+    return Recipe(weights_sha256, sites)
 
 
 def check_recipe(recipe: Recipe, config: BertConfig) -> None:
