@@ -42,6 +42,15 @@ def test_q32_is_the_plain_numpy_network(tmp_path, width, activation):
     np.testing.assert_allclose(vectors, numpy_vectors(source, texts), atol=1e-4)
 
 
+def test_a_batch_without_padding_is_the_plain_numpy_network_too(tmp_path):
+    source = tiny_source(tmp_path / "source")
+    texts = [text * MAX_TOKENS for text in ([1], [2], [3])]
+    engine = open_engine(make(source, "q32", tmp_path / "artifact"), 1)
+    batch = batch_of(texts)
+    assert batch.mask.all()
+    np.testing.assert_allclose(engine.run(batch), numpy_vectors(source, texts), atol=1e-4)
+
+
 @pytest.mark.parametrize(("quantization", "least"), [("q16", 0.99999), ("q8", 0.99), ("q4", 0.9)])
 def test_lower_quantizations_stay_near_q32(tmp_path, quantization, least):
     source = tiny_source(tmp_path / "source")

@@ -16,7 +16,7 @@ import numpy as np
 from embedwell.core.errors import ConversionError, WrongBytesError
 from embedwell.core.space import Pooling
 from embedwell.core.vectors import FloatArray
-from embedwell.models.graph import FLOAT, GraphWriter
+from embedwell.models.graph import BOOL, FLOAT, GraphWriter
 from embedwell.models.tensors import Shape, Tensors
 
 Place = Literal["attention_in", "attention_out", "ffn_in", "ffn_out"]
@@ -165,6 +165,19 @@ def position_table(tensors: Tensors, n_positions: int) -> FloatArray:
 
 
 @dataclass(frozen=True)
+class _Padding:
+    """Names of what attention knows of padding.
+
+    Attributes:
+        absent: Whether no token of the batch is padding: a boolean.
+        bias: What is added to the scores: float32, shape (b, 1, 1, s).
+    """
+
+    absent: str
+    bias: str
+
+
+@dataclass(frozen=True)
 class BertGraph:
     """Writes the whole network.
 
@@ -201,9 +214,9 @@ class BertGraph:
         mask = graph.op("Cast", [graph.input("attention_mask", ["b", "s"])], to=FLOAT)
         x = graph.op("Add", [self.layers.lookup(ids), self._positions(ids, max_tokens)])
         x = self._norm(x, EMBEDDING_NORM)
-        bias = self._mask_bias(mask)
+        padding = self._padding(mask)
         for layer in range(self.config.n_layers):
-            x = self._layer(x, bias, layer)
+            x = self._layer(x, padding, layer)
         graph.output("embedding", self._pooled(x, mask, pooling), ["b", self.config.width])
 
     def _positions(self, ids: str, max_tokens: int) -> str:
@@ -212,11 +225,14 @@ class BertGraph:
         table = graph.constant(position_table(self.tensors, max_tokens)[:, None, :])
         return graph.op("Slice", [table, graph.ints(0), length, graph.ints(0)])
 
-    def _mask_bias(self, mask: str) -> str:
+    def _padding(self, mask: str) -> _Padding:
         graph = self.graph
         wide = graph.op("Unsqueeze", [mask, graph.ints(1, 2)])
         lowered = graph.op("Sub", [wide, graph.floats(1)])
-        return graph.op("Mul", [lowered, graph.floats(_MASKED)])
+        bias = graph.op("Mul", [lowered, graph.floats(_MASKED)])
+        return _Padding(
+            graph.op("Cast", [graph.op("ReduceMin", [mask], keepdims=0)], to=BOOL), bias
+        )
 
     def _norm(self, x: str, name: str) -> str:
         weight = self.graph.constant(self.tensors.read(f"{name}.weight"))
@@ -224,24 +240,29 @@ class BertGraph:
         epsilon = self.config.norm_epsilon
         return self.graph.op("LayerNormalization", [x, weight, bias], axis=-1, epsilon=epsilon)
 
-    def _layer(self, x: str, bias: str, layer: int) -> str:
+    def _layer(self, x: str, padding: _Padding, layer: int) -> str:
         graph, dense = self.graph, self.layers.dense
         attention_in, attention_out, ffn_in, ffn_out = layer_sites(layer)
         after_attention, after_ffn = norm_names(layer)
-        (mixed,) = dense(self._attention(dense(x, attention_in), bias), attention_out)
+        (mixed,) = dense(self._attention(dense(x, attention_in), padding), attention_out)
         x = self._norm(graph.op("Add", [mixed, x]), after_attention)
         (inner,) = dense(x, ffn_in)
         (outer,) = dense(graph.op("Gelu", [inner], approximate=self.config.gelu), ffn_out)
         return self._norm(graph.op("Add", [outer, x]), after_ffn)
 
-    def _attention(self, parts: list[str], bias: str) -> str:
+    def _attention(self, parts: list[str], padding: _Padding) -> str:
         graph, config = self.graph, self.config
         split = graph.ints(0, 0, config.n_heads, config.head_width)
         query, key, value = (graph.op("Reshape", [part, split]) for part in parts)
         by_text = {"transBatchA": 1, "transBatchB": 1}
         scale = config.head_width**-0.5
         scores = graph.contrib("FusedMatMul", [query, key], **by_text, transB=1, alpha=scale)
-        shares = graph.op("Softmax", [graph.op("Add", [scores, bias])], axis=-1)
+        # The addition takes as long as the softmax, and texts of one length need none.
+        shares = graph.either(
+            padding.absent,
+            lambda: graph.op("Softmax", [scores], axis=-1),
+            lambda: graph.op("Softmax", [graph.op("Add", [scores, padding.bias])], axis=-1),
+        )
         mixed = graph.contrib("FusedMatMul", [shares, value], transBatchB=1)
         mixed = graph.op("Transpose", [mixed], perm=[2, 0, 1, 3])
         return graph.op("Reshape", [mixed, graph.ints(0, 0, config.width)])

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+from onnx import (
+    GraphProto,
+    ModelProto,
+    NodeProto,
+    TensorProto,
+    ValueInfoProto,
+    helper,
+    numpy_helper,
+)
 
 WEIGHTS_FILE = "weights.bin"
 FLOAT = 1  # ONNX's number for float32
+BOOL = 9  # and for booleans
 CONTRIB = "com.microsoft"  # domain of onnxruntime's own operators
 
 _OPSET = 20
 _IR_VERSION = 10
 _EXTERNAL_FROM_BYTES = 1024
+Branch = Callable[[], str]
+
 # Enough for every vector instruction; engines map the file at page boundaries themselves.
 _ALIGNMENT = 64
 
@@ -30,6 +41,7 @@ class GraphWriter:
     def __init__(self, weights: BinaryIO) -> None:
         self._weights = weights
         self._nodes: list[NodeProto] = []
+        self._n_nodes = 0  # of all branches, for names that occur once
         self._constants: list[TensorProto] = []
         self._inputs: list[ValueInfoProto] = []
         self._outputs: list[ValueInfoProto] = []
@@ -46,11 +58,29 @@ class GraphWriter:
 
     def op(self, kind: str, inputs: Sequence[str], domain: str = "", **attributes: Any) -> str:  # noqa: ANN401
         """Add a node and return the name of its output. An empty input name means absent."""
-        output = f"{kind.lower()}_{len(self._nodes)}"
+        output = f"{kind.lower()}_{self._n_nodes}"
+        self._n_nodes += 1
         self._nodes.append(
             helper.make_node(kind, inputs, [output], output, domain=domain, **attributes)
         )
         return output
+
+    def either(self, condition: str, then: Branch, otherwise: Branch) -> str:
+        """Add a choice made at every run: only the branch that is taken is computed.
+
+        Args:
+            condition: A boolean of one element.
+            then: Writes what to compute where it is true and returns the name of the value.
+            otherwise: The same where it is false.
+        """
+        branches = {"then_branch": self._branch(then), "else_branch": self._branch(otherwise)}
+        return self.op("If", [condition], **branches)
+
+    def _branch(self, write: Branch) -> GraphProto:
+        outside, self._nodes = self._nodes, []
+        value = write()
+        inside, self._nodes = self._nodes, outside
+        return helper.make_graph(inside, "branch", [], [ValueInfoProto(name=value)])
 
     def contrib(self, kind: str, inputs: Sequence[str], **attributes: Any) -> str:  # noqa: ANN401
         """Add a node of onnxruntime's own operator set."""
