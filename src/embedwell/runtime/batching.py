@@ -10,9 +10,9 @@ import numpy.typing as npt
 from embedwell.core.vectors import IntArray
 from embedwell.engines.protocol import TokenBatch
 
-# On one core larger batches only cost memory (shared measurements: 512 is 4.8 times faster than
-# unsorted batches of 32 on mixed lengths).
-TOKENS_PER_BATCH = 512
+# Larger batches cost memory and, past what a core's cache holds, time: on mixed lengths 512 was
+# 12 % slower (docs/quantization.md).
+TOKENS_PER_BATCH = 256
 
 
 def plan(lengths: IntArray, tokens_per_batch: int = TOKENS_PER_BATCH) -> Iterator[IntArray]:
