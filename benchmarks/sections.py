@@ -23,7 +23,7 @@ SPEED = """\
 
 Medians over visits, each a fresh process pinned to as many processors as it has threads. Tokens
 are counted with the special ones; {texts}. Ratios are for {corpora}. Cold start is from the start
-of the process to its first vector. The bare runtimes get sorted batches of 512 padded tokens;
+of the process to its first vector. The bare runtimes get sorted batches of 256 padded tokens;
 wrappers run with their defaults.
 
 {table}

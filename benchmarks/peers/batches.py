@@ -14,7 +14,7 @@ import numpy.typing as npt
 from tokenizers import Encoding, Tokenizer
 
 MAX_TOKENS = 256
-BATCH_TOKENS = 512  # padded
+BATCH_TOKENS = 256  # padded: the same as the product's, and the fastest for int8
 
 Ids = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
