@@ -30,11 +30,14 @@ class Filled:
     n_truncated: int
 
 
-def fill(prepared: Sequence[Prepared], embedder: TextEmbedder, store: Store) -> Filled:
+def fill(
+    prepared: Sequence[Prepared], embedder: TextEmbedder, store: Store, watch: Watch
+) -> Filled:
     """Look known vectors up and embed the others, each distinct text once.
 
     Raises:
         BadTextsError: The engine failed on some texts.
+        TaskCancelledError: `watch` was asked to stop.
     """
     texts = {
         chunk.embedded_sha256: text
@@ -43,7 +46,7 @@ def fill(prepared: Sequence[Prepared], embedder: TextEmbedder, store: Store) -> 
     }
     known = dict(store.known_vectors(list(texts)))
     new = [name for name in texts if name not in known]
-    embedded = embedder.embed([texts[name] for name in new], "document", Watch())
+    embedded = embedder.embed([texts[name] for name in new], "document", watch)
     known.update(zip(new, embedded.vectors, strict=True))
     n_chunks = sum(len(document.chunks) for document in prepared)
     width = embedder.space.dimensions

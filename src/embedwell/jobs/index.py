@@ -22,7 +22,7 @@ from embedwell.stores.protocol import Document, Stat, Store
 
 # Documents are embedded and committed together until they hold this many chunks: enough to fill
 # batches across documents, little enough that a crash loses seconds.
-_CHUNKS_PER_COMMIT = 512
+_CHUNKS_PER_COMMIT = 256
 
 
 @dataclass
@@ -75,7 +75,7 @@ def index_folder(
         store: Its index.
         load_embedder: Gives an embedder admitted to the store; only called if it is needed.
         size_factor: Multiplies the size limit of every format.
-        watch: Told of progress in bytes; stops the run after the current commit.
+        watch: Told of progress in bytes; stops the run within a batch, as of the last commit.
 
     Raises:
         TaskCancelledError: `watch` was asked to stop.
@@ -176,7 +176,8 @@ class _Run:
             self.touched.clear()
         if not self.pending:
             return
-        filled = fill(self.pending, self.embedder, self.store)
+        quiet = Watch(cancelled=self.watch.cancelled)  # progress is told in bytes of files
+        filled = fill(self.pending, self.embedder, self.store, quiet)
         self.store.put(filled.documents)
         self.report.n_chunks += self.n_pending
         self.report.n_embedded += filled.n_embedded

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from embedwell.core.events import Watch
 from embedwell.ingest.embed import fill
 from embedwell.ingest.extract import extract_text
 from embedwell.ingest.formats import PLAIN
@@ -44,7 +45,7 @@ def add_records(records: Sequence[Record], store: Store, embedder: TextEmbedder)
             )
             for record in batch
         ]
-        store.put(fill(prepared, embedder, store).documents)
+        store.put(fill(prepared, embedder, store, Watch()).documents)
 
 
 def _document(record: Record) -> Document:
