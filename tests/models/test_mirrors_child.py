@@ -1,11 +1,13 @@
+import shutil
 import sys
+import threading
 
 import pytest
 from published import Recorder
 
 from embedwell.core.errors import TaskCancelledError
 from embedwell.core.events import Watch
-from embedwell.models.mirrors.child import Child
+from embedwell.models.mirrors.child import Child, folder_bytes
 
 
 def program(tmp_path, text: str, **limits) -> Child:
@@ -54,3 +56,24 @@ def test_cancelling_ends_it(tmp_path):
 
     with pytest.raises(TaskCancelledError):
         child.run(report, recorder.watch)
+
+
+def test_a_folder_is_measured_while_others_work_in_it(tmp_path):
+    (tmp_path / "kept").write_bytes(b"x" * 7)
+    done = threading.Event()
+
+    def churn():
+        while not done.is_set():
+            for number in range(20):
+                (tmp_path / f"{number}").mkdir()
+                (tmp_path / f"{number}/file").write_bytes(b"")
+            for number in range(20):
+                shutil.rmtree(tmp_path / f"{number}")
+
+    worker = threading.Thread(target=churn)
+    worker.start()
+    try:
+        assert {folder_bytes(tmp_path) for _ in range(300)} == {7}
+    finally:
+        done.set()
+        worker.join()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -102,9 +103,10 @@ def _end(process: subprocess.Popen[bytes], grace_s: float) -> None:
 
 
 def folder_bytes(folder: Path) -> int:
-    """Bytes of the files below a folder, which may change meanwhile."""
+    """Bytes of all files below a folder in which somebody is at work."""
     total = 0
-    for path in folder.rglob("*"):
-        with contextlib.suppress(OSError):
-            total += path.stat().st_size if path.is_file() else 0
+    for place, _, names in os.walk(folder):  # passes over folders that go away meanwhile
+        for name in names:
+            with contextlib.suppress(OSError):  # the same for files
+                total += Path(place, name).stat().st_size
     return total
