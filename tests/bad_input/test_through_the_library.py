@@ -63,6 +63,9 @@ def test_a_line_of_10_mb_is_left_out_and_with_a_higher_limit_cut(folder, store):
     report = index_folder(folder, store, FakeEmbedder, 1.0, Watch())
     assert [thing.key for thing in report.skipped] == ["minified.txt"]
     assert passages(store) == ["a good one"]
+    report = index_folder(folder, store, FakeEmbedder, 6.0, Watch())
+    assert (report.n_added, report.n_truncated) == (1, 0)
+    assert sum(passage.count("token") for passage in passages(store)) == 1_700_000
 
 
 def test_a_document_of_100_000_tokens_is_wholly_searchable(folder, store):

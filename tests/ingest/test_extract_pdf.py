@@ -103,7 +103,9 @@ def test_a_broken_outline_costs_headings_only(monkeypatch):
         raise ValueError
 
     monkeypatch.setattr(PdfReader, "get_destination_page_number", broken)
-    assert found(make("un", outline=[(0, 0, "Titre")])) == [("page 1", "un")]
+    data = make("un", outline=[(0, 0, "Titre")])
+    assert found(data) == [("page 1", "un")]
+    assert extract(data, PDF).notes == ["The outline could not be read (ValueError: )."]
 
 
 def test_aes_names_the_package_that_it_needs(monkeypatch):

@@ -41,7 +41,8 @@ def extract(data: bytes, form: Format) -> Extracted:  # noqa: ARG001 - the port'
     """
     reader = _opened(data)
     n_pages = len(reader.pages)
-    headings = _headings(reader)
+    remarks: list[str] = []  # on headings; what is said of missing text comes first
+    headings = _headings(reader, remarks)
     parts: list[str] = []
     segments: list[Segment] = []
     notes = [f"Pages after {MAX_PAGES:,} were left out."] if n_pages > MAX_PAGES else []
@@ -63,7 +64,7 @@ def extract(data: bytes, form: Format) -> Extracted:  # noqa: ARG001 - the port'
             notes[0] if notes else "Run OCR over it first: the pages are images.",
         )
     whole = "".join(parts)
-    return Extracted(whole, segments, own_lines(whole), notes)
+    return Extracted(whole, segments, own_lines(whole), [*notes, *remarks])
 
 
 def _opened(data: bytes) -> PdfReader:
@@ -108,14 +109,17 @@ def _page_text(page: PageObject, number: int, notes: list[str]) -> str:
     return mended(text.translate(_LIGATURES)).strip()
 
 
-def _headings(reader: PdfReader) -> Mapping[int, tuple[str, ...]]:
-    """The path of the first heading that begins on a page, by page number from 1."""
+def _headings(reader: PdfReader, notes: list[str]) -> Mapping[int, tuple[str, ...]]:
+    """The path of the first heading that begins on a page, by page number from 1.
+
+    A broken outline is noted and costs headings, never text.
+    """
     found: dict[int, tuple[str, ...]] = {}
     try:
         for page, path in islice(_outline(reader), MAX_HEADINGS):
             found.setdefault(page, path)
-    except Exception:  # a broken outline costs headings, never text
-        logging.getLogger(__name__).debug("The outline of a PDF is broken.", exc_info=True)
+    except Exception as error:  # noqa: BLE001 - pypdf raises what it meets
+        notes.append(f"The outline could not be read ({type(error).__name__}: {error}).")
     return found
 
 
