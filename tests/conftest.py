@@ -27,6 +27,7 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in list(os.environ):
         if name.startswith("EMBEDWELL_") and name != "EMBEDWELL_DATA":
             monkeypatch.delenv(name)
+    monkeypatch.setenv("EMBEDWELL_SERVICE", "off")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "no-config"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "no-cache"))
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from embedwell.core.embedded import Embedded
 from embedwell.core.events import Watch
 from embedwell.core.space import Kind, Space
 from embedwell.core.vectors import FloatArray, IntArray, normalized
-from embedwell.runtime.protocol import Embedded
 from embedwell.stores.memory import MemoryStore
 
 __all__ = ["FAKE_SPACE", "FakeEmbedder", "MemoryStore", "word_starts"]
@@ -62,7 +62,7 @@ class FakeEmbedder:
         n_tokens = np.array([len(word_starts(text)) + 2 for text in texts], dtype=np.int64)
         n_truncated = int((n_tokens > self.space.max_tokens).sum())
         shaped = vectors.reshape(len(texts), self.space.dimensions)
-        return Embedded(normalized(shaped), n_tokens, n_truncated)
+        return Embedded(normalized(shaped), n_tokens, n_truncated, f"{self.space.model}@q32")
 
     def token_starts(self, text: str) -> IntArray:
         """Every word is one token."""

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from embedwell.core import errors
+from embedwell.core.embedded import Embedded
 from embedwell.core.events import Progress, Watch
 
 
@@ -29,7 +30,9 @@ def test_a_message_ends_with_the_remedy():
 
 def test_bad_texts_keep_the_good_vectors():
     vectors = np.ones((3, 2), np.float32)
-    error = errors.BadTextsError({1: "it is None"}, vectors)
+    error = errors.BadTextsError(
+        {1: "it is None"}, Embedded(vectors, np.zeros(len(vectors), np.int64), 0, "m@q8")
+    )
     assert error.failures == {1: "it is None"}
     assert error.vectors is vectors
 

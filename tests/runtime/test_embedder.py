@@ -5,12 +5,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from embedwell.core.errors import BadTextsError, EngineError, OverBudgetError, TaskCancelledError
+from embedwell.core.errors import BadTextsError, EngineError, TaskCancelledError
 from embedwell.core.events import Watch
 from embedwell.engines.protocol import TokenBatch
 from embedwell.engines.registry import open_engine
 from embedwell.runtime.embedder import LocalEmbedder
-from embedwell.runtime.runtime import Runtime, estimated_bytes
 
 
 @pytest.fixture(scope="module")
@@ -97,16 +96,3 @@ def test_a_cancelled_watch_stops_it(embedder):
     watch.cancelled.set()
     with pytest.raises(TaskCancelledError):
         embedder.embed(["a"], "document", watch)
-
-
-def test_an_artifact_is_loaded_once(artifact):
-    runtime = Runtime(budget_bytes=1 << 30, n_threads=1)
-    assert runtime.embedder(artifact) is runtime.embedder(artifact)
-    runtime.close()
-
-
-def test_what_does_not_fit_the_budget_is_refused_with_figures(artifact):
-    runtime = Runtime(budget_bytes=10 << 20, n_threads=1)
-    need = estimated_bytes(artifact) >> 20
-    with pytest.raises(OverBudgetError, match=f"about {need} MiB .* 10 MiB"):
-        runtime.embedder(artifact)

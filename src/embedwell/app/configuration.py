@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import msgspec
 from platformdirs import user_config_path
@@ -56,7 +56,9 @@ def load(arguments: Mapping[str, Any] | None = None, folder: Path | None = None)
                 faults.append(f"'{name}' from {origin} is no setting")
                 continue
             try:
-                values[name] = msgspec.convert(raw, TYPES[name], strict=False, dec_hook=_path)
+                values[name] = msgspec.convert(
+                    _listed(name, raw), TYPES[name], strict=False, dec_hook=_path
+                )
                 origins[name] = origin
             except msgspec.ValidationError as error:
                 faults.append(f"{name} = {raw!r} from {origin}: {str(error).lower()}")
@@ -114,6 +116,13 @@ def _prefixed(variables: Mapping[str, str]) -> dict[str, str]:
         for name, value in variables.items()
         if name.startswith(PREFIX) and value and name != f"{PREFIX}DATA"
     }
+
+
+def _listed(name: str, raw: object) -> object:
+    """Lists may be written as one text with commas, as in a variable."""
+    if get_origin(get_args(TYPES[name])[0]) is tuple and isinstance(raw, str):
+        return [part.strip() for part in raw.split(",") if part.strip()]
+    return raw
 
 
 def _path(kind: type, value: object) -> object:

@@ -14,6 +14,7 @@ import numpy as np
 from embedwell.app.configuration import load
 from embedwell.app.index import open_index
 from embedwell.app.place import find_file
+from embedwell.app.runtime import Runtime
 from embedwell.app.settings import Settings
 from embedwell.app.sizes import format_bytes, parse_budget
 from embedwell.core.device import available_cpus, available_memory_bytes, total_memory_bytes
@@ -21,7 +22,7 @@ from embedwell.core.errors import EmbedwellError, StoreNotFoundError
 from embedwell.core.events import Watch
 from embedwell.models.artifacts import ArtifactStore
 from embedwell.models.catalogue import card
-from embedwell.runtime.runtime import Runtime, estimated_bytes
+from embedwell.runtime.loaded import estimated_bytes
 
 
 @dataclass(frozen=True)
@@ -91,15 +92,14 @@ def _model(settings: Settings) -> Iterator[Check]:
     try:
         model = card(settings.model)
         kept = ArtifactStore(settings.cache)
-        artifact = kept.find(model, settings.quantization)
+        level = "q8" if settings.quantization == "auto" else settings.quantization
+        artifact = kept.find(model, level)
         if artifact is None:
             yield Check("model", ok=True, found="not here yet; it is pulled at first use")
             return
         kept.verify(artifact)
-        total = total_memory_bytes()
-        budget = parse_budget(settings.memory_budget, total)
-        runtime = Runtime(budget, settings.threads or available_cpus())
-        embedded = runtime.embedder(artifact).embed(["hello world"], "document", Watch())
+        runtime = Runtime(settings)
+        embedded = runtime.embed(artifact.name, ["hello world"], "document", Watch())
         runtime.close()
     except EmbedwellError as error:
         yield Check("model", ok=False, found=error.problem, remedy=error.remedy)

@@ -7,15 +7,10 @@ from collections.abc import Sequence
 from typing import Self
 
 from embedwell.app.configuration import load
-from embedwell.app.models import artifact
-from embedwell.app.settings import Settings
-from embedwell.app.sizes import parse_budget
-from embedwell.core.device import available_cpus, total_memory_bytes
+from embedwell.app.connect import connect
 from embedwell.core.events import Watch
 from embedwell.core.space import Kind, Space
 from embedwell.core.vectors import FloatArray
-from embedwell.runtime.embedder import LocalEmbedder
-from embedwell.runtime.runtime import Runtime
 
 
 class TruncationWarning(UserWarning):
@@ -51,12 +46,12 @@ class Embedder:
         threads: int | None = None,
     ) -> None:
         given = {"model": model, "quantization": quantization, "threads": threads}
-        self._local = local_embedder(load(given).settings, Watch())
+        self._inner = connect(load(given).settings, Watch())
 
     @property
     def space(self) -> Space:
         """The space that its vectors belong to."""
-        return self._local.space
+        return self._inner.space
 
     def embed(self, texts: Sequence[str], kind: Kind = "document") -> FloatArray:
         """Embed texts of any number and length.
@@ -75,7 +70,7 @@ class Embedder:
         """
         if isinstance(texts, str):
             raise TypeError("embed() takes a list of texts; put the one text into a list.")
-        embedded = self._local.embed(texts, kind, Watch())
+        embedded = self._inner.embed(texts, kind, Watch())
         if embedded.n_truncated:
             message = truncation_message(embedded.n_truncated, len(texts), self.space)
             warnings.warn(message, TruncationWarning, stacklevel=2)
@@ -83,25 +78,13 @@ class Embedder:
 
     def close(self) -> None:
         """Unload the model and give its memory back."""
-        self._local.close()
+        self._inner.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
         self.close()
-
-
-def local_embedder(settings: Settings, watch: Watch) -> LocalEmbedder:
-    """Load the model that the settings name into this process.
-
-    Raises:
-        ModelError: The model is unknown, cannot be had, or its bytes are wrong.
-        OverBudgetError: The model does not fit the memory budget.
-    """
-    budget = parse_budget(settings.memory_budget, total_memory_bytes())
-    n_threads = settings.threads or available_cpus()
-    return Runtime(budget, n_threads).embedder(artifact(settings, watch))
 
 
 def truncation_message(n_truncated: int, n_texts: int, space: Space) -> str:

@@ -11,7 +11,7 @@ from msgspec import structs
 
 import embedwell
 from embedwell.app.configuration import load
-from embedwell.app.embedder import local_embedder
+from embedwell.app.connect import connect
 from embedwell.app.place import default_file, find_file, indexed_folder, prepare_folder
 from embedwell.app.settings import Settings
 from embedwell.app.sizes import parse_bytes
@@ -23,7 +23,7 @@ from embedwell.handshake.admit import admit
 from embedwell.jobs.index import IndexReport, index_folder
 from embedwell.jobs.records import Record, add_records
 from embedwell.models.catalogue import card
-from embedwell.runtime.embedder import LocalEmbedder
+from embedwell.runtime.protocol import TextEmbedder
 from embedwell.search.results import Mode, SearchResults
 from embedwell.search.searcher import Searcher
 from embedwell.stores.protocol import CollectionSettings, Counts, Filter, Store
@@ -50,7 +50,7 @@ class Index:
         self.folder = indexed_folder(file)
         self.store = store
         self.settings = settings
-        self._embedder: LocalEmbedder | None = None
+        self._embedder: TextEmbedder | None = None
         self._searcher = Searcher(store, self._embed_query)
 
     @property
@@ -156,7 +156,7 @@ class Index:
         """Documents, chunks and bytes."""
         return self.store.counts()
 
-    def load(self, watch: Watch | None = None) -> LocalEmbedder:
+    def load(self, watch: Watch | None = None) -> TextEmbedder:
         """The embedder, admitted to the store; loaded now if it was not yet.
 
         Called by itself when vectors are needed; call it to choose the moment.
@@ -167,7 +167,7 @@ class Index:
         """
         if self._embedder is None:
             self._admit()
-            self._embedder = local_embedder(self.settings, watch or Watch())
+            self._embedder = connect(self.settings, watch or Watch())
         return self._embedder
 
     def close(self) -> None:

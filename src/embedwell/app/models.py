@@ -7,17 +7,18 @@ from embedwell.core.artifact import QUANTIZATIONS, Artifact, Quantization
 from embedwell.core.events import Watch
 from embedwell.models.artifacts import ArtifactStore
 from embedwell.models.blobs import BlobCache
-from embedwell.models.catalogue import ModelCard, card
+from embedwell.models.catalogue import ModelCard, card, named
 from embedwell.models.source import SourceFiles
 
 
-def artifact(settings: Settings, watch: Watch) -> Artifact:
-    """The artifact that the settings name, made now if it is not there.
+def artifact(settings: Settings, name: str, watch: Watch) -> Artifact:
+    """The artifact of that name, such as `all-MiniLM-L6-v2@q8`, made now if it is not there.
 
     Raises:
         ModelError: The model is unknown, cannot be had, or its bytes are wrong.
     """
-    return ensure(settings, card(settings.model), settings.quantization, watch)
+    model, level = named(name)
+    return ensure(settings, model, level or "q8", watch)
 
 
 def ensure(

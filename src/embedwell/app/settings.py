@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, get_type_hints
+from typing import Annotated, Literal, get_type_hints
 
 from msgspec import Meta, Struct, field
 from platformdirs import user_cache_path
@@ -14,6 +14,9 @@ SIZE = r"\d+(\.\d+)?\s*([KMG]i?B|B)?"
 _PERSONAL = {"personal": True}
 
 
+_SECRET = {"personal": True, "secret": True}
+
+
 def _cache() -> Path:
     return user_cache_path("embedwell", appauthor=False)
 
@@ -21,12 +24,24 @@ def _cache() -> Path:
 class Settings(Struct, frozen=True, kw_only=True):
     """What a user may choose. Fields are named as in the configuration files."""
 
-    model: Annotated[str, Meta(description="Model for new indexes and for `embed`.")] = (
-        "all-MiniLM-L6-v2"
-    )
+    model: Annotated[
+        str,
+        Meta(
+            description="Model for new indexes and for `embed`; `auto` takes the strongest that "
+            "the machine's memory is fit for."
+        ),
+    ] = "all-MiniLM-L6-v2"
     quantization: Annotated[
-        Quantization, Meta(description="Bits per weight: `q4`, `q8`, `q16` or `q32`.")
-    ] = "q8"
+        Quantization | Literal["auto"],
+        Meta(description="Bits per weight: `q4`, `q8`, `q16`, `q32`, or `auto`."),
+    ] = "auto"
+    quantization_policy: Annotated[
+        Literal["measured", "table"],
+        Meta(
+            description="What `auto` does: `measured` takes q8 wherever it fits a quarter of the "
+            "budget, `table` takes the device profile's."
+        ),
+    ] = "measured"
     threads: Annotated[
         int,
         Meta(
@@ -39,9 +54,37 @@ class Settings(Struct, frozen=True, kw_only=True):
         str,
         Meta(
             pattern=rf"^({SIZE}|\d+(\.\d+)?%)$",
-            description="Most memory for loaded models: `80%` of the machine's, `1.5GiB`, bytes.",
+            description="Most memory of a process that runs models, all of it counted: `80%` of "
+            "the machine's, `1.5GiB`, bytes.",
         ),
     ] = "80%"
+    models_at_once: Annotated[
+        int, Meta(ge=0, description="Most models loaded; 0 takes the device profile's.")
+    ] = 0
+    idle_s: Annotated[
+        int | None,
+        Meta(
+            ge=0,
+            description="Seconds after which an unused model is unloaded; 0 never; by default the "
+            "device profile's.",
+        ),
+    ] = None
+    embeddings: Annotated[
+        bool, Meta(description="Whether models may run; without them search is lexical only.")
+    ] = True
+    vector_cache_entries: Annotated[
+        int, Meta(ge=0, description="Most vectors of recent texts that are kept; 0 keeps none.")
+    ] = 1000
+    vector_cache_size: Annotated[
+        str, Meta(pattern=f"^{SIZE}$", description="Most memory of the vectors that are kept.")
+    ] = "8MiB"
+    vector_cache_ttl_s: Annotated[
+        float, Meta(gt=0, description="Seconds after which a kept vector is forgotten.")
+    ] = 600.0
+    vector_cache_float16: Annotated[
+        bool,
+        Meta(description="Keep vectors in half the memory, with a cosine error below 0.001."),
+    ] = False
     chunk_tokens: Annotated[
         int,
         Meta(
@@ -75,6 +118,99 @@ class Settings(Struct, frozen=True, kw_only=True):
             extra=_PERSONAL,
         ),
     ] = None
+    service: Annotated[
+        Literal["auto", "start", "require", "off"],
+        Meta(
+            description="Whether library and commands use the machine's service: `auto` if one "
+            "runs, `start` one on demand, `require` it, `off` stays in this process.",
+            extra=_PERSONAL,
+        ),
+    ] = "auto"
+    socket: Annotated[
+        Path | None,
+        Meta(
+            description="Unix socket of the service; `service.sock` in `cache` by default, so "
+            "that whoever shares the models shares the service.",
+            extra=_PERSONAL,
+        ),
+    ] = None
+    host: Annotated[
+        str,
+        Meta(
+            description="Address that `serve` listens on; beyond this machine only with `api_key`.",
+            extra=_PERSONAL,
+        ),
+    ] = "127.0.0.1"
+    port: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=65535,
+            description="TCP port of the service; 0 leaves TCP out.",
+            extra=_PERSONAL,
+        ),
+    ] = 8437
+    api_key: Annotated[
+        str,
+        Meta(
+            description="Key that TCP clients must send as `Authorization: Bearer`.", extra=_SECRET
+        ),
+    ] = ""
+    cors_origins: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Origins whose pages may call the service, such as "
+            "`https://app.example`, separated by commas.",
+            extra=_PERSONAL,
+        ),
+    ] = ()
+    preload: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Models that `serve` loads at its start, separated by commas.",
+            extra=_PERSONAL,
+        ),
+    ] = ()
+    pinned: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Models that are never unloaded by themselves, separated by commas.",
+            extra=_PERSONAL,
+        ),
+    ] = ()
+    max_waiting: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="Requests that may wait in the service; more are told to come back.",
+            extra=_PERSONAL,
+        ),
+    ] = 256
+    max_request: Annotated[
+        str,
+        Meta(pattern=f"^{SIZE}$", description="Largest body of a request.", extra=_PERSONAL),
+    ] = "8MiB"
+    request_timeout_s: Annotated[
+        float,
+        Meta(gt=0, description="Longest time of one request, waiting included.", extra=_PERSONAL),
+    ] = 300.0
+    memory_warning_mb: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="Estimated MB (10^6 bytes) of loaded models from which monitoring warns.",
+            extra=_PERSONAL,
+        ),
+    ] = 900
+    memory_limit_mb: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="Estimated MB of loaded models from which monitoring says "
+            "`budget_exceeded`.",
+            extra=_PERSONAL,
+        ),
+    ] = 1024
 
 
 TYPES = get_type_hints(Settings, include_extras=True)
@@ -86,5 +222,7 @@ def meta(name: str) -> Meta:
     return found
 
 
-# A project's checked-in file must not point outside of the project: these are a person's own.
-PERSONAL = frozenset(name for name in TYPES if meta(name).extra == _PERSONAL)
+# A project's checked-in files must not point outside of the project, run anything or name an
+# address: these are a person's own, unless the person trusts the project.
+PERSONAL = frozenset(name for name in TYPES if (meta(name).extra or {}).get("personal"))
+SECRET = frozenset(name for name in TYPES if (meta(name).extra or {}).get("secret"))

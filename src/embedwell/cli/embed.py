@@ -39,14 +39,15 @@ def command(
     With --json: one JSON array a line, in the order of the texts, as soon as it is known.
     """
     from embedwell.app.configuration import load
-    from embedwell.app.embedder import local_embedder, truncation_message
+    from embedwell.app.connect import connect
+    from embedwell.app.embedder import truncation_message
     from embedwell.cli.progress import watching
 
     arguments = {"model": model, "quantization": quantization, "threads": threads}
     settings = load(arguments).settings
     n_texts = n_truncated = 0
     with watching() as watch:
-        embedder = local_embedder(settings, watch)
+        embedder = connect(settings, watch)
         for batch in [list(texts)] if texts else _batches():
             embedded = embedder.embed(batch, "query" if kind == "query" else "document", watch)
             _write(batch, embedded.vectors, as_json=as_json)

@@ -13,15 +13,16 @@ from embedwell import __version__
 from embedwell.cli.failure import exit_code, explain
 from embedwell.core.errors import EmbedwellError
 
-# Name -> module below embedwell.cli, and the line that `embedwell --help` shows.
+# Name -> module below embedwell, and the line that `embedwell --help` shows.
 COMMANDS = {
-    "index": ("index", "Index a folder, or bring its index up to date."),
-    "search": ("search", "Search an index by meaning and by words."),
-    "status": ("status", "Show what an index holds and which files are stale."),
-    "embed": ("embed", "Print the vectors of texts."),
-    "models": ("models", "List, pull, remove and calibrate models."),
-    "config": ("config", "Show each setting, its value and where it came from."),
-    "doctor": ("doctor", "Check this machine and the index; say what to mend."),
+    "index": ("cli.index", "Index a folder, or bring its index up to date."),
+    "search": ("cli.search", "Search an index by meaning and by words."),
+    "status": ("cli.status", "Show what an index holds and which files are stale."),
+    "embed": ("cli.embed", "Print the vectors of texts."),
+    "serve": ("server.command", "Serve embeddings to every process of this machine."),
+    "models": ("cli.models", "List, pull, remove and calibrate models."),
+    "config": ("cli.config", "Show each setting, its value and where it came from."),
+    "doctor": ("cli.doctor", "Check this machine and the index; say what to mend."),
 }
 
 _HELP = """Embeddings that fit the machine, and never silently disagree.
@@ -50,7 +51,7 @@ class LazyGroup(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        module = import_module(f"embedwell.cli.{COMMANDS[cmd_name][0]}")
+        module = import_module(f"embedwell.{COMMANDS[cmd_name][0]}")
         command: click.Command = module.command
         return command
 

@@ -97,6 +97,7 @@ def pull(
 ) -> None:
     """Bring MODEL onto this machine, convert it, and check it."""
     from embedwell.app.configuration import load
+    from embedwell.app.connect import model_name
     from embedwell.app.models import artifact
     from embedwell.app.sizes import format_bytes
     from embedwell.cli.output import write_json
@@ -105,7 +106,7 @@ def pull(
     given = {"model": model, "quantization": quantization, "model_files": folder}
     settings = load(given).settings
     with watching() as watch:
-        made = artifact(settings, watch)
+        made = artifact(settings, model_name(settings), watch)
     if as_json:
         write_json(asdict(made))
     else:

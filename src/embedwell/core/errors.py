@@ -11,7 +11,15 @@
      │    ├── WrongBytesError       a file's hash or structure is not the expected one
      │    └── ConversionError       the weights cannot be made into an artifact
      ├── EngineError                an artifact did not load or run
+     │    └── EngineMemoryError     the system gave it no more memory
      ├── OverBudgetError            a model does not fit the memory budget
+     ├── PressureError              memory is nearly full: nothing more is loaded for now
+     ├── EmbeddingsOffError         the settings switch embeddings off
+     ├── ServiceError
+     │    ├── ServiceGoneError      no service answers, or it went away in the middle
+     │    ├── ServiceBusyError      it has too much to do; the error says when to come back
+     │    ├── ServiceStartError     the service cannot start: its address is taken or not allowed
+     │    └── BadRequestError       the service does not take what it was sent
      ├── BadTextsError              some texts of a batch could not be embedded
      ├── BadVectorError             NaN, infinite, zero or of another length
      ├── ExtractionError            a file could not be turned into text
@@ -34,8 +42,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
+    from embedwell.core.embedded import Embedded
 
 
 class EmbedwellError(Exception):
@@ -101,8 +108,48 @@ class EngineError(EmbedwellError):
     """An artifact did not load or run."""
 
 
+class EngineMemoryError(EngineError):
+    """The system gave an engine no more memory; with less at once it may work."""
+
+
 class OverBudgetError(EmbedwellError):
     """A model does not fit the memory budget."""
+
+
+class PressureError(EmbedwellError):
+    """Memory is nearly full: nothing more is loaded until others have given some back."""
+
+
+class EmbeddingsOffError(EmbedwellError):
+    """The settings switch embeddings off."""
+
+
+class ServiceError(EmbedwellError):
+    """Something about the machine's embedding service."""
+
+
+class ServiceGoneError(ServiceError):
+    """No service answers, or it went away in the middle of a request."""
+
+
+class ServiceBusyError(ServiceError):
+    """The service has too much to do, or too little memory, at the moment.
+
+    Attributes:
+        retry_after_s: Seconds after which it is worth asking again.
+    """
+
+    def __init__(self, problem: str, remedy: str, retry_after_s: float = 1.0) -> None:
+        super().__init__(problem, remedy)
+        self.retry_after_s = retry_after_s
+
+
+class ServiceStartError(ServiceError):
+    """The service cannot start: its address is taken, or not allowed."""
+
+
+class BadRequestError(ServiceError):
+    """The service does not take what it was sent."""
 
 
 class BadTextsError(EmbedwellError):
@@ -111,9 +158,11 @@ class BadTextsError(EmbedwellError):
     Attributes:
         failures: Reason by position in the batch.
         vectors: float32, shape (n, d); NaN in the rows that failed.
+        embedded: The same with the token counts of all texts.
     """
 
-    def __init__(self, failures: Mapping[int, str], vectors: npt.NDArray[np.float32]) -> None:
+    def __init__(self, failures: Mapping[int, str], embedded: Embedded) -> None:
+        vectors = embedded.vectors
         first, reason = next(iter(failures.items()))
         super().__init__(
             f"{len(failures)} of {len(vectors)} texts could not be embedded "
@@ -121,6 +170,7 @@ class BadTextsError(EmbedwellError):
             "Mend or leave out the texts named in `.failures`; `.vectors` holds the others.",
         )
         self.failures = dict(failures)
+        self.embedded = embedded
         self.vectors = vectors
 
 

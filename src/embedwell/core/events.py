@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from embedwell.core.errors import TaskCancelledError
 
@@ -59,3 +61,45 @@ class Watch:
         """
         if self.cancelled.is_set():
             raise TaskCancelledError(task)
+
+
+EVENTS = {
+    "loading": "A model is being made ready: `stage` (`download`, `convert`, `load`, `warm`), "
+    "`done`, `total`, `unit`.",
+    "loaded": "A model is ready: `bytes` that it takes, `took_s`.",
+    "unloaded": "A model's memory was given back: `reason` (`idle`, `room`, `pressure`, `asked`, "
+    "`memory`, `closed`), `bytes`.",
+    "pressure": "The level of memory pressure changed: `level`, `before`, `fraction`.",
+    "warning": "Memory was above 85 % when texts came: `fraction`.",
+    "refused": "A model was not loaded: `reason` (`budget`, `pressure`, `failed`), `need_bytes`, "
+    "`budget_bytes`.",
+}
+"""What a runtime tells, and the details that come with it."""
+
+EventKind = Literal["loading", "loaded", "unloaded", "pressure", "warning", "refused"]
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to the models of a runtime.
+
+    Attributes:
+        kind: One of `EVENTS`.
+        artifact: Whom it happened to, such as `all-MiniLM-L6-v2@q8`; empty for all of them.
+        detail: See `EVENTS`.
+        at: When, in seconds since 1970.
+    """
+
+    kind: EventKind
+    artifact: str
+    detail: Mapping[str, str | float | None]
+    at: float = field(default_factory=time.time)
+
+
+Listener = Callable[[Event], None]
+"""Called in whichever thread it happens; must be quick and must not raise."""
+
+
+def ignore_events(event: Event) -> None:
+    """A listener for those who do not care."""
+    del event

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from embedwell.core.artifact import Quantization
+from embedwell.core.artifact import QUANTIZATIONS, Quantization
 from embedwell.core.errors import UnknownModelError
 from embedwell.core.space import Pooling, Space
 
@@ -57,6 +57,7 @@ class ModelCard:
         hub_id: `owner/name` on the hub.
         revision: Commit on the hub.
         licence: SPDX identifier.
+        aliases: Other names that programs call it by.
         summary: One sentence for people who choose.
         architecture: The graph builder's name, such as `bert`.
         dimensions: Length of a vector.
@@ -78,6 +79,7 @@ class ModelCard:
     hub_id: str
     revision: str
     licence: str
+    aliases: tuple[str, ...]
     summary: str
     architecture: str
     dimensions: int
@@ -110,18 +112,41 @@ class ModelCard:
 
 
 def card(name: str) -> ModelCard:
-    """The catalogue's row of that name.
+    """The catalogue's row of that name, or of one of its aliases.
 
     Raises:
         UnknownModelError: There is none.
     """
-    try:
-        return catalogue()[name]
-    except KeyError:
-        known = ", ".join(catalogue())
+    rows = catalogue()
+    if name in rows:
+        return rows[name]
+    for row in rows.values():
+        if name in row.aliases:
+            return row
+    known = ", ".join(rows)
+    raise UnknownModelError(
+        f"There is no model '{name}' in the catalogue.", f"Choose one of: {known}."
+    )
+
+
+def named(name: str) -> tuple[ModelCard, Quantization | None]:
+    """The model, and the quantization where the name has one.
+
+    Args:
+        name: `model`, `model@q8`, or with a tag as in `model:latest`, `model:q8`.
+
+    Raises:
+        UnknownModelError: There is no such model or quantization.
+    """
+    base, _, level = name.replace(":", "@").partition("@")
+    if level in {"", "latest"}:
+        return card(base), None
+    if level not in QUANTIZATIONS:
         raise UnknownModelError(
-            f"There is no model '{name}' in the catalogue.", f"Choose one of: {known}."
-        ) from None
+            f"'{name}' names the quantization '{level}', which does not exist.",
+            f"Choose one of: {', '.join(QUANTIZATIONS)}.",
+        )
+    return card(base), level
 
 
 @cache
@@ -136,6 +161,7 @@ def _parse(name: str, row: dict[str, Any]) -> ModelCard:
     return ModelCard(
         name=name,
         languages=tuple(row.pop("languages")),
+        aliases=tuple(row.pop("aliases", ())),
         files={path: PinnedFile(**pin) for path, pin in row.pop("files").items()},
         wheel=WheelMirror(**wheel) if wheel else None,
         first_values=FirstValues(**first | {"values": tuple(first["values"])}) if first else None,

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from embedwell.core.artifact import Artifact
+from embedwell.core.embedded import Embedded
 from embedwell.core.errors import BadTextsError, EngineError
 from embedwell.core.events import Watch
 from embedwell.core.space import Kind, Space
 from embedwell.core.vectors import FloatArray, IntArray, normalized
 from embedwell.engines.protocol import Engine
 from embedwell.runtime.batching import pad, plan
-from embedwell.runtime.protocol import Embedded
 from embedwell.runtime.tokenizer import TokenIds, Tokenizer
 
 # Texts are tokenized and sorted this many at a time, which bounds the memory of any call.
@@ -55,10 +55,11 @@ class LocalEmbedder:
             failed = self._embed_window(window, kind, vectors[rows], n_tokens[rows], watch)
             failures |= {begin + position: reason for position, reason in failed.items()}
         watch.progress("embed", len(texts), len(texts), "texts")
-        if failures:
-            raise BadTextsError(failures, vectors)
         n_truncated = int((n_tokens > self.space.max_tokens).sum())
-        return Embedded(vectors, n_tokens, n_truncated)
+        embedded = Embedded(vectors, n_tokens, n_truncated, self.artifact.name)
+        if failures:
+            raise BadTextsError(failures, embedded)
+        return embedded
 
     def token_starts(self, text: str) -> IntArray:
         """Offsets in code points of every token's first character, special tokens left out."""

@@ -3,27 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
+from embedwell.core.embedded import Embedded
 from embedwell.core.events import Watch
 from embedwell.core.space import Kind, Space
-from embedwell.core.vectors import FloatArray, IntArray
-
-
-@dataclass(frozen=True)
-class Embedded:
-    """What became of a batch of texts.
-
-    Attributes:
-        vectors: float32, shape (n, d), unit length where the space says so.
-        n_tokens: int64, shape (n,); tokens of each text, special ones included, before any cut.
-        n_truncated: How many texts were longer than the space's maximum and lost their end.
-    """
-
-    vectors: FloatArray
-    n_tokens: IntArray
-    n_truncated: int
+from embedwell.core.vectors import IntArray
 
 
 class TextEmbedder(Protocol):

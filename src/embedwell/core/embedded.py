@@ -1,0 +1,24 @@
+"""What embedding a batch of texts gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from embedwell.core.vectors import FloatArray, IntArray
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """What became of a batch of texts.
+
+    Attributes:
+        vectors: float32, shape (n, d), unit length where the space says so.
+        n_tokens: int64, shape (n,); tokens of each text, special ones included, before any cut.
+        n_truncated: How many texts were longer than the space's maximum and lost their end.
+        artifact: Name of what computed them, such as `all-MiniLM-L6-v2@q8`.
+    """
+
+    vectors: FloatArray
+    n_tokens: IntArray
+    n_truncated: int
+    artifact: str

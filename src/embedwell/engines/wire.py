@@ -1,0 +1,71 @@
+"""What embedwell's own route speaks: both ends of it import these."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+BINARY = "application/msgpack"
+EMBED_PATH = "/v1/embed"
+TOKEN_STARTS_PATH = "/v1/token-starts"  # noqa: S105 - a path
+
+
+class EmbedRequest(Struct, forbid_unknown_fields=True):
+    """Texts to embed.
+
+    Attributes:
+        model: Its name, with `@q8` or the like where the quantization matters.
+        texts: What to embed.
+        kind: `document` for what is searched, `query` for what it is searched with.
+        space: Id of the space that the caller expects; another one is refused. Empty for any.
+    """
+
+    model: str
+    texts: list[str]
+    kind: Literal["document", "query"] = "document"
+    space: str = ""
+
+
+class BinaryEmbedded(Struct):
+    """The answer in msgpack.
+
+    Attributes:
+        artifact: Name of what computed the vectors, such as `all-MiniLM-L6-v2@q8`.
+        space: Id of their space.
+        dimensions: Length of each.
+        vectors: float32, little-endian, row after row; NaN in the rows that failed.
+        n_tokens: int64, little-endian; tokens of each text before any cut.
+        n_truncated: How many texts lost their end.
+        failures: Why, by position, for texts that could not be embedded.
+    """
+
+    artifact: str
+    space: str
+    dimensions: int
+    vectors: bytes
+    n_tokens: bytes
+    n_truncated: int
+    failures: dict[int, str]
+
+
+class TokenStartsRequest(Struct, forbid_unknown_fields=True):
+    """A text whose tokens are asked for."""
+
+    model: str
+    text: str
+
+
+class ErrorBody(Struct):
+    """An error, as the class of the same name holds it."""
+
+    type: str
+    problem: str
+    remedy: str
+    retry_after_s: float = 0.0
+
+
+class ErrorAnswer(Struct):
+    """What every answer of the native routes with a status of 400 or more holds."""
+
+    error: ErrorBody

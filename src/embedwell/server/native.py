@@ -1,0 +1,130 @@
+"""embedwell's own routes: embedding by kind, loading and unloading."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import Struct
+from starlette.responses import Response
+
+from embedwell.core.embedded import Embedded
+from embedwell.core.errors import BadTextsError, SpaceMismatchError
+from embedwell.core.events import Watch
+from embedwell.engines.wire import (
+    BINARY,
+    EMBED_PATH,
+    TOKEN_STARTS_PATH,
+    BinaryEmbedded,
+    EmbedRequest,
+    TokenStartsRequest,
+)
+from embedwell.server.endpoint import Endpoint
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from embedwell.server.service import Service
+
+
+class EmbedAnswer(Struct):
+    """The vectors of texts, and what computed them."""
+
+    artifact: str
+    space: str
+    dimensions: int
+    vectors: list[list[float] | None]
+    n_tokens: list[int]
+    n_truncated: int
+    failures: dict[int, str]
+
+
+class Health(Struct):
+    """That the service is alive."""
+
+    status: str
+    version: str
+
+
+async def embed(service: Service, request: Request, body: EmbedRequest) -> Response:
+    """Embed texts; in msgpack where that was sent."""
+    space = service.runtime.card(body.model).space
+    if body.space not in {"", space.id}:
+        raise SpaceMismatchError(
+            f"'{body.model}' is space {space.id[:12]} here, and {body.space[:12]} was expected.",
+            "Run the same version of embedwell in both places.",
+        )
+    embedded, failures = await service.work(request, lambda watch: _embed(service, body, watch))
+    if request.headers.get("accept", "") == BINARY:
+        answer = BinaryEmbedded(
+            embedded.artifact,
+            space.id,
+            space.dimensions,
+            embedded.vectors.astype("<f4").tobytes(),
+            embedded.n_tokens.astype("<i8").tobytes(),
+            embedded.n_truncated,
+            failures,
+        )
+        return Response(msgspec.msgpack.encode(answer), media_type=BINARY)
+    rows = [
+        None if position in failures else row
+        for position, row in enumerate(embedded.vectors.tolist())
+    ]
+    readable = EmbedAnswer(
+        embedded.artifact,
+        space.id,
+        space.dimensions,
+        rows,
+        embedded.n_tokens.tolist(),
+        embedded.n_truncated,
+        failures,
+    )
+    return Response(msgspec.json.encode(readable), media_type="application/json")
+
+
+def _embed(service: Service, body: EmbedRequest, watch: Watch) -> tuple[Embedded, dict[int, str]]:
+    """What could be embedded, and why the rest could not."""
+    try:
+        return service.runtime.embed(body.model, body.texts, body.kind, watch), {}
+    except BadTextsError as error:
+        return error.embedded, error.failures
+
+
+async def token_starts(service: Service, request: Request, body: TokenStartsRequest) -> Response:
+    """Where the tokens of a text begin: int64, little-endian."""
+    starts = await service.work(
+        request, lambda _: service.runtime.token_starts(body.model, body.text)
+    )
+    return Response(starts.astype("<i8").tobytes(), media_type="application/octet-stream")
+
+
+async def health(service: Service, request: Request, body: None) -> Response:
+    """Say that the service is alive, and wake nothing."""
+    del service, request, body
+    from embedwell import __version__  # noqa: PLC0415
+
+    return Response(msgspec.json.encode(Health("ok", __version__)), media_type="application/json")
+
+
+ENDPOINTS = (
+    Endpoint(
+        "POST",
+        EMBED_PATH,
+        "Embed texts; answers in msgpack with raw float32 where `Accept` asks for it.",
+        embed,
+        body=EmbedRequest,
+        answer=EmbedAnswer,
+        statuses=((404, "no such model"), (409, "the vectors would be of another space")),
+    ),
+    Endpoint(
+        "POST",
+        TOKEN_STARTS_PATH,
+        "Where each token of a text begins, as little-endian int64 code point offsets.",
+        token_starts,
+        body=TokenStartsRequest,
+        media_type="application/octet-stream",
+    ),
+    Endpoint(
+        "GET", "/health", "Whether the service is alive; wakes nothing.", health, is_public=True
+    ),
+)
