@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from embedwell.core.events import Watch
 from embedwell.core.space import Kind, Space
 from embedwell.core.vectors import FloatArray, IntArray, normalized
 from embedwell.engines.protocol import Engine
-from embedwell.runtime.batching import pad, plan
+from embedwell.runtime.batching import TOKENS_PER_BATCH, pad, plan
 from embedwell.runtime.tokenizer import TokenIds, Tokenizer
 
 # Texts are tokenized and sorted this many at a time, which bounds the memory of any call.
@@ -26,11 +26,18 @@ class LocalEmbedder:
     Args:
         artifact: What the engine has loaded.
         engine: The loaded engine; owned from now on.
+        tokens_per_batch: Most padded tokens of the next batch; asked before each.
     """
 
-    def __init__(self, artifact: Artifact, engine: Engine) -> None:
+    def __init__(
+        self,
+        artifact: Artifact,
+        engine: Engine,
+        tokens_per_batch: Callable[[], int] = lambda: TOKENS_PER_BATCH,
+    ) -> None:
         self.artifact = artifact
         self._engine = engine
+        self._tokens_per_batch = tokens_per_batch
         self._tokenizer = Tokenizer(artifact.tokenizer_file, artifact.space.max_tokens)
 
     @property
@@ -88,7 +95,8 @@ class LocalEmbedder:
             ["" if position in failures else prompt + text for position, text in enumerate(texts)]
         )
         n_tokens[:] = [text.n_tokens for text in tokens]
-        for positions in plan(np.array([len(text.ids) for text in tokens])):
+        lengths = np.array([len(text.ids) for text in tokens])
+        for positions in plan(lengths, self._tokens_per_batch()):
             watch.check("embed")
             self._run(tokens, positions, vectors, failures)
         vectors[list(failures)] = np.nan
