@@ -18,8 +18,13 @@
      ├── ServiceError
      │    ├── ServiceGoneError      no service answers, or it went away in the middle
      │    ├── ServiceBusyError      it has too much to do; the error says when to come back
+     │    │    └── ServiceStoppingError   it is being stopped and takes no more work
      │    ├── ServiceStartError     the service cannot start: its address is taken or not allowed
+     │    ├── ServiceSlowError      a request took longer than the service allows
+     │    ├── AccessDeniedError     its key, its host or the page that sent it is not allowed
      │    └── BadRequestError       the service does not take what it was sent
+     │         ├── RequestTooLargeError   it is larger than the service allows
+     │         └── NoSuchRouteError  the service has no such path, or not this method for it
      ├── BadTextsError              some texts of a batch could not be embedded
      ├── BadVectorError             NaN, infinite, zero or of another length
      ├── ExtractionError            a file could not be turned into text
@@ -144,12 +149,40 @@ class ServiceBusyError(ServiceError):
         self.retry_after_s = retry_after_s
 
 
+class ServiceStoppingError(ServiceBusyError):
+    """The service is being stopped: it finishes what it has and takes no more."""
+
+    def __init__(
+        self,
+        problem: str = "The service is stopping and takes no more work.",
+        remedy: str = "Ask again once it has been started anew.",
+        retry_after_s: float = 1.0,
+    ) -> None:
+        super().__init__(problem, remedy, retry_after_s)
+
+
 class ServiceStartError(ServiceError):
     """The service cannot start: its address is taken, or not allowed."""
 
 
+class ServiceSlowError(ServiceError):
+    """A request took longer than the service allows."""
+
+
+class AccessDeniedError(ServiceError):
+    """A request's key, host or page of origin is not allowed."""
+
+
 class BadRequestError(ServiceError):
     """The service does not take what it was sent."""
+
+
+class RequestTooLargeError(BadRequestError):
+    """A request is larger than the service allows."""
+
+
+class NoSuchRouteError(BadRequestError):
+    """The service has no such path, or does not take this method there."""
 
 
 class BadTextsError(EmbedwellError):

@@ -2,86 +2,117 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
-import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from embedwell.core.errors import (
-    BadRequestError,
-    EmbedwellError,
-    PressureError,
-    ServiceBusyError,
-    SpaceMismatchError,
-    StoreNotFoundError,
-    UnknownModelError,
-)
-from embedwell.engines.wire import BINARY, ErrorAnswer, ErrorBody
+from embedwell.app.sizes import parse_bytes
+from embedwell.core.errors import EmbedwellError, NoSuchRouteError
+from embedwell.engines.wire import BINARY
 from embedwell.server import native
+from embedwell.server.bodies import body_of
 from embedwell.server.endpoint import Endpoint
-from embedwell.server.service import Service
+from embedwell.server.logs import logger
+from embedwell.server.refusals import dialect_of, refusal
+from embedwell.server.security import Guard, is_unix
+from embedwell.server.service import Observation, Service
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 ENDPOINTS: tuple[Endpoint, ...] = (*native.ENDPOINTS,)
 
-# The first class that fits gives the status of an error; 500 where none does.
-STATUSES: tuple[tuple[type[EmbedwellError], int], ...] = (
-    (BadRequestError, 400),
-    (UnknownModelError, 404),
-    (StoreNotFoundError, 404),
-    (SpaceMismatchError, 409),
-    (ServiceBusyError, 429),
-    (PressureError, 503),
-)
+# Requests that only look on: they neither keep the service from leaving when idle nor wake it.
+_ONLOOKERS = frozenset({"/health", "/ready", "/metrics"})
+
+Answering: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
-def application(service: Service, endpoints: Sequence[Endpoint] = ENDPOINTS) -> Starlette:
+def application(service: Service, endpoints: Sequence[Endpoint] = ENDPOINTS) -> ASGIApp:
     """The application that serves a runtime."""
-    return Starlette(
-        routes=[
-            Route(e.path, _answering(service, e), methods=[e.method], name=e.summary)
-            for e in endpoints
-        ]
-    )
+    by_path: dict[str, dict[str, Endpoint]] = {}
+    for endpoint in endpoints:
+        by_path.setdefault(endpoint.path, {})[endpoint.method] = endpoint
+    routes = [
+        Route(path, _answering(service, by_method), methods=[*by_method])
+        for path, by_method in by_path.items()
+    ]
+    inner = Starlette(routes=routes, exception_handlers={404: _no_route, 405: _no_route})
+    inner.router.redirect_slashes = False
+    public = frozenset(e.path for e in endpoints if e.is_public)
+    return _Observed(Guard(inner, service.settings, public), service)
 
 
-def _answering(service: Service, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+def _answering(service: Service, by_method: Mapping[str, Endpoint]) -> Answering:
+    limit_bytes = parse_bytes(service.settings.max_request)
+
     async def answer(request: Request) -> Response:
+        method = "GET" if request.method == "HEAD" and "HEAD" not in by_method else request.method
+        endpoint = by_method[method]
+        request.scope["embedwell.route"] = endpoint.path
         try:
-            body = await _body(request, endpoint.body)
+            body = await body_of(request, endpoint.body, limit_bytes)
             return await endpoint.handler(service, request, body)
         except EmbedwellError as error:
-            return refusal(error, request)
+            binary = endpoint.dialect == "native" and request.headers.get("accept", "") == BINARY
+            return refusal(error, endpoint.dialect, binary=binary)
+        except Exception:  # noqa: BLE001 - the log says which route; others are still served
+            logger.exception("%s %s failed", request.method, endpoint.path)
+            return refusal(_unexpected(), endpoint.dialect)
 
     return answer
 
 
-async def _body(request: Request, kind: type | None) -> object:
-    if kind is None:
-        return None
-    raw = await request.body()
-    decoder = msgspec.msgpack if request.headers.get("content-type") == BINARY else msgspec.json
-    try:
-        return decoder.decode(raw, type=kind)
-    except msgspec.MsgspecError as error:
-        raise BadRequestError(
-            f"The body of {request.url.path} is not as expected: {error}.",
-            "See /docs for what it takes.",
-        ) from error
+def _unexpected() -> EmbedwellError:
+    return EmbedwellError(
+        "The service met an error that it does not know.",
+        "Its log says more; please report it.",
+    )
 
 
-def refusal(error: EmbedwellError, request: Request) -> Response:
-    """An error in the native form."""
-    status = next((code for kind, code in STATUSES if isinstance(error, kind)), 500)
-    retry_after_s = getattr(error, "retry_after_s", 0.0)
-    answer = ErrorAnswer(
-        ErrorBody(type(error).__name__, error.problem, error.remedy, retry_after_s)
-    )
-    headers = {"Retry-After": str(max(1, round(retry_after_s)))} if retry_after_s else {}
-    binary = request.headers.get("accept", "") == BINARY
-    encode, media = (
-        (msgspec.msgpack.encode, BINARY) if binary else (msgspec.json.encode, "application/json")
-    )
-    return Response(encode(answer), status, headers, media)
+async def _no_route(request: Request, error: Exception) -> Response:
+    """404 for an unknown path, 405 for a method that a path does not take."""
+    status = getattr(error, "status_code", 404)
+    path = request.url.path
+    known = f"There is no route {path}." if status == 404 else f"{path} has no {request.method}."
+    refused = NoSuchRouteError(known, "See /docs for all routes.")
+    headers = getattr(error, "headers", None)
+    return refusal(refused, dialect_of(path), status=status, headers=headers)
+
+
+class _Observed:
+    """Tells the service of each request, from its first byte to the answer's last."""
+
+    def __init__(self, inner: ASGIApp, service: Service) -> None:
+        self._inner = inner
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._inner(scope, receive, send)
+            return
+        service, status, begun = self._service, 499, time.perf_counter()
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        weight = int(scope["path"] not in _ONLOOKERS)
+        service.n_open += weight
+        try:
+            await self._inner(scope, receive, sending)
+        finally:
+            service.n_open -= weight
+            if weight:
+                service.used_at = time.monotonic()
+            route, took_s = scope.get("embedwell.route", ""), time.perf_counter() - begun
+            seen = Observation(scope["method"], route, status, took_s, is_unix(scope))
+            for observer in service.observers:
+                observer(seen)

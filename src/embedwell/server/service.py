@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import math
+import time
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from embedwell.app.runtime import Runtime
 from embedwell.app.settings import Settings
-from embedwell.core.errors import ServiceBusyError, TaskCancelledError
-from embedwell.core.events import Event, Listener, Watch
+from embedwell.core.errors import (
+    ServiceBusyError,
+    ServiceSlowError,
+    ServiceStoppingError,
+    TaskCancelledError,
+)
+from embedwell.core.events import Event, Listener, Progress, Watch
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -21,64 +30,163 @@ _N_THREADS = 16
 Found = TypeVar("Found")
 
 
+@dataclass(frozen=True)
+class Observation:
+    """A request that was answered.
+
+    Attributes:
+        method: Its method.
+        route: The path of its endpoint, such as `/v1/models/{model}`; empty where there is none.
+        status: Of the answer; 499 where the client left before it.
+        took_s: Seconds from its first byte to the answer's last.
+        is_unix: Whether it came over the Unix socket.
+    """
+
+    method: str
+    route: str
+    status: int
+    took_s: float
+    is_unix: bool
+
+
 class Service:
     """One runtime, and a bounded queue of requests in front of it.
 
     Args:
         settings: What the user chose.
+        runtime: Stands in for the runtime that the settings describe.
+
+    Attributes:
+        listeners: Told of what happens to the models, in the thread where it happens.
+        observers: Told of every request that was answered, on the event loop.
+        n_waiting: Requests whose work waits or runs.
+        n_open: Requests that have not been answered, but for those that only look on.
+        used_at: `time.monotonic()` of the last of them.
+        is_draining: Whether it takes no more work; long answers end when they see it.
+        is_ready: Whether the models that it preloads are loaded.
+        started_at: Seconds since 1970.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, runtime: Runtime | None = None) -> None:
         self.settings = settings
         self.listeners: list[Listener] = []
-        self.runtime = Runtime(settings, self._tell)
+        self.observers: list[Callable[[Observation], None]] = []
+        self.runtime = runtime or Runtime(settings, self.tell)
         self.n_waiting = 0
+        self.n_open = 0
+        self.used_at = time.monotonic()
+        self.started_at = time.time()
+        self.is_draining = False
+        self.is_ready = not (settings.preload or settings.pinned)
         self._threads = ThreadPoolExecutor(_N_THREADS, thread_name_prefix="embedwell")
 
-    async def work(self, request: Request, do: Callable[[Watch], Found]) -> Found:
+    async def work(
+        self, request: Request, do: Callable[[Watch], Found], timeout_s: float | None = None
+    ) -> Found:
         """Run a synchronous function in a thread, and stop it when the client leaves.
 
         Args:
             request: Whose work it is; its body has been read.
             do: Given a watch that is cancelled when the client leaves or time is up.
+            timeout_s: Longest time, waiting included; the setting's where left out.
 
         Raises:
-            ServiceBusyError: Too many requests are waiting, or this one took too long.
+            ServiceBusyError: Too many requests are waiting, or the service is stopping.
+            ServiceSlowError: It took too long.
+            TaskCancelledError: The client left.
             EmbedwellError: What `do` raised.
         """
-        if self.n_waiting >= self.settings.max_waiting:
-            raise ServiceBusyError(
-                f"{self.n_waiting} requests are waiting already.", "Ask again in a second."
-            )
+        limit_s = self.settings.request_timeout_s if timeout_s is None else timeout_s
         watch = Watch()
-        self.n_waiting += 1
-        work = asyncio.get_running_loop().run_in_executor(self._threads, do, watch)
+        work = self._begin(do, watch)
         gone = asyncio.ensure_future(_left(request))
         try:
-            await asyncio.wait(
+            done, _ = await asyncio.wait(
                 (work, gone),
-                timeout=self.settings.request_timeout_s,
+                timeout=None if limit_s == math.inf else limit_s,
                 return_when=asyncio.FIRST_COMPLETED,
             )
             watch.cancelled.set()
             return await work
         except TaskCancelledError as error:
-            raise ServiceBusyError(
-                f"The request took longer than {self.settings.request_timeout_s:g} s.",
+            if done:
+                raise
+            raise ServiceSlowError(
+                f"The request took longer than {limit_s:g} s (`request_timeout_s`).",
                 "Send fewer texts at once.",
             ) from error
         finally:
+            watch.cancelled.set()  # also when this coroutine is itself cancelled
             gone.cancel()
-            self.n_waiting -= 1
+
+    async def follow(self, do: Callable[[Watch], Found]) -> AsyncIterator[Progress | Found]:
+        """Run a synchronous function in a thread; give its progress, and last what it returned.
+
+        For answers that are streamed. Leaving the iterator (as Starlette does when the client
+        has left) stops the work.
+
+        Raises:
+            ServiceBusyError: Too many requests are waiting, or the service is stopping.
+            EmbedwellError: What `do` raised.
+        """
+        loop = asyncio.get_running_loop()
+        steps: asyncio.Queue[Progress | None] = asyncio.Queue()
+        watch = Watch(lambda step: _from_thread(loop, steps, step))
+        work = self._begin(do, watch)
+        work.add_done_callback(lambda _: steps.put_nowait(None))
+        try:
+            while (step := await steps.get()) is not None:
+                yield step
+            yield await work
+        finally:
+            watch.cancelled.set()
+            if not work.done():
+                await asyncio.wait((work,))
+
+    def drain(self) -> None:
+        """Take no more work; what runs is finished."""
+        self.is_draining = True
 
     def close(self) -> None:
-        """Unload everything."""
-        self._threads.shutdown()
+        """Unload everything, once the work that runs is done."""
+        self.is_draining = True
+        self._threads.shutdown(cancel_futures=True)
         self.runtime.close()
 
-    def _tell(self, event: Event) -> None:
-        for listener in self.listeners:
+    def tell(self, event: Event) -> None:
+        """Pass an event of the runtime on to all listeners."""
+        for listener in tuple(self.listeners):
             listener(event)
+
+    def _begin(self, do: Callable[[Watch], Found], watch: Watch) -> asyncio.Future[Found]:
+        if self.is_draining:
+            raise ServiceStoppingError
+        if self.n_waiting >= self.settings.max_waiting:
+            raise ServiceBusyError(
+                f"{self.n_waiting} requests are waiting already (`max_waiting`).",
+                "Ask again in a second.",
+            )
+
+        def run() -> Found:
+            watch.check("request")
+            return do(watch)
+
+        self.n_waiting += 1
+        work = asyncio.get_running_loop().run_in_executor(self._threads, run)
+        work.add_done_callback(self._ended)
+        return work
+
+    def _ended(self, work: asyncio.Future[Found]) -> None:
+        self.n_waiting -= 1
+        if not work.cancelled():
+            work.exception()  # seen, also where nobody waits for it any more
+
+
+def _from_thread(
+    loop: asyncio.AbstractEventLoop, steps: asyncio.Queue[Progress | None], step: Progress
+) -> None:
+    with suppress(RuntimeError):  # the loop has ended before the work has
+        loop.call_soon_threadsafe(steps.put_nowait, step)
 
 
 async def _left(request: Request) -> None:
