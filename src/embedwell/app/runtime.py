@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from embedwell.app.configuration import load
 from embedwell.app.models import artifact
@@ -12,11 +13,14 @@ from embedwell.core.artifact import Artifact
 from embedwell.core.device import available_cpus, total_memory_bytes
 from embedwell.core.embedded import Embedded
 from embedwell.core.errors import EmbeddingsOffError
-from embedwell.core.events import Listener, Watch, ignore_events
+from embedwell.core.events import Event, Listener, Progress, Watch, ignore_events
 from embedwell.core.space import Kind, Space
 from embedwell.core.vectors import IntArray
 from embedwell.models.catalogue import ModelCard, named
 from embedwell.runtime.loaded import Limits, LoadedModels, ModelState
+
+MakeArtifact: TypeAlias = Callable[[Settings, str, Watch], Artifact]
+"""From a model's name to an artifact that can run; made now if it is not there."""
 
 
 class Runtime:
@@ -27,12 +31,18 @@ class Runtime:
     Args:
         settings: What the user chose; read from all sources where left out.
         on_event: Called with everything that happens to the models; see `embedwell.Event`.
+        make_artifact: Pulls and converts what is not there; in this process where left out.
     """
 
     def __init__(
-        self, settings: Settings | None = None, on_event: Listener = ignore_events
+        self,
+        settings: Settings | None = None,
+        on_event: Listener = ignore_events,
+        make_artifact: MakeArtifact = artifact,
     ) -> None:
         self.settings = settings or load().settings
+        self._on_event = on_event
+        self._make_artifact = make_artifact
         self._models = LoadedModels(_limits(self.settings), on_event)
         self._artifacts: dict[str, Artifact] = {}
 
@@ -71,6 +81,34 @@ class Runtime:
         with self._models.using(artifact, watch):
             pass
 
+    def pull(self, model: str, watch: Watch) -> Artifact:
+        """Bring a model onto this machine without loading it, where it is not there already.
+
+        Raises:
+            ModelError: The model is unknown, cannot be had, or its bytes are wrong.
+            TaskCancelledError: `watch` was asked to stop.
+        """
+
+        def tell(step: Progress) -> None:
+            watch.listener(step)
+            self._on_event(_loading(_artifact_name(model), step))
+
+        found = self._make_artifact(self.settings, model, Watch(tell, watch.cancelled))
+        self._artifacts[model] = found
+        return found
+
+    def keep(self, model: str, idle_s: float | None) -> None:
+        """How long a model stays loaded from now on when nobody uses it.
+
+        Args:
+            model: Its name.
+            idle_s: Seconds; 0 for as long as there is room; None for what the settings say.
+
+        Raises:
+            ModelError: The model is unknown, cannot be had, or its bytes are wrong.
+        """
+        self._models.keep(self._artifact(model, Watch()), idle_s)
+
     def unload(self, model: str) -> bool:
         """Give a model's memory back once nobody uses it; false where it was not loaded."""
         return self._models.unload(self._artifact(model, Watch()))
@@ -104,9 +142,7 @@ class Runtime:
                 "Embeddings are switched off (`embeddings = false`).",
                 "Search with `--mode lexical`, or switch them on.",
             )
-        if model not in self._artifacts:
-            self._artifacts[model] = artifact(self.settings, model, watch)
-        return self._artifacts[model]
+        return self._artifacts.get(model) or self.pull(model, watch)
 
 
 class NamedEmbedder:
@@ -136,6 +172,21 @@ class NamedEmbedder:
 
     def close(self) -> None:
         """Let go of the model; the runtime unloads it when it has been idle."""
+
+
+def _artifact_name(model: str) -> str:
+    card, level = named(model)
+    return f"{card.name}@{level or 'q8'}"
+
+
+def _loading(name: str, step: Progress) -> Event:
+    detail: dict[str, str | float | None] = {
+        "stage": step.stage,
+        "done": step.done,
+        "total": step.total,
+        "unit": step.unit,
+    }
+    return Event("loading", name, detail)
 
 
 def _limits(settings: Settings) -> Limits:

@@ -73,6 +73,7 @@ class ModelCard:
         wheel: A wheel that carries the same bytes, if there is one.
         first_values: Published values that q32 must give, if there are any.
         agreement: What each lower quantization keeps.
+        matryoshka: Shorter lengths that its vectors were trained to be cut to, longest first.
     """
 
     name: str
@@ -95,6 +96,7 @@ class ModelCard:
     wheel: WheelMirror | None
     first_values: FirstValues | None
     agreement: Mapping[Quantization, Agreement]
+    matryoshka: tuple[int, ...] = ()
 
     @property
     def space(self) -> Space:
@@ -162,6 +164,7 @@ def _parse(name: str, row: dict[str, Any]) -> ModelCard:
         name=name,
         languages=tuple(row.pop("languages")),
         aliases=tuple(row.pop("aliases", ())),
+        matryoshka=tuple(row.pop("matryoshka", ())),
         files={path: PinnedFile(**pin) for path, pin in row.pop("files").items()},
         wheel=WheelMirror(**wheel) if wheel else None,
         first_values=FirstValues(**first | {"values": tuple(first["values"])}) if first else None,

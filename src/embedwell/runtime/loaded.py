@@ -102,6 +102,9 @@ class LoadedModels:
     def set(self, artifact: Artifact, *, pinned: bool, priority: int = 0) -> None:
         """How hard to hold on to an artifact, loaded or not yet."""
 
+    def keep(self, artifact: Artifact, idle_s: float | None) -> None:
+        """How long an artifact stays when unused: 0 for ever, None for what the limits say."""
+
     def unload(self, artifact: Artifact) -> bool:
         """Give its memory back once nobody uses it; false where it was not loaded."""
         with self._lock:
