@@ -14,7 +14,7 @@ from starlette.routing import Route
 from embedwell.app.sizes import parse_bytes
 from embedwell.core.errors import EmbedwellError, NoSuchRouteError
 from embedwell.engines.wire import BINARY
-from embedwell.server import native
+from embedwell.server import control, native
 from embedwell.server.bodies import body_of
 from embedwell.server.endpoint import Endpoint
 from embedwell.server.logs import logger
@@ -25,7 +25,10 @@ from embedwell.server.service import Observation, Service
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-ENDPOINTS: tuple[Endpoint, ...] = (*native.ENDPOINTS,)
+ENDPOINTS: tuple[Endpoint, ...] = (
+    *native.ENDPOINTS,
+    *control.ENDPOINTS,
+)
 
 # Requests that only look on: they neither keep the service from leaving when idle nor wake it.
 _ONLOOKERS = frozenset({"/health", "/ready", "/metrics"})

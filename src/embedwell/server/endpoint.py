@@ -24,7 +24,7 @@ class Endpoint:
     """One route of the service.
 
     Attributes:
-        method: `GET`, `POST`, `HEAD` or `DELETE`.
+        method: `GET`, `POST`, `PUT`, `HEAD` or `DELETE`.
         path: As Starlette writes it, such as `/v1/models/{model}`.
         summary: What it does, one sentence for the docs.
         handler: What answers.

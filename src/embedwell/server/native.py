@@ -1,4 +1,4 @@
-"""embedwell's own routes: embedding by kind, loading and unloading."""
+"""embedwell's own routes: embedding by kind."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from starlette.responses import Response
 from embedwell.core.embedded import Embedded
 from embedwell.core.errors import BadTextsError, SpaceMismatchError
 from embedwell.core.events import Watch
+from embedwell.core.space import Space
 from embedwell.engines.wire import (
     BINARY,
     EMBED_PATH,
@@ -39,13 +40,6 @@ class EmbedAnswer(Struct):
     failures: dict[int, str]
 
 
-class Health(Struct):
-    """That the service is alive."""
-
-    status: str
-    version: str
-
-
 async def embed(service: Service, request: Request, body: EmbedRequest) -> Response:
     """Embed texts; in msgpack where that was sent."""
     space = service.runtime.card(body.model).space
@@ -54,32 +48,41 @@ async def embed(service: Service, request: Request, body: EmbedRequest) -> Respo
             f"'{body.model}' is space {space.id[:12]} here, and {body.space[:12]} was expected.",
             "Run the same version of embedwell in both places.",
         )
-    embedded, failures = await service.work(request, lambda watch: _embed(service, body, watch))
-    if request.headers.get("accept", "") == BINARY:
-        answer = BinaryEmbedded(
-            embedded.artifact,
-            space.id,
-            space.dimensions,
-            embedded.vectors.astype("<f4").tobytes(),
-            embedded.n_tokens.astype("<i8").tobytes(),
-            embedded.n_truncated,
-            failures,
-        )
-        return Response(msgspec.msgpack.encode(answer), media_type=BINARY)
-    rows = [
-        None if position in failures else row
-        for position, row in enumerate(embedded.vectors.tolist())
-    ]
-    readable = EmbedAnswer(
+    wants_binary = request.headers.get("accept", "") == BINARY
+    encode = _binary if wants_binary else _readable
+
+    def work(watch: Watch) -> bytes:  # encoding too: thousands of vectors would hold others up
+        return encode(space, *_embed(service, body, watch))
+
+    found = await service.work(request, work)
+    return Response(found, media_type=BINARY if wants_binary else "application/json")
+
+
+def _binary(space: Space, embedded: Embedded, failures: dict[int, str]) -> bytes:
+    answer = BinaryEmbedded(
         embedded.artifact,
         space.id,
         space.dimensions,
-        rows,
+        embedded.vectors.astype("<f4").tobytes(),
+        embedded.n_tokens.astype("<i8").tobytes(),
+        embedded.n_truncated,
+        failures,
+    )
+    return msgspec.msgpack.encode(answer)
+
+
+def _readable(space: Space, embedded: Embedded, failures: dict[int, str]) -> bytes:
+    rows = embedded.vectors.tolist()
+    answer = EmbedAnswer(
+        embedded.artifact,
+        space.id,
+        space.dimensions,
+        [None if position in failures else row for position, row in enumerate(rows)],
         embedded.n_tokens.tolist(),
         embedded.n_truncated,
         failures,
     )
-    return Response(msgspec.json.encode(readable), media_type="application/json")
+    return msgspec.json.encode(answer)
 
 
 def _embed(service: Service, body: EmbedRequest, watch: Watch) -> tuple[Embedded, dict[int, str]]:
@@ -96,14 +99,6 @@ async def token_starts(service: Service, request: Request, body: TokenStartsRequ
         request, lambda _: service.runtime.token_starts(body.model, body.text)
     )
     return Response(starts.astype("<i8").tobytes(), media_type="application/octet-stream")
-
-
-async def health(service: Service, request: Request, body: None) -> Response:
-    """Say that the service is alive, and wake nothing."""
-    del service, request, body
-    from embedwell import __version__  # noqa: PLC0415
-
-    return Response(msgspec.json.encode(Health("ok", __version__)), media_type="application/json")
 
 
 ENDPOINTS = (
@@ -123,8 +118,5 @@ ENDPOINTS = (
         token_starts,
         body=TokenStartsRequest,
         media_type="application/octet-stream",
-    ),
-    Endpoint(
-        "GET", "/health", "Whether the service is alive; wakes nothing.", health, is_public=True
     ),
 )

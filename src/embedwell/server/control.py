@@ -1,0 +1,198 @@
+"""embedwell's own routes to look after the service: models, readiness."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+from starlette.responses import Response
+
+from embedwell import __version__
+from embedwell.core.errors import PressureError
+from embedwell.models.catalogue import named
+from embedwell.runtime.loaded import ModelState
+from embedwell.server.endpoint import Endpoint
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from embedwell.server.service import Service
+
+MODELS_PATH = "/v1/runtime/models"
+_ONE_MODEL = MODELS_PATH + "/{model}"
+
+
+class Health(Struct):
+    """That the service is alive."""
+
+    status: str
+    version: str
+
+
+class LoadedModel(Struct):
+    """A model that is loaded, or being loaded."""
+
+    name: str
+    model: str
+    quantization: str
+    engine: str
+    space: str
+    dimensions: int
+    state: str
+    size_bytes: int
+    in_use: int
+    pinned: bool
+    priority: int
+    n_texts: int
+    idle_s: float
+    unloads_in_s: float | None
+    stage: str
+    progress: float | None
+
+
+class LoadedModels(Struct):
+    """The models that are loaded right now."""
+
+    models: list[LoadedModel]
+
+
+class LoadRequest(Struct, forbid_unknown_fields=True):
+    """How hard to hold on to a model.
+
+    Attributes:
+        pinned: Whether it is never unloaded by itself.
+        priority: Higher ones are unloaded later.
+    """
+
+    pinned: bool = False
+    priority: Annotated[int, Meta(ge=-1000, le=1000)] = 0
+
+
+class Unloaded(Struct):
+    """Whether there was anything to unload."""
+
+    unloaded: bool
+
+
+async def health(service: Service, request: Request, body: None) -> Response:
+    """Say that the service is alive, and wake nothing."""
+    del service, request, body
+    return _json(Health("ok", __version__))
+
+
+async def ready(service: Service, request: Request, body: None) -> Response:
+    """Say whether it takes work: not before its models are loaded, not while it stops."""
+    del request, body
+    if service.is_draining or not service.is_ready:
+        reason = "is stopping" if service.is_draining else "is loading its models"
+        raise PressureError(f"The service {reason}.", "Ask again in some seconds.")
+    return _json(Health("ready", __version__))
+
+
+async def models(service: Service, request: Request, body: None) -> Response:
+    """Tell which models are loaded or loading."""
+    del request, body
+    return _json(LoadedModels([_loaded(state) for state in service.runtime.states()]))
+
+
+async def load(service: Service, request: Request, body: LoadRequest) -> Response:
+    """Load a model, however long that takes; a client that leaves stops it."""
+    name = request.path_params["model"]
+    named(name)
+    await service.work(
+        request,
+        lambda watch: service.runtime.load(name, watch, pinned=body.pinned, priority=body.priority),
+        timeout_s=math.inf,
+    )
+    for state in service.runtime.states():
+        if _is_named(state, name):
+            return _json(_loaded(state))
+    raise PressureError(f"{name} was unloaded at once.", "See what else is loaded.")
+
+
+async def unload(service: Service, request: Request, body: None) -> Response:
+    """Give a model's memory back, once nobody uses it."""
+    del body
+    name = request.path_params["model"]
+    named(name)
+    was_loaded = any(_is_named(state, name) for state in service.runtime.states())
+    if was_loaded:
+        was_loaded = await service.work(request, lambda _: service.runtime.unload(name))
+    return _json(Unloaded(was_loaded))
+
+
+def _is_named(state: ModelState, name: str) -> bool:
+    """Whether a state is that of a model as people name it, with or without quantization."""
+    card, level = named(name)
+    artifact = state.artifact
+    return artifact.space.model == card.name and level in {None, artifact.quantization}
+
+
+def _loaded(state: ModelState) -> LoadedModel:
+    artifact = state.artifact
+    return LoadedModel(
+        name=artifact.name,
+        model=artifact.space.model,
+        quantization=artifact.quantization,
+        engine=artifact.engine,
+        space=artifact.space.id,
+        dimensions=artifact.space.dimensions,
+        state=state.state,
+        size_bytes=state.size_bytes,
+        in_use=state.in_use,
+        pinned=state.pinned,
+        priority=state.priority,
+        n_texts=state.n_texts,
+        idle_s=state.idle_s,
+        unloads_in_s=state.unloads_in_s,
+        stage=state.stage,
+        progress=state.progress,
+    )
+
+
+def _json(answer: Struct) -> Response:
+    return Response(msgspec.json.encode(answer), media_type="application/json")
+
+
+_NO_MODEL = (404, "no such model")
+
+ENDPOINTS = (
+    Endpoint(
+        "GET",
+        "/health",
+        "Whether the service is alive; wakes nothing.",
+        health,
+        answer=Health,
+        is_public=True,
+    ),
+    Endpoint(
+        "GET",
+        "/ready",
+        "Whether it takes work: 503 until what it preloads is loaded; wakes nothing.",
+        ready,
+        answer=Health,
+        is_public=True,
+    ),
+    Endpoint(
+        "GET", MODELS_PATH, "The models that are loaded or loading.", models, answer=LoadedModels
+    ),
+    Endpoint(
+        "PUT",
+        _ONE_MODEL,
+        "Load a model, and say how hard to hold on to it; progress comes as events.",
+        load,
+        body=LoadRequest,
+        answer=LoadedModel,
+        statuses=(_NO_MODEL,),
+    ),
+    Endpoint(
+        "DELETE",
+        _ONE_MODEL,
+        "Unload a model once nobody uses it.",
+        unload,
+        answer=Unloaded,
+        statuses=(_NO_MODEL,),
+    ),
+)
