@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from embedwell.app.pull import ChildPuller
 from embedwell.app.runtime import Runtime
 from embedwell.app.settings import Settings
 from embedwell.core.errors import (
@@ -71,7 +72,7 @@ class Service:
         self.settings = settings
         self.listeners: list[Listener] = []
         self.observers: list[Callable[[Observation], None]] = []
-        self.runtime = runtime or Runtime(settings, self.tell)
+        self.runtime = runtime or Runtime(settings, self.tell, ChildPuller().artifact)
         self.n_waiting = 0
         self.n_open = 0
         self.used_at = time.monotonic()
