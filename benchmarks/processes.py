@@ -45,7 +45,9 @@ class PeerError(Exception):
 class Peer:
     """A running peer; see `peers/serve.py` for what it can be asked."""
 
-    def __init__(self, engine: Engine, n_threads: int) -> None:
+    def __init__(
+        self, engine: Engine, n_threads: int, extra: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self._log = work("logs", f"{engine.name}.log")
         command = [str(python(engine.environment)), "-m", f"benchmarks.peers.{engine.peer}"]
         if engine.model:
@@ -54,9 +56,10 @@ class Peer:
         began = time.perf_counter()
         with self._log.open("w") as log:
             self._process = subprocess.Popen(
-                command, cwd=ROOT, env=environment(n_threads), text=True,
+                command, cwd=ROOT, env=environment(n_threads) | extra, text=True,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
             )  # fmt: skip
+        self.pid = self._process.pid
         self.first_values: list[float] = self._read()["first"]
         self.cold_start_s = time.perf_counter() - began
 
@@ -91,9 +94,11 @@ class Peer:
 
 
 @contextmanager
-def visit(engine: Engine, n_threads: int = 1) -> Iterator[Peer]:
-    """A fresh process of a peer, ended afterwards."""
-    peer = Peer(engine, n_threads)
+def visit(
+    engine: Engine, n_threads: int = 1, extra: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Peer]:
+    """A fresh process of a peer with `extra` environment variables, ended afterwards."""
+    peer = Peer(engine, n_threads, extra)
     try:
         yield peer
     finally:
@@ -143,7 +148,7 @@ def _pin(pid: int, n_threads: int) -> None:
 
 
 def environment(n_threads: int) -> dict[str, str]:
-    """What every process gets: its threads by all the names there are, and no network."""
+    """What every process gets: its threads by all the names there are, no network, no service."""
     count = str(n_threads)
     return os.environ | {
         "OMP_NUM_THREADS": count,
@@ -156,6 +161,7 @@ def environment(n_threads: int) -> dict[str, str]:
         "EMBEDWELL_CACHE": str(WORK / "cache"),
         "EMBEDWELL_MODEL_FILES": str(WORK / "models" / "published"),
         "EMBEDWELL_THREADS": count,
+        "EMBEDWELL_SERVICE": "off",
     }
 
 

@@ -1,0 +1,1 @@
+"""Programs whose memory is measured while they run; each is a process of its own."""
