@@ -14,7 +14,7 @@ from starlette.routing import Route
 from embedwell.app.sizes import parse_bytes
 from embedwell.core.errors import EmbedwellError, NoSuchRouteError
 from embedwell.engines.wire import BINARY
-from embedwell.server import control, native
+from embedwell.server import control, native, ollama, ollama_models, openai
 from embedwell.server.bodies import body_of
 from embedwell.server.endpoint import Endpoint
 from embedwell.server.logs import logger
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 ENDPOINTS: tuple[Endpoint, ...] = (
     *native.ENDPOINTS,
     *control.ENDPOINTS,
+    *openai.ENDPOINTS,
+    *ollama.ENDPOINTS,
+    *ollama_models.ENDPOINTS,
 )
 
 # Requests that only look on: they neither keep the service from leaving when idle nor wake it.

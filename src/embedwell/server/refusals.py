@@ -55,7 +55,11 @@ _RETRY_S: tuple[tuple[type[EmbedwellError], float], ...] = (
 
 
 # Paths of other dialects: errors that no endpoint has raised take their form there.
-_DIALECTS: tuple[tuple[str, Dialect], ...] = (("/api/", "ollama"), ("/v1/embeddings", "openai"))
+_DIALECTS: tuple[tuple[str, Dialect], ...] = (
+    ("/api/", "ollama"),
+    ("/v1/embeddings", "openai"),
+    ("/v1/models", "openai"),
+)
 
 
 def dialect_of(path: str) -> Dialect:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -120,7 +120,7 @@ class Service:
             watch.cancelled.set()  # also when this coroutine is itself cancelled
             gone.cancel()
 
-    async def follow(self, do: Callable[[Watch], Found]) -> AsyncIterator[Progress | Found]:
+    async def follow(self, do: Callable[[Watch], Found]) -> AsyncGenerator[Progress | Found, None]:
         """Run a synchronous function in a thread; give its progress, and last what it returned.
 
         For answers that are streamed. Leaving the iterator (as Starlette does when the client
