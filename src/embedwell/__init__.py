@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from embedwell.app.embedder import Embedder, TruncationWarning
     from embedwell.app.index import Index
     from embedwell.app.index import open_index as open
+    from embedwell.app.runtime import Runtime
     from embedwell.core.errors import BadTextsError, EmbedwellError
-    from embedwell.core.events import Progress, Watch
+    from embedwell.core.events import Event, Progress, Watch
     from embedwell.core.space import Space
     from embedwell.jobs.index import IndexReport
     from embedwell.search.results import SearchResult, SearchResults
@@ -29,9 +30,11 @@ __all__ = [
     "BadTextsError",
     "Embedder",
     "EmbedwellError",
+    "Event",
     "Index",
     "IndexReport",
     "Progress",
+    "Runtime",
     "SearchResult",
     "SearchResults",
     "Space",
@@ -44,9 +47,11 @@ _PLACES = {
     "BadTextsError": "core.errors:BadTextsError",
     "Embedder": "app.embedder:Embedder",
     "EmbedwellError": "core.errors:EmbedwellError",
+    "Event": "core.events:Event",
     "Index": "app.index:Index",
     "IndexReport": "jobs.index:IndexReport",
     "Progress": "core.events:Progress",
+    "Runtime": "app.runtime:Runtime",
     "SearchResult": "search.results:SearchResult",
     "SearchResults": "search.results:SearchResults",
     "Space": "core.space:Space",

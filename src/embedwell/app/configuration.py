@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -73,6 +74,22 @@ def load(arguments: Mapping[str, Any] | None = None, folder: Path | None = None)
 def user_file() -> Path:
     """The user's own configuration file, which need not exist."""
     return user_config_path("embedwell", appauthor=False) / "config.toml"
+
+
+def environment_for(settings: Settings) -> dict[str, str]:
+    """Environment for a service that is started on behalf of this process.
+
+    It serves the same cache at the same socket, and at no TCP port: whoever wants that one starts
+    the service as such.
+    """
+    found = dict(os.environ)
+    for name in ("cache", "socket", "model_files"):
+        place = getattr(settings, name)
+        if place is not None:
+            found[f"{PREFIX}{name.upper()}"] = str(place.absolute())
+    if hasattr(socket, "AF_UNIX"):
+        found[f"{PREFIX}PORT"] = "0"
+    return found
 
 
 def _sources(

@@ -1,17 +1,16 @@
-"""The http engine: texts go to embedwell's service, vectors come back."""
+"""The http engine: texts go to embedwell's service, vectors come back.
+
+It stands without numpy, so that a program that only passes requests on stays small.
+"""
 
 from __future__ import annotations
 
-import http.client
-import socket
+import os
 import threading
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
 import msgspec
-import numpy as np
 
 from embedwell.core import errors
 from embedwell.core.errors import (
@@ -21,7 +20,8 @@ from embedwell.core.errors import (
     ServiceError,
     ServiceGoneError,
 )
-from embedwell.core.vectors import IntArray
+from embedwell.core.events import Watch
+from embedwell.engines.connection import Address, Answer, BrokenAnswerError, Connection
 from embedwell.engines.wire import (
     BINARY,
     EMBED_PATH,
@@ -32,40 +32,22 @@ from embedwell.engines.wire import (
     TokenStartsRequest,
 )
 
-_CONNECT_S = 2.0
-_GONE = (OSError, http.client.HTTPException)
-Answer = TypeVar("Answer")
+__all__ = ["Address", "HttpEngine"]
 
-
-@dataclass(frozen=True)
-class Address:
-    """Where a service listens.
-
-    Attributes:
-        socket: Its Unix socket; None to use TCP.
-        host: Its name or number.
-        port: Its TCP port.
-        api_key: Sent to it over TCP.
-        timeout_s: Longest silence of a request.
-    """
-
-    socket: Path | None
-    host: str = "127.0.0.1"
-    port: int = 0
-    api_key: str = ""
-    timeout_s: float = 300.0
-
-    def __str__(self) -> str:
-        return str(self.socket) if self.socket else f"http://{self.host}:{self.port}"
+Decoded = TypeVar("Decoded")
 
 
 class HttpEngine:
-    """Speaks to one service over kept-alive connections. Safe to call from several threads."""
+    """Speaks to one service over kept-alive connections.
+
+    Safe to call from several threads, and after a fork: a child makes connections of its own.
+    """
 
     def __init__(self, address: Address) -> None:
         self.address = address
-        self._idle: list[http.client.HTTPConnection] = []
+        self._idle: list[Connection] = []
         self._lock = threading.Lock()
+        self._process = os.getpid()
 
     def answers(self) -> bool:
         """Whether a service is there; wakes no model."""
@@ -75,69 +57,94 @@ class HttpEngine:
             return False
         return True
 
-    def embed(self, request: EmbedRequest) -> BinaryEmbedded:
+    def embed(self, request: EmbedRequest, watch: Watch) -> BinaryEmbedded:
         """Have texts embedded.
 
         Raises:
             ServiceGoneError: No service answers, or it went away.
             ServiceBusyError: It has too much to do at the moment.
+            TaskCancelledError: `watch` was asked to stop; the service stops as well.
             EmbedwellError: What the service refused it with.
         """
-        return _decoded(self._post(EMBED_PATH, request), BinaryEmbedded)
+        return _decoded(self._post(EMBED_PATH, request, watch), BinaryEmbedded)
 
-    def token_starts(self, request: TokenStartsRequest) -> IntArray:
+    def token_starts(self, request: TokenStartsRequest) -> bytes:
         """Offsets in code points of every token's first character.
+
+        Returns:
+            int64, little-endian.
 
         Raises:
             ServiceGoneError: No service answers, or it went away.
             EmbedwellError: What the service refused it with.
         """
-        found = self._post(TOKEN_STARTS_PATH, request)
-        return np.frombuffer(found, dtype="<i8").astype(np.int64)
+        return self._post(TOKEN_STARTS_PATH, request, Watch())
 
-    def request(self, method: str, path: str, body: bytes = b"", kind: str = BINARY) -> bytes:
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        kind: str = BINARY,
+        watch: Watch | None = None,
+    ) -> bytes:
         """Send one request; a connection that the service had closed meanwhile is made anew.
 
         Raises:
             ServiceGoneError: No service answers, or it went away.
             ServiceBusyError: It has too much to do at the moment.
+            TaskCancelledError: `watch` was asked to stop; the service stops as well.
             EmbedwellError: What the service refused it with.
         """
         while True:
-            connection, is_new = self._take()
+            connection = self._take()
             try:
-                connection.request(method, path, body or None, self._headers(kind))
-                response = connection.getresponse()
-                found = response.read()
-            except _GONE as error:
+                answer = connection.exchange(
+                    method, path, self._headers(kind), body, watch or Watch()
+                )
+            except OSError as error:
                 connection.close()
-                if is_new or isinstance(error, TimeoutError):
+                fresh = connection.is_new or connection.n_received
+                if fresh or isinstance(error, TimeoutError):
                     raise self._gone(error) from error
-                continue
-            if response.will_close:
+            except BaseException:
                 connection.close()
+                raise
             else:
-                with self._lock:
-                    self._idle.append(connection)
-            if response.status >= http.client.BAD_REQUEST:
-                raise _refusal(response.status, found)
-            return found
+                self._put_back(connection)
+                if answer.status >= 400:
+                    raise _refusal(answer)
+                return answer.body
 
     def close(self) -> None:
         """Close the connections; the next request makes new ones."""
+        self._own()
         with self._lock:
             for connection in self._idle:
                 connection.close()
             self._idle.clear()
 
-    def _post(self, path: str, request: msgspec.Struct) -> bytes:
-        return self.request("POST", path, msgspec.msgpack.encode(request))
+    def _post(self, path: str, request: msgspec.Struct, watch: Watch) -> bytes:
+        return self.request("POST", path, msgspec.msgpack.encode(request), watch=watch)
 
-    def _take(self) -> tuple[http.client.HTTPConnection, bool]:
+    def _take(self) -> Connection:
+        self._own()
         with self._lock:
-            if self._idle:
-                return self._idle.pop(), False
-        return _Connection(self.address), True
+            return self._idle.pop() if self._idle else Connection(self.address)
+
+    def _put_back(self, connection: Connection) -> None:
+        if not connection.is_open:
+            connection.close()
+            return
+        with self._lock:
+            self._idle.append(connection)
+
+    def _own(self) -> None:
+        """In a forked child, leave the connections (and the lock) to the parent."""
+        if self._process != os.getpid():
+            self._process = os.getpid()
+            self._lock = threading.Lock()
+            self._idle = []
 
     def _headers(self, kind: str) -> dict[str, str]:
         headers = {"Content-Type": kind, "Accept": kind}
@@ -145,39 +152,26 @@ class HttpEngine:
             headers["Authorization"] = f"Bearer {self.address.api_key}"
         return headers
 
-    def _gone(self, error: Exception) -> ServiceGoneError:
+    def _gone(self, error: OSError) -> ServiceError:
+        if isinstance(error, BlockingIOError):  # nobody takes connections fast enough
+            return ServiceBusyError(
+                f"The service at {self.address} has too many connections waiting.",
+                "Ask again in a second.",
+            )
         if isinstance(error, TimeoutError):
-            problem = f"The service at {self.address} was silent for {self.address.timeout_s:g} s."
+            problem = f"The service at {self.address} was silent for too long."
         elif isinstance(error, FileNotFoundError | ConnectionRefusedError):
             problem = f"No service answers at {self.address}."
-        else:
+        elif isinstance(error, BrokenAnswerError | ConnectionError):
             problem = f"The service at {self.address} went away in the middle of a request."
+        else:
+            problem = f"The service at {self.address} cannot be reached ({error})."
         return ServiceGoneError(
             problem, "Start it with `embedwell serve`, or stay in-process with `service = off`."
         )
 
 
-class _Connection(http.client.HTTPConnection):
-    """HTTP over TCP, or over a Unix socket where the address has one."""
-
-    def __init__(self, address: Address) -> None:
-        super().__init__(address.host if address.port else "localhost", address.port or None)
-        self._address = address
-
-    def connect(self) -> None:
-        if self._address.socket is None:
-            self.sock = socket.create_connection(
-                (self._address.host, self._address.port), _CONNECT_S
-            )
-            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        else:
-            self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            self.sock.settimeout(_CONNECT_S)
-            self.sock.connect(str(self._address.socket))
-        self.sock.settimeout(self._address.timeout_s)
-
-
-def _decoded(found: bytes, kind: type[Answer]) -> Answer:
+def _decoded(found: bytes, kind: type[Decoded]) -> Decoded:
     try:
         return msgspec.msgpack.decode(found, type=kind)
     except msgspec.MsgspecError as error:
@@ -187,18 +181,20 @@ def _decoded(found: bytes, kind: type[Answer]) -> Answer:
         ) from error
 
 
-def _refusal(status: int, found: bytes) -> EmbedwellError:
+def _refusal(answer: Answer) -> EmbedwellError:
     """The error that the service raised, as one of our own class."""
-    with suppress(msgspec.MsgspecError):
-        error = msgspec.msgpack.decode(found, type=ErrorAnswer).error
+    with suppress(msgspec.MsgspecError, UnicodeDecodeError):
+        is_json = answer.headers.get("content-type", "").startswith("application/json")
+        decoder = msgspec.json if is_json else msgspec.msgpack
+        error = decoder.decode(answer.body, type=ErrorAnswer).error
         kind = getattr(errors, error.type, ServiceError)
-        if kind is ServiceBusyError:
-            return ServiceBusyError(error.problem, error.remedy, error.retry_after_s)
+        if isinstance(kind, type) and issubclass(kind, ServiceBusyError):
+            return kind(error.problem, error.remedy, error.retry_after_s)
         if isinstance(kind, type) and issubclass(kind, EmbedwellError):
             made = kind.__new__(kind)
             EmbedwellError.__init__(made, error.problem, error.remedy)
             return made
     return BadRequestError(
-        f"The service answered with status {status}.",
+        f"The service answered with status {answer.status}.",
         "Run the same version of embedwell in both places.",
     )

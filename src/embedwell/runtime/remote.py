@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from embedwell.core.embedded import Embedded
-from embedwell.core.errors import BadTextsError, ServiceBusyError, SpaceMismatchError
+from embedwell.core.errors import (
+    BadRequestError,
+    BadTextsError,
+    ServiceBusyError,
+    ServiceGoneError,
+    ServiceStoppingError,
+    SpaceMismatchError,
+)
 from embedwell.core.events import Watch
 from embedwell.core.space import Kind, Space
 from embedwell.core.vectors import IntArray
@@ -22,7 +30,12 @@ _CHARACTERS_PER_REQUEST = 1 << 20
 # How long a busy service is asked again before its refusal is passed on.
 _PATIENCE_S = 30.0
 
+# Of a longer text only this much is sent: no model takes as many tokens as it holds.
+_LONGEST_TEXT = 1 << 20
+
 Answer = TypeVar("Answer")
+FindTokens: TypeAlias = Callable[[str], IntArray]
+"""Offsets in code points of every token's first character in a text."""
 
 
 class RemoteEmbedder:
@@ -32,12 +45,27 @@ class RemoteEmbedder:
         engine: Speaks to the service.
         model: Name of the model, with its quantization where it matters.
         space: The space that its vectors must belong to.
+        tokenizer: Gives what finds tokens in this process, asked for at the first need of it;
+            None where there is none, and then the service is asked.
+        revive: Starts the service again where it has gone, once for each call; None to pass
+            `ServiceGoneError` on.
     """
 
-    def __init__(self, engine: HttpEngine, model: str, space: Space) -> None:
+    def __init__(
+        self,
+        engine: HttpEngine,
+        model: str,
+        space: Space,
+        *,
+        tokenizer: Callable[[], FindTokens | None] = lambda: None,
+        revive: Callable[[Watch], None] | None = None,
+    ) -> None:
         self._engine = engine
         self._model = model
         self.space = space
+        self._tokenizer = tokenizer
+        self._revive = revive
+        self._find_tokens: FindTokens | None = None
 
     def embed(self, texts: Sequence[str], kind: Kind, watch: Watch) -> Embedded:
         """Embed texts of any number and length.
@@ -61,8 +89,8 @@ class RemoteEmbedder:
             watch.progress("embed", begin, len(texts), "texts")
             asked = [_sendable(text) for text in texts[begin:end]]
             found = self._embed(EmbedRequest(self._model, asked, kind, self.space.id), watch)
-            vectors[begin:end] = np.frombuffer(found.vectors, "<f4").reshape(end - begin, -1)
-            n_tokens[begin:end] = np.frombuffer(found.n_tokens, "<i8")
+            vectors[begin:end] = _rows(found.vectors, "<f4", end - begin, self.space.dimensions)
+            n_tokens[begin:end] = _rows(found.n_tokens, "<i8", end - begin, 1)[:, 0]
             n_truncated += found.n_truncated
             artifact = found.artifact
             for position, reason in found.failures.items():
@@ -75,16 +103,43 @@ class RemoteEmbedder:
         return embedded
 
     def token_starts(self, text: str) -> IntArray:
-        """Offsets in code points of every token's first character, special tokens left out."""
-        request = TokenStartsRequest(self._model, _sendable(text))
-        return _patiently(lambda: self._engine.token_starts(request), Watch())
+        """Offsets in code points of every token's first character, special tokens left out.
+
+        Raises:
+            ServiceGoneError: The service went away.
+        """
+        if self._find_tokens is None:
+            self._find_tokens = self._tokenizer() or self._ask_for_tokens
+        return self._find_tokens(text)
+
+    def answers(self) -> bool:
+        """Whether the service is there; wakes no model."""
+        return self._engine.answers()
+
+    def revive(self, watch: Watch) -> None:
+        """Start the service if it is not there and may be started.
+
+        Raises:
+            ServiceStartError: It did not start.
+        """
+        if self._revive is not None:
+            self._revive(watch)
+
+    def check_idle(self) -> bool:
+        """False: this process holds no model."""
+        return False
 
     def close(self) -> None:
         """Close the connections."""
         self._engine.close()
 
+    def _ask_for_tokens(self, text: str) -> IntArray:
+        request = TokenStartsRequest(self._model, _sendable(text))
+        found = self._ask(lambda: self._engine.token_starts(request), Watch())
+        return np.frombuffer(found, dtype="<i8").astype(np.int64)
+
     def _embed(self, request: EmbedRequest, watch: Watch) -> BinaryEmbedded:
-        found = _patiently(lambda: self._engine.embed(request), watch)
+        found = self._ask(lambda: self._engine.embed(request, watch), watch)
         if found.space != self.space.id:
             raise SpaceMismatchError(
                 f"The service at {self._engine.address} gave vectors of space "
@@ -93,6 +148,15 @@ class RemoteEmbedder:
             )
         return found
 
+    def _ask(self, ask: Callable[[], Answer], watch: Watch) -> Answer:
+        try:
+            return _patiently(ask, watch)
+        except (ServiceGoneError, ServiceStoppingError):
+            if self._revive is None:
+                raise
+        self.revive(watch)
+        return _patiently(ask, watch)
+
 
 def _patiently(ask: Callable[[], Answer], watch: Watch) -> Answer:
     """Ask a busy service again, when it said to, for a while."""
@@ -100,11 +164,23 @@ def _patiently(ask: Callable[[], Answer], watch: Watch) -> Answer:
     while True:
         try:
             return ask()
+        except ServiceStoppingError:
+            raise  # waiting for it is of no use: somebody has to start it again
         except ServiceBusyError as busy:
             if time.monotonic() + busy.retry_after_s > until:
                 raise
             watch.cancelled.wait(busy.retry_after_s)
             watch.check("embed")
+
+
+def _rows(raw: bytes, dtype: str, n_rows: int, width: int) -> npt.NDArray[Any]:
+    """An array of that shape, unless the answer holds another number of values."""
+    if len(raw) != n_rows * width * np.dtype(dtype).itemsize:
+        raise BadRequestError(
+            f"The service gave {len(raw)} bytes for {n_rows} rows of {width}.",
+            "Run the same version of embedwell in both places.",
+        )
+    return np.frombuffer(raw, dtype).reshape(n_rows, width)
 
 
 def _requests(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
@@ -125,6 +201,7 @@ def _sendable(text: object) -> str:
     """The text with lone surrogates replaced by U+FFFD, as decoders do; nothing for no text."""
     if not isinstance(text, str):
         return ""
+    text = text[:_LONGEST_TEXT]
     if text.isascii():
         return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -1,0 +1,145 @@
+"""The embedder that asks the service while there is one, and runs the model here while not."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeAlias, TypeVar
+
+from embedwell.core.embedded import Embedded
+from embedwell.core.errors import ServiceGoneError, ServiceStoppingError
+from embedwell.core.events import Watch
+from embedwell.core.space import Kind, Space
+from embedwell.core.vectors import IntArray
+from embedwell.runtime.protocol import TextEmbedder
+
+_log = logging.getLogger("embedwell")
+_GONE = (ServiceGoneError, ServiceStoppingError)
+
+Found = TypeVar("Found")
+
+
+class Way(Protocol):
+    """How the service is reached, and whether it is worth trying. Safe to call from all threads."""
+
+    def embedder(self) -> TextEmbedder | None:
+        """The service's embedder; None while there is nothing new since the last failure.
+
+        Asked before every call: it costs a look at a file.
+        """
+        ...
+
+    def failed(self) -> None:
+        """The service went away: `embedder` gives None until it is worth trying again."""
+        ...
+
+
+class LocalModel(TextEmbedder, Protocol):
+    """A model of this process that may be unloaded when idle."""
+
+    def check_idle(self) -> bool:
+        """Unload what has been idle for too long; whether anything was."""
+        ...
+
+
+MakeLocal: TypeAlias = Callable[[Watch], LocalModel]
+
+
+class FallbackEmbedder:
+    """A `TextEmbedder` that survives the service.
+
+    What was asked of a service that goes away in the middle is done in this process, which is
+    said once in the log; a service that was started again is used again, and the model that was
+    loaded here is let go of.
+
+    Args:
+        space: The space of the vectors.
+        way: How the service is reached.
+        make_local: Loads the model in this process.
+    """
+
+    def __init__(self, space: Space, way: Way, make_local: MakeLocal) -> None:
+        self.space = space
+        self._way = way
+        self._make_local = make_local
+        self._local: LocalModel | None = None
+        self._is_told = False
+        self._lock = threading.Lock()
+        self._process = os.getpid()
+
+    def embed(self, texts: Sequence[str], kind: Kind, watch: Watch) -> Embedded:
+        """Embed texts of any number and length.
+
+        Raises:
+            BadTextsError: Some texts could not be embedded; the error holds the other vectors.
+            ModelError: There is no service, and the model cannot be had here.
+            OverBudgetError: There is no service, and the model does not fit here.
+            TaskCancelledError: `watch` was asked to stop.
+        """
+        return self._try(lambda embedder: embedder.embed(texts, kind, watch), watch)
+
+    def token_starts(self, text: str) -> IntArray:
+        """Offsets in code points of every token's first character, special tokens left out."""
+        return self._try(lambda embedder: embedder.token_starts(text), Watch())
+
+    def load(self, watch: Watch) -> None:
+        """Load the model in this process now, unless the service is there.
+
+        Raises:
+            ModelError: It cannot be had.
+            OverBudgetError: It does not fit.
+        """
+        if self._way.embedder() is None:
+            self._loaded(watch)
+
+    def check_idle(self) -> bool:
+        """Unload what has been idle in this process for too long; whether anything was."""
+        local = self._local
+        return local is not None and local.check_idle()
+
+    def close(self) -> None:
+        """Close the connections and unload the model."""
+        if remote := self._way.embedder():
+            remote.close()
+        self._let_go()
+
+    def _try(self, do: Callable[[TextEmbedder], Found], watch: Watch) -> Found:
+        self._own()
+        remote = self._way.embedder()
+        if remote is not None:
+            try:
+                found = do(remote)
+            except _GONE as error:
+                self._way.failed()
+                self._tell(error)
+            else:
+                if self._local is not None:
+                    self._let_go()
+                return found
+        return do(self._loaded(watch))
+
+    def _loaded(self, watch: Watch) -> LocalModel:
+        with self._lock:
+            if self._local is None:
+                self._local = self._make_local(watch)
+            return self._local
+
+    def _let_go(self) -> None:
+        with self._lock:
+            local, self._local = self._local, None
+        if local is not None:
+            local.close()
+
+    def _tell(self, error: ServiceGoneError | ServiceStoppingError) -> None:
+        if not self._is_told:
+            self._is_told = True
+            _log.warning("%s Embedding goes on in this process.", error.problem)
+
+    def _own(self) -> None:
+        """In a forked child, load anew: the threads of the parent's engine are not there."""
+        if self._process != os.getpid():
+            self._process = os.getpid()
+            self._lock = threading.Lock()
+            self._local = None
