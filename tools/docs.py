@@ -17,6 +17,7 @@ from embedwell.cli.main import COMMANDS, cli
 from embedwell.core import errors
 from embedwell.ingest.formats import table as formats_table
 from embedwell.models.catalogue import catalogue
+from embedwell.server.application import ENDPOINTS
 
 ROOT = Path(__file__).resolve().parent.parent
 PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -97,12 +98,29 @@ def models_table() -> str:
     return "\n".join(rows)
 
 
+def routes_table() -> str:
+    """Every route of the service, as Markdown."""
+    rows = ["| route | what it does | body | refuses with, beside the common ones |"]
+    rows.append("| --- | --- | --- | --- |")
+    for endpoint in sorted(ENDPOINTS, key=lambda e: (e.dialect, e.path, e.method)):
+        summary = endpoint.summary
+        if endpoint.query:
+            parameters = "; ".join(f"`{name}`: {meaning}" for name, meaning in endpoint.query)
+            summary += f" Query: {parameters}."
+        body = "" if endpoint.body is None else f"`{endpoint.body.__name__}`"
+        refused = "; ".join(f"{status}: {reason}" for status, reason in endpoint.statuses)
+        cells = [f"`{endpoint.method} {endpoint.path}`", summary, body, refused]
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "settings": settings_table,
     "errors": errors_table,
     "commands": command_reference,
     "models": models_table,
     "formats": formats_table,
+    "routes": routes_table,
 }
 
 

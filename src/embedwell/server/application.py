@@ -14,7 +14,7 @@ from starlette.routing import Route
 from embedwell.app.sizes import parse_bytes
 from embedwell.core.errors import EmbedwellError, NoSuchRouteError
 from embedwell.engines.wire import BINARY
-from embedwell.server import control, native, ollama, ollama_models, openai
+from embedwell.server import control, native, ollama, ollama_models, openai, reference
 from embedwell.server.bodies import body_of
 from embedwell.server.endpoint import Endpoint
 from embedwell.server.logs import logger
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 ENDPOINTS: tuple[Endpoint, ...] = (
     *native.ENDPOINTS,
     *control.ENDPOINTS,
+    *reference.ENDPOINTS,
     *openai.ENDPOINTS,
     *ollama.ENDPOINTS,
     *ollama_models.ENDPOINTS,
@@ -50,6 +51,7 @@ def application(service: Service, endpoints: Sequence[Endpoint] = ENDPOINTS) -> 
     ]
     inner = Starlette(routes=routes, exception_handlers={404: _no_route, 405: _no_route})
     inner.router.redirect_slashes = False
+    inner.state.endpoints = tuple(endpoints)
     public = frozenset(e.path for e in endpoints if e.is_public)
     return _Observed(Guard(inner, service.settings, public), service)
 
