@@ -117,6 +117,7 @@ ENDPOINTS = (
         "Where each token of a text begins, as little-endian int64 code point offsets.",
         token_starts,
         body=TokenStartsRequest,
+        statuses=((404, "no such model"),),
         media_type="application/octet-stream",
     ),
 )

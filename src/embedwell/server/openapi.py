@@ -46,7 +46,6 @@ _OPENAI_ERROR = {
 }
 _OLLAMA_ERROR = {"type": "object", "required": ["error"], "properties": {"error": _TEXT}}
 _ERRORS: Mapping[Dialect, str] = {
-    "native": ErrorAnswer.__name__,
     "openai": "OpenAIError",
     "ollama": "OllamaError",
 }
@@ -62,10 +61,7 @@ def statuses_of(endpoint: Endpoint) -> dict[int, str]:
 
 def openapi(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     """The description of the endpoints as OpenAPI 3.1."""
-    structs = {kind for e in endpoints for kind in (e.body, e.answer) if kind is not None}
-    kinds = sorted(structs | {ErrorAnswer}, key=lambda kind: kind.__name__)
-    schemas, components = msgspec.json.schema_components(kinds, ref_template=_REFERENCE)
-    named = dict(zip(kinds, schemas, strict=True))
+    named, components = schemas_of(endpoints)
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in endpoints:
         path = _IN_PATH.sub(r"{\1}", endpoint.path)
@@ -79,12 +75,21 @@ def openapi(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
         },
         "paths": paths,
         "components": {
-            "schemas": dict(components)
-            | {"OpenAIError": _OPENAI_ERROR, "OllamaError": _OLLAMA_ERROR},
+            "schemas": components | {"OpenAIError": _OPENAI_ERROR, "OllamaError": _OLLAMA_ERROR},
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
         "security": [{}, {"key": []}],
     }
+
+
+def schemas_of(
+    endpoints: Sequence[Endpoint],
+) -> tuple[dict[type, dict[str, Any]], dict[str, dict[str, Any]]]:
+    """What refers to each struct of the endpoints, and all schemas by name."""
+    structs = {kind for e in endpoints for kind in (e.body, e.answer) if kind is not None}
+    kinds = sorted(structs | {ErrorAnswer}, key=lambda kind: (kind.__name__, kind.__module__))
+    schemas, components = msgspec.json.schema_components(kinds, ref_template=_REFERENCE)
+    return dict(zip(kinds, schemas, strict=True)), dict(components)
 
 
 def _operation(endpoint: Endpoint, schemas: Mapping[type, dict[str, Any]]) -> dict[str, Any]:
@@ -110,7 +115,9 @@ def _responses(endpoint: Endpoint, schemas: Mapping[type, dict[str, Any]]) -> di
     found: dict[str, Any] = {
         "200": {"description": "done", "content": {endpoint.media_type: {"schema": answer}}}
     }
-    error = {"$ref": _REFERENCE.format(name=_ERRORS[endpoint.dialect])}
+    error = schemas[ErrorAnswer]
+    if endpoint.dialect in _ERRORS:
+        error = {"$ref": _REFERENCE.format(name=_ERRORS[endpoint.dialect])}
     for status, reason in statuses_of(endpoint).items():
         content = {"application/json": {"schema": error}}
         found[str(status)] = {"description": reason, "content": content}

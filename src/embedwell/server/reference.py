@@ -13,7 +13,7 @@ import msgspec
 from starlette.responses import Response
 
 from embedwell.server.endpoint import Endpoint
-from embedwell.server.openapi import openapi, statuses_of
+from embedwell.server.openapi import openapi, schemas_of, statuses_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -37,8 +37,12 @@ _CODE = re.compile(r"`([^`]+)`")
 
 def page(endpoints: Sequence[Endpoint]) -> str:
     """The endpoints as one page of HTML, which needs nothing else and runs nothing."""
-    schemas = openapi(endpoints)["components"]["schemas"]
-    sections = "\n".join(_section(endpoint, schemas) for endpoint in endpoints)
+    named, components = schemas_of(endpoints)
+    shown = {
+        kind: components[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+        for kind, schema in named.items()
+    }
+    sections = "\n".join(_section(endpoint, shown) for endpoint in endpoints)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -50,7 +54,7 @@ def page(endpoints: Sequence[Endpoint]) -> str:
     )
 
 
-def _section(endpoint: Endpoint, schemas: dict[str, Any]) -> str:
+def _section(endpoint: Endpoint, schemas: dict[type, dict[str, Any]]) -> str:
     name = f"{endpoint.method} {endpoint.path}"
     anchor = re.sub(r"\W+", "-", name.lower()).strip("-")
     parts = [
@@ -61,7 +65,7 @@ def _section(endpoint: Endpoint, schemas: dict[str, Any]) -> str:
         parts.append(_table(("parameter", "meaning"), endpoint.query))
     for title, kind in (("Body", endpoint.body), ("Answer", endpoint.answer)):
         if kind is not None:
-            shown = msgspec.json.format(msgspec.json.encode(schemas[kind.__name__])).decode()
+            shown = msgspec.json.format(msgspec.json.encode(schemas[kind])).decode()
             parts.append(
                 f"<details><summary>{title}: {kind.__name__}</summary>"
                 f"<pre>{escape(shown)}</pre></details>"
