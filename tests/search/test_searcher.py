@@ -7,7 +7,13 @@ import json
 import numpy as np
 import pytest
 
-from embedwell.core.errors import BadVectorError, QueryError
+from embedwell.core.errors import (
+    BadVectorError,
+    EmbeddingsOffError,
+    OverBudgetError,
+    PressureError,
+    QueryError,
+)
 from embedwell.core.space import Space
 from embedwell.search.results import as_json
 from embedwell.search.searcher import Searcher
@@ -137,6 +143,7 @@ def test_json_is_as_documented(searcher: Searcher):
         "results": [
             {
                 "rank": 1,
+                "id": 3,
                 "path": "zebra.md",
                 "start_line": 3,
                 "end_line": 4,
@@ -146,3 +153,30 @@ def test_json_is_as_documented(searcher: Searcher):
             }
         ],
     }
+
+
+def fails(error):
+    def embed(query):
+        raise error
+
+    return embed
+
+
+@pytest.mark.parametrize("kind", [EmbeddingsOffError, PressureError])
+def test_without_a_model_a_hybrid_search_is_one_by_words_and_says_so(searcher: Searcher, kind):
+    by_words = searcher.search("zebra hound", mode="lexical")
+    searcher._embed_query = fails(kind("No model may run.", "Switch it on."))
+    found = searcher.search("zebra hound")
+    assert keys(found) == keys(by_words)
+    assert found.mode == "lexical"
+    assert found.notice == "Searched by words only: No model may run."
+    assert as_json(found)["notice"] == found.notice
+    assert "notice" not in as_json(by_words)
+    with pytest.raises(kind, match="Switch it on"):
+        searcher.search("zebra", mode="semantic")
+
+
+def test_other_faults_of_the_embedder_are_errors(searcher: Searcher):
+    searcher._embed_query = fails(OverBudgetError("It is too large.", "Raise the budget."))
+    with pytest.raises(OverBudgetError):
+        searcher.search("zebra")

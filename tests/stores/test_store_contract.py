@@ -46,6 +46,13 @@ def test_a_chunk_comes_back_as_it_was_put(store: Store):
     assert dict(found.metadata) == dict(given.document.metadata)
 
 
+def test_the_passages_of_a_document_come_in_their_order(store: Store):
+    store.put([item("a", ["one"]), item("b", ["two", "three", "four"]), item("c", ["five"])])
+    assert [found.chunk.text for found in store.passages("b")] == ["two", "three", "four"]
+    assert {found.key for found in store.passages("b")} == {"b"}
+    assert store.passages("nowhere") == []
+
+
 def test_stats_are_of_files_not_of_records(store: Store):
     store.put([item("file", ["text"]), item("record", ["text"], is_record=True)])
     assert store.stats() == {"file": Stat(4, 7, sha("text"))}

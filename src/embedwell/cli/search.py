@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -53,6 +54,7 @@ def command(
     from embedwell.app.index import open_index
     from embedwell.cli.output import console, write_json
     from embedwell.cli.progress import watching
+    from embedwell.core.errors import EmbeddingsOffError, PressureError
     from embedwell.search.results import as_json as results_as_json
 
     given = {"path": path, "language": language, "kind": kind}
@@ -64,13 +66,16 @@ def command(
         ) as index,
     ):
         if mode != "lexical":
-            index.load(watch)
-            index.store.warm()
+            with suppress(EmbeddingsOffError, PressureError):  # the search itself says what it does
+                index.load(watch)
+                index.store.warm()
         chosen = cast('Literal["hybrid", "semantic", "lexical"]', mode)
         found = index.search(query, k, chosen, where)
     if as_json:
         write_json(results_as_json(found))
         return
+    if found.notice:
+        console(stderr=True).print(found.notice, style="dim")
     out = console()
     for result in found.results:
         _show(out, query, result)

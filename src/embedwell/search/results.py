@@ -36,12 +36,13 @@ class SearchResults:
 
     Attributes:
         query: As it was asked.
-        mode: How it was searched.
+        mode: How it was searched: `lexical` also where meaning could not be asked, see `notice`.
         space: Id of the space that was searched.
         took_ms: Time for all of it; the search itself took what the next two leave of it.
         embed_ms: Embedding the query, and loading the model the first time; 0 in lexical mode.
         load_ms: Bringing vectors into memory, which only the first search does at length.
         results: Best first.
+        notice: Why it was searched otherwise than asked; empty where it was not.
     """
 
     query: str
@@ -51,17 +52,19 @@ class SearchResults:
     embed_ms: float
     load_ms: float
     results: tuple[SearchResult, ...]
+    notice: str = ""
 
 
 def as_json(found: SearchResults) -> dict[str, Any]:
     """The form that `embedwell search --json` prints; see docs/search.md."""
-    return {
+    form = {
         "query": found.query,
         "mode": found.mode,
         "space": found.space,
         "took_ms": round(found.took_ms, 2),
         "results": [_result_as_json(result) for result in found.results],
     }
+    return form | {"notice": found.notice} if found.notice else form
 
 
 def _result_as_json(result: SearchResult) -> dict[str, Any]:
@@ -69,6 +72,7 @@ def _result_as_json(result: SearchResult) -> dict[str, Any]:
     return {
         "rank": result.rank,
         "score": round(result.score, 4),
+        "id": result.chunk.id,
         "path": result.chunk.key,
         "start_line": passage.start_line,
         "end_line": passage.end_line,

@@ -8,7 +8,7 @@ from typing import get_args
 
 import numpy as np
 
-from embedwell.core.errors import QueryError
+from embedwell.core.errors import EmbeddingsOffError, PressureError, QueryError
 from embedwell.core.vectors import FloatArray, IntArray
 from embedwell.search.fusion import fused
 from embedwell.search.results import Mode, SearchResult, SearchResults
@@ -40,6 +40,8 @@ class Searcher:
     ) -> SearchResults:
         """The k best chunks.
 
+        A hybrid search while no model may run is one by words, and its `notice` says so.
+
         Args:
             query: Any text; what an index may take for syntax is only text here.
             k: How many, at least 1; fewer come where fewer can be found.
@@ -50,12 +52,15 @@ class Searcher:
             QueryError: The query is blank, k is less than 1, there is no such mode, or the filter
                 cannot be applied.
             BadVectorError: The embedder gave no usable vector.
+            EmbeddingsOffError, PressureError: No model may run, and the mode is `semantic`.
             StoreError: The store could not be read.
         """
         _check(query, k, mode)
         where = where or Filter()
         began = time.perf_counter()
-        vector = None if mode == "lexical" else self._embed_query(query)
+        vector, notice = self._vector(query, mode)
+        if notice:
+            mode = "lexical"
         embedded = time.perf_counter()
         if vector is not None:
             self._store.warm()
@@ -72,7 +77,19 @@ class Searcher:
             embed_ms=1000 * (embedded - began) if vector is not None else 0.0,
             load_ms=1000 * (loaded - embedded) if vector is not None else 0.0,
             results=results,
+            notice=notice,
         )
+
+    def _vector(self, query: str, mode: Mode) -> tuple[FloatArray | None, str]:
+        """The query's vector where one is needed, else why there is none."""
+        if mode == "lexical":
+            return None, ""
+        try:
+            return self._embed_query(query), ""
+        except (EmbeddingsOffError, PressureError) as error:
+            if mode == "semantic":
+                raise
+            return None, f"Searched by words only: {error.problem}"
 
     def _ranking(
         self, query: str, vector: FloatArray | None, k: int, mode: Mode, where: Filter

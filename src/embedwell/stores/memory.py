@@ -159,6 +159,11 @@ class MemoryStore:
         """Chunks by id, in the order asked for; unknown ids are left out."""
         return [self._found(int(n)) for n in ids if int(n) in self._entries]
 
+    def passages(self, key: str) -> list[FoundChunk]:
+        """All chunks of a document as they follow one another."""
+        found = [self._found(n) for n, entry in self._entries.items() if entry.key == key]
+        return sorted(found, key=lambda one: (one.chunk.start, one.id))
+
     def counts(self) -> Counts:
         """Documents, chunks, and no bytes."""
         return Counts(len(self._documents), len(self._entries), 0)

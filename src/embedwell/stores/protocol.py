@@ -237,6 +237,10 @@ class Store(Protocol):
         """Chunks by id, in the order asked for; ids not in the store are left out."""
         ...
 
+    def passages(self, key: str) -> list[FoundChunk]:
+        """All chunks of a document as they follow one another; none where it is not there."""
+        ...
+
     def counts(self) -> Counts:
         """Documents, chunks and bytes."""
         ...

@@ -77,13 +77,20 @@ KNOWN_VECTORS = """
     FROM chunks JOIN vectors ON vectors.chunk = chunks.id AND vectors.space = ?
     WHERE chunks.embedded_sha256 IN (SELECT value FROM json_each(?))
 """
-CHUNKS = """
+_FOUND_CHUNK = """
     SELECT chunks.id, documents.key, documents.kind, documents.language, documents.metadata,
            chunks.start_offset, chunks.end_offset, chunks.start_line, chunks.end_line,
            chunks.title, chunks.text, chunks.embedded_sha256
     FROM chunks JOIN documents ON documents.id = chunks.document
-    WHERE chunks.id IN (SELECT value FROM json_each(?))
 """
+CHUNKS = _FOUND_CHUNK + "WHERE chunks.id IN (SELECT value FROM json_each(?))"
+PASSAGES = (
+    _FOUND_CHUNK
+    + """
+    WHERE documents.collection = ? AND documents.key = ?
+    ORDER BY chunks.start_offset, chunks.id
+"""
+)
 VECTOR_IDS = "SELECT chunk FROM vectors INDEXED BY vectors_chunk WHERE space = ? ORDER BY chunk"
 ALL_VECTORS = "SELECT chunk, vector FROM vectors NOT INDEXED WHERE space = ?"
 VECTORS = """

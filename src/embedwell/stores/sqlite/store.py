@@ -28,7 +28,7 @@ from embedwell.stores.protocol import (
     StoredChunk,
 )
 from embedwell.stores.sqlite import faults, lexical, statements
-from embedwell.stores.sqlite.database import Database, create_database, open_database
+from embedwell.stores.sqlite.database import Database, Row, create_database, open_database
 from embedwell.stores.sqlite.vectors import LoadedVectors
 from embedwell.stores.vectors import to_half
 from embedwell.stores.words import name_pieces
@@ -182,13 +182,14 @@ class SqliteStore:
         """Chunks by id, in the order asked for; ids not in the store are left out."""
         wanted = [int(number) for number in ids]
         rows = self._database.rows(statements.CHUNKS, (json.dumps(wanted),))
-        found = {
-            row[0]: FoundChunk(
-                row[0], row[1], row[2], row[3], json.loads(row[4]), StoredChunk(*row[5:])
-            )
-            for row in rows
-        }
+        found = {row[0]: _found(row) for row in rows}
         return [found[number] for number in wanted if number in found]
+
+    def passages(self, key: str) -> list[FoundChunk]:
+        """All chunks of a document as they follow one another."""
+        return [
+            _found(row) for row in self._database.rows(statements.PASSAGES, (self._collection, key))
+        ]
 
     def counts(self) -> Counts:
         """Documents, chunks and bytes (the log included)."""
@@ -316,6 +317,10 @@ def _remove_draft(draft: Path) -> None:
 
 def _path_matches(key: str, glob: str) -> bool:
     return path_pattern(glob).fullmatch(key) is not None
+
+
+def _found(row: Row) -> FoundChunk:
+    return FoundChunk(row[0], row[1], row[2], row[3], json.loads(row[4]), StoredChunk(*row[5:]))
 
 
 def _document_row(document: Document) -> tuple[object, ...]:
