@@ -16,7 +16,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 TICKS_PER_S = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 RSS_EVERY_S = 0.01
 PSS_EVERY_S = 0.1
@@ -87,14 +86,6 @@ def _kind(path: str) -> str:
     if not path.startswith("/"):
         return "heap and stacks"
     return next((name for name, pattern in KINDS if re.search(pattern, path)), "other files")
-
-
-def rss_mb(pid: int) -> float:
-    """Resident set of a process in MB, cheap enough to read every 10 ms; 0 once it has ended."""
-    try:
-        return _mb(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_BYTES)
-    except OSError:
-        return 0.0
 
 
 def cpu_s(pid: int) -> float:

@@ -41,6 +41,7 @@ def main() -> None:
                 loaded = footprint(os.getpid())
                 embedder.embed(texts, "document", Watch())
                 used = footprint(os.getpid())
+            del embedder  # or this name would keep what it holds alive
             models.unload(artifact)
             after = footprint(os.getpid())
             rows.append({"cycle": cycle, "model": name, "loaded": asdict(loaded),
@@ -50,8 +51,8 @@ def main() -> None:
 
 def import_engine() -> None:
     """Bring in the libraries that run a model: they stay whatever is unloaded."""
-    import onnxruntime  # noqa: F401
-    import tokenizers  # noqa: F401
+    import embedwell.engines.onnx
+    import embedwell.runtime.tokenizer  # noqa: F401
 
 
 if __name__ == "__main__":
