@@ -83,7 +83,7 @@ _FOUND_CHUNK = """
            chunks.title, chunks.text, chunks.embedded_sha256
     FROM chunks JOIN documents ON documents.id = chunks.document
 """
-CHUNKS = _FOUND_CHUNK + "WHERE chunks.id IN (SELECT value FROM json_each(?))"
+CHUNKS = _FOUND_CHUNK + "WHERE chunks.id IN (SELECT value FROM json_each(?))"  # noqa: S608 - constants
 PASSAGES = (
     _FOUND_CHUNK
     + """
