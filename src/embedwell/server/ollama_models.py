@@ -171,16 +171,17 @@ async def pull(service: Service, request: Request, body: PullRequest) -> Respons
 async def _lines(service: Service, name: str, model: ModelCard) -> AsyncIterator[bytes]:
     """A line of JSON for each step; not more than some a second."""
     yield _line(Step("pulling manifest"))
-    last, told_at = "", 0.0
+    last, told_at = Step(""), 0.0
     try:
         async with aclosing(service.follow(lambda watch: service.runtime.pull(name, watch))) as it:
             async for found in it:
-                if isinstance(found, Progress):
-                    step = _step(found, model)
-                    is_due = step.status != last or found.done == found.total
-                    if is_due or time.monotonic() - told_at > _LINE_EVERY_S:
-                        yield _line(step)
-                        last, told_at = step.status, time.monotonic()
+                if not isinstance(found, Progress):
+                    break
+                step = _step(found, model)
+                is_due = step.status != last.status or found.done == found.total
+                if step != last and (is_due or time.monotonic() - told_at > _LINE_EVERY_S):
+                    yield _line(step)
+                    last, told_at = step, time.monotonic()
     except EmbedwellError as error:
         yield msgspec.json.encode({"error": str(error)}) + b"\n"
         return
