@@ -143,7 +143,8 @@ def foreign(headers: Mapping[str, str], method: str, rules: Rules) -> str:
     """
     origin = headers.get("origin", "").lower()
     if origin:
-        is_own = origin in {f"http://{_host(headers)}", f"https://{_host(headers)}"}
+        host = headers.get("host", "").lower()
+        is_own = bool(host) and origin in {f"http://{host}", f"https://{host}"}
         is_ours = is_own or origin in rules.origins
         return "" if is_ours else f"Pages of {origin} may not ask this service."
     if headers.get("sec-fetch-site", "none") in {"none", "same-origin"}:
@@ -157,12 +158,9 @@ def foreign(headers: Mapping[str, str], method: str, rules: Rules) -> str:
 def has_key(headers: Mapping[str, str], api_key: str) -> bool:
     """Whether a request carries the key; takes as long for a wrong one as for the right one."""
     scheme, _, given = headers.get("authorization", "").partition(" ")
-    is_right = hmac.compare_digest(given.strip().encode(), api_key.encode())
+    # Headers are read as Latin-1, whatever their bytes mean.
+    is_right = hmac.compare_digest(given.strip(" ").encode("latin-1"), api_key.encode())
     return scheme.lower() == "bearer" and is_right
-
-
-def _host(headers: Mapping[str, str]) -> str:
-    return headers.get("host", "").lower()
 
 
 def _host_name(host: str) -> str:

@@ -1,0 +1,206 @@
+"""Whatever is sent, the service answers in the form that was asked and goes on."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import msgspec
+import pytest
+from serving import MODEL, FakeRuntime
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from embedwell.app.settings import Settings
+from embedwell.core.errors import (
+    EmbeddingsOffError,
+    OverBudgetError,
+    PressureError,
+    ServiceBusyError,
+    ServiceStoppingError,
+)
+from embedwell.engines.wire import BINARY, ErrorAnswer
+from embedwell.server.application import ENDPOINTS, application
+from embedwell.server.service import Observation, Service
+
+TEXTS = {"model": MODEL, "texts": ["a"]}
+
+
+def sent(client: TestClient, body: bytes, kind: str = "application/json"):
+    return client.post("/v1/embed", content=body, headers={"Content-Type": kind})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"{", id="cut"),
+        pytest.param(b"[]", id="list"),
+        pytest.param(b"null", id="null"),
+        pytest.param(b'{"model": "m"}', id="missing"),
+        pytest.param(b'{"model": "m", "texts": "one"}', id="string-for-list"),
+        pytest.param(b'{"model": "m", "texts": [1]}', id="number-for-text"),
+        pytest.param(b'{"model": "m", "texts": [], "more": 1}', id="unknown-field"),
+        pytest.param(b'{"model": "m", "texts": [], "kind": "title"}', id="unknown-kind"),
+        pytest.param(b'{"model": "\xff\xfe", "texts": []}', id="not-utf-8"),
+        pytest.param(b'{"more": ' + b"[" * 100_000 + b"}", id="deep"),
+        pytest.param(b'{"more": ' + b"9" * 100_000 + b"}", id="huge-number"),
+        pytest.param(b'{"more": 1e999999}', id="infinite"),
+    ],
+)
+def test_a_body_that_is_not_understood_is_a_400(fake_service, body):
+    answer = sent(fake_service, body)
+    assert answer.status_code == 400
+    error = answer.json()["error"]
+    assert error["type"] == "BadRequestError"
+    assert "/v1/embed" in error["problem"]
+
+
+@pytest.mark.parametrize("body", [b"\xc1", b"\x91" * 100_000, b"\xdf\xff\xff\xff\xff", b"{}"])
+def test_msgpack_that_is_not_understood_is_a_400(fake_service, body):
+    assert sent(fake_service, body, BINARY).status_code == 400
+
+
+def test_lone_surrogates_do_no_harm(fake_service):
+    assert sent(fake_service, b'{"model": "\\ud800", "texts": []}').status_code in {400, 404}
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [("/nope", "problem"), ("/v1/embeddings", "message"), ("/api/nope", None)],
+)
+def test_an_unknown_path_or_method_is_told_in_the_dialect(fake_service, path, message):
+    answer = fake_service.request("PATCH", path)
+    assert answer.status_code in {404, 405}
+    error = answer.json()["error"]
+    assert path in (error[message] if message else error)
+
+
+def test_a_wrong_method_names_the_right_ones(fake_service):
+    answer = fake_service.delete("/v1/embed")
+    assert answer.status_code == 405
+    assert answer.headers["Allow"] == "POST"
+
+
+def test_head_is_answered_as_get(fake_service):
+    answer = fake_service.head("/health")
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "waits"),
+    [
+        (PressureError("Full.", "Wait."), 503, True),
+        (OverBudgetError("Too big.", "Raise it."), 503, True),
+        (EmbeddingsOffError("Off.", "Switch on."), 503, False),
+        (ServiceBusyError("Busy.", "Wait.", 3), 429, True),
+        (ServiceStoppingError(), 503, True),
+    ],
+)
+def test_each_refusal_has_its_status(fake_service, runtime, fault, status, waits):
+    runtime.fault = fault
+    answer = fake_service.post("/v1/embed", json=TEXTS)
+    assert answer.status_code == status
+    assert answer.json()["error"]["type"] == type(fault).__name__
+    assert ("Retry-After" in answer.headers) == waits
+
+
+def test_errors_are_binary_where_that_was_asked_for(fake_service):
+    asked = {"model": "none", "texts": []}
+    answer = fake_service.post("/v1/embed", json=asked, headers={"Accept": BINARY})
+    assert msgspec.msgpack.decode(answer.content, type=ErrorAnswer).error.type == (
+        "UnknownModelError"
+    )
+
+
+def test_an_unknown_fault_is_logged_and_not_shown(fake_service, runtime, caplog):
+    runtime.fault = ZeroDivisionError("secret")
+    with caplog.at_level(logging.ERROR):
+        answer = fake_service.post("/v1/embed", json=TEXTS)
+    assert answer.status_code == 500
+    assert "secret" not in answer.text
+    assert "ZeroDivisionError: secret" in caplog.text
+    runtime.fault = None
+    assert fake_service.post("/v1/embed", json=TEXTS).status_code == 200
+
+
+def small(**chosen) -> TestClient:
+    settings = Settings(**chosen)
+    return TestClient(application(Service(settings, FakeRuntime(settings))), "http://127.0.0.1")
+
+
+def test_a_body_over_the_limit_is_a_413_however_it_is_sent():
+    client = small(max_request="100B")
+    text = json.dumps(TEXTS | {"texts": ["a" * 200]}).encode()
+    assert sent(client, text).status_code == 413
+    pieces = (text[i : i + 10] for i in range(0, len(text), 10))
+    assert client.post("/v1/embed", content=pieces).status_code == 413
+    endless = (b"a" * 100 for _ in range(100))
+    assert client.post("/v1/embed", content=endless).status_code == 413
+    headers = {"Expect": "100-continue"}
+    assert client.post("/v1/embed", content=text, headers=headers).status_code == 413
+    assert client.post("/v1/embed", json=TEXTS).status_code == 200
+
+
+def test_a_request_that_takes_too_long_is_told_so():
+    settings = Settings(request_timeout_s=0.05)
+    runtime = FakeRuntime(settings)
+    runtime.hold.clear()
+    client = TestClient(application(Service(settings, runtime)), "http://127.0.0.1")
+    answer = client.post("/v1/embed", json=TEXTS)
+    assert answer.status_code == 504
+    assert runtime.cancelled.is_set()
+
+
+def test_a_service_that_stops_takes_no_more_work():
+    runtime = FakeRuntime()
+    service = Service(runtime.settings, runtime)
+    client = TestClient(application(service), "http://127.0.0.1")
+    assert client.get("/ready").status_code == 200
+    service.drain()
+    assert client.get("/health").status_code == 200
+    for answer in (client.get("/ready"), client.post("/v1/embed", json=TEXTS)):
+        assert answer.status_code == 503
+        assert int(answer.headers["Retry-After"]) >= 1
+
+
+def test_every_request_is_observed_with_its_route():
+    runtime = FakeRuntime()
+    service = Service(runtime.settings, runtime)
+    seen: list[Observation] = []
+    service.observers.append(seen.append)
+    client = TestClient(application(service), "http://127.0.0.1")
+    client.put(f"/v1/runtime/models/{MODEL}", json={})
+    client.get("/nope")
+    assert [(s.method, s.route, s.status, s.is_unix) for s in seen] == [
+        ("PUT", "/v1/runtime/models/{model}", 200, False),
+        ("GET", "", 404, False),
+    ]
+    assert all(s.took_s > 0 for s in seen)
+
+
+def test_models_are_loaded_listed_and_unloaded(fake_service):
+    path = f"/v1/runtime/models/{MODEL}"
+    assert fake_service.get("/v1/runtime/models").json() == {"models": []}
+    loaded = fake_service.put(path, json={"pinned": True, "priority": 2}).json()
+    assert (loaded["model"], loaded["pinned"], loaded["priority"]) == (MODEL, True, 2)
+    assert fake_service.get("/v1/runtime/models").json()["models"] == [loaded]
+    assert fake_service.delete(path).json() == {"unloaded": True}
+    assert fake_service.delete(path).json() == {"unloaded": False}
+    assert fake_service.put("/v1/runtime/models/none", json={}).status_code == 404
+    assert fake_service.delete("/v1/runtime/models/none").status_code == 404
+
+
+def test_every_route_of_the_application_is_an_endpoint_and_every_endpoint_a_route():
+    served = application(Service(Settings(), FakeRuntime()))
+    inner = served._inner._inner
+    routes = {
+        (method, route.path)
+        for route in inner.routes
+        for method in route.methods
+        if isinstance(route, Route)
+    }
+    described = {(e.method, e.path) for e in ENDPOINTS}
+    heads = {("HEAD", path) for method, path in described if method == "GET"}
+    assert routes == described | heads
+    assert len(described) == len(ENDPOINTS)
