@@ -168,3 +168,32 @@ def test_ctrl_c_keeps_what_was_done_and_the_next_run_goes_on(folder, real_cache,
         path.unlink()
     assert run("index").code == 0
     assert run("status", "--json").json["documents"] == 3
+
+
+def test_without_embeddings_search_is_by_words_and_says_so(indexed, run, monkeypatch):
+    monkeypatch.setenv("EMBEDWELL_EMBEDDINGS", "false")
+    ran = run("search", "drive lamp blinks")
+    assert (ran.code, ran.err.strip().partition(":")[0]) == (0, "Searched by words only")
+    assert "disk.md:" in ran.out
+    found = run("search", "drive lamp blinks", "--json").json
+    assert (found["mode"], "switched off" in found["notice"]) == ("lexical", True)
+    ran = run("search", "drive", "--mode", "semantic")
+    assert ran.code == 1
+    assert "switched off" in ran.err
+
+
+def test_without_embeddings_nothing_is_indexed(folder, run, monkeypatch):
+    monkeypatch.setenv("EMBEDWELL_EMBEDDINGS", "false")
+    ran = run("index")
+    assert ran.code == 1
+    assert "switched off" in ran.err
+    assert not (folder / ".embedwell").exists()
+
+
+def test_without_embeddings_an_index_stays_as_it_is(indexed, run, monkeypatch):
+    before = run("status", "--json").json
+    (indexed / "new.txt").write_text("a new note")
+    monkeypatch.setenv("EMBEDWELL_EMBEDDINGS", "false")
+    assert run("index").code == 1
+    after = run("status", "--json").json
+    assert (after["documents"], after["chunks"]) == (before["documents"], before["chunks"])

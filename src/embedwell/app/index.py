@@ -15,7 +15,7 @@ from embedwell.app.connect import connect
 from embedwell.app.place import default_file, find_file, indexed_folder, prepare_folder
 from embedwell.app.settings import Settings
 from embedwell.app.sizes import parse_bytes
-from embedwell.core.errors import QueryError, StoreNotFoundError
+from embedwell.core.errors import EmbeddingsOffError, QueryError, StoreNotFoundError
 from embedwell.core.events import Watch
 from embedwell.core.space import Space
 from embedwell.core.vectors import FloatArray
@@ -43,14 +43,22 @@ class Index:
         file: The index file.
         store: The opened store.
         settings: What applies to this index.
+        embedder: Embeds for it; the one that the settings name, once it is needed, if left out.
     """
 
-    def __init__(self, file: Path, store: Store, settings: Settings) -> None:
+    def __init__(
+        self,
+        file: Path,
+        store: Store,
+        settings: Settings,
+        *,
+        embedder: TextEmbedder | None = None,
+    ) -> None:
         self.file = file
         self.folder = indexed_folder(file)
         self.store = store
         self.settings = settings
-        self._embedder: TextEmbedder | None = None
+        self._embedder = embedder
         self._searcher = Searcher(store, self._embed_query)
 
     @property
@@ -165,8 +173,8 @@ class Index:
             SpaceMismatchError: The settings name another model than the index.
             ModelError: The model cannot be had, or its bytes are wrong.
         """
+        self._admit()
         if self._embedder is None:
-            self._admit()
             self._embedder = connect(self.settings, watch or Watch())
         return self._embedder
 
@@ -214,6 +222,7 @@ def open_index(
         SettingsError: A setting is wrong.
         StoreNotFoundError: There is no index and `create` is false, or there is no such folder.
         StoreError: The file is not an index that can be opened.
+        EmbeddingsOffError: There is no index, and none could be filled: embeddings are off.
     """
     place = Path(folder)
     given = {"model": model, "quantization": quantization, "threads": threads, "db": db}
@@ -227,6 +236,11 @@ def open_index(
         return Index(file, store, settings)
     if not place.is_dir():
         raise StoreNotFoundError(f"There is no folder {place}.", "Name a folder that exists.")
+    if not settings.embeddings:
+        raise EmbeddingsOffError(
+            f"{place} cannot be indexed: embeddings are switched off (`embeddings = false`).",
+            "Switch them on to index; an index that exists can be searched by words.",
+        )
     prepare_folder(file)
     return Index(file, create_store(file, _new_collection(settings)), settings)
 
