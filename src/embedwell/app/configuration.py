@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import socket
 import tomllib
@@ -13,11 +14,12 @@ from typing import Any, get_args, get_origin
 import msgspec
 from platformdirs import user_config_path
 
-from embedwell.app.settings import PERSONAL, TYPES, Settings
+from embedwell.app.settings import PERSONAL, SECRET, TYPES, Settings, faults_of, form
+from embedwell.app.trust import CONFIG, DOTENV, Project, is_trusted, read_project
 from embedwell.core.errors import SettingsError
 
 PREFIX = "EMBEDWELL_"
-PROJECT_FILE = Path(".embedwell/config.toml")
+_CONSENT = "look at the file, and if you want what it says, run `embedwell config trust`"
 
 
 @dataclass(frozen=True)
@@ -54,21 +56,41 @@ def load(arguments: Mapping[str, Any] | None = None, folder: Path | None = None)
     for origin, source in _sources(folder or Path.cwd(), given, faults):
         for name, raw in source.items():
             if name not in TYPES:
-                faults.append(f"'{name}' from {origin} is no setting")
+                faults.append(f"{name!r} from {origin} is no setting")
                 continue
             try:
                 values[name] = msgspec.convert(
                     _listed(name, raw), TYPES[name], strict=False, dec_hook=_path
                 )
                 origins[name] = origin
-            except msgspec.ValidationError as error:
-                faults.append(f"{name} = {raw!r} from {origin}: {str(error).lower()}")
+            except (msgspec.ValidationError, ValueError) as error:
+                faults.append(_fault(name, raw, origin, error))
     if faults:
         raise SettingsError(
             f"{len(faults)} settings are wrong: {'; '.join(faults)}.",
             "Mend them; `embedwell config` shows what is allowed.",
         )
-    return Configuration(Settings(**values), origins)
+    settings = Settings(**values)
+    if wrong := faults_of(settings):
+        raise SettingsError(f"{'; '.join(wrong)}.", "Mend it; `embedwell config` shows its origin.")
+    return Configuration(settings, origins)
+
+
+def personal_in(project: Project) -> dict[str, list[str]]:
+    """By file: the settings in a project's files that need the user's consent."""
+    faults: list[str] = []
+    read = {
+        CONFIG: _toml(project.files[CONFIG].data, CONFIG, faults),
+        DOTENV: _dotenv(project.files[DOTENV].data, faults, interpolate=False),
+    }
+    return {name: found for name, values in read.items() if (found := sorted(PERSONAL & {*values}))}
+
+
+def shown(name: str, value: object) -> object:
+    """A setting's value as it may be shown: of a secret, only whether it is set."""
+    if name in SECRET:
+        return "set" if value else None
+    return value
 
 
 def user_file() -> Path:
@@ -96,34 +118,75 @@ def _sources(
     folder: Path, arguments: Mapping[str, Any], faults: list[str]
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Origin and values of each source, the weakest first."""
-    yield str(user_file()), _toml(user_file(), faults)
-    project = _toml(folder / PROJECT_FILE, faults)
-    faults += [
-        f"{name} may not be set by {PROJECT_FILE}, set it for yourself"
-        for name in sorted(PERSONAL & project.keys())
-    ]
-    yield str(PROJECT_FILE), {k: v for k, v in project.items() if k not in PERSONAL}
-    yield ".env", _prefixed(_dotenv(folder / ".env"))
+    file = user_file()
+    yield str(file), _toml(_bytes(file, faults), str(file), faults)
+    yield from _project_sources(read_project(folder), faults)
     yield "environment", _prefixed(os.environ)
     yield "argument", arguments
 
 
-def _toml(file: Path, faults: list[str]) -> dict[str, Any]:
+def _project_sources(
+    project: Project, faults: list[str]
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """What a project's files set; what is personal counts only with the user's consent."""
+    personal = personal_in(project)
+    outside = [name for name, file in project.files.items() if not file.is_inside]
+    consented = bool(personal or outside) and is_trusted(project)
+    for name, file in project.files.items():
+        if file.fault:
+            faults.append(file.fault)
+        if name in outside and not consented:
+            faults.append(f"{name} is a link out of the project; {_CONSENT}")
+            continue
+        if name == CONFIG:
+            values: Mapping[str, Any] = _toml(file.data, name, faults)
+        else:
+            values = _dotenv(file.data, faults, interpolate=consented)
+        refused = [] if consented else personal.get(name, [])
+        if refused:
+            faults.append(f"{', '.join(refused)} may not be set by {name}; {_CONSENT}")
+        yield name, {k: v for k, v in values.items() if k not in refused}
+
+
+def _bytes(file: Path, faults: list[str]) -> bytes:
     try:
-        return tomllib.loads(file.read_text("utf-8"))
+        return file.read_bytes()
     except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        faults.append(f"{file} cannot be read: {error}")
-        return {}
+        return b""
+    except OSError as error:
+        faults.append(f"{file} cannot be read: {error.strerror}")
+        return b""
 
 
-def _dotenv(file: Path) -> Mapping[str, str]:
-    if not file.is_file():
+def _toml(data: bytes, name: str, faults: list[str]) -> dict[str, Any]:
+    try:
+        return tomllib.loads(data.decode("utf-8")) if data else {}
+    except ValueError as error:
+        faults.append(f"{name} cannot be read: {error}")
+    except RecursionError:
+        faults.append(f"{name} cannot be read: it is nested too deeply")
+    return {}
+
+
+def _dotenv(data: bytes, faults: list[str], *, interpolate: bool) -> Mapping[str, str]:
+    """Our settings in a `.env`.
+
+    Args:
+        data: Its bytes.
+        faults: Where it is told that it cannot be read.
+        interpolate: Whether `${NAME}` takes the value of a variable: that could be a secret.
+    """
+    if PREFIX.encode() not in data:
         return {}
     from dotenv import dotenv_values  # noqa: PLC0415 - only where there is such a file
 
-    return {name: value for name, value in dotenv_values(file).items() if value is not None}
+    try:
+        text = io.StringIO(data.decode("utf-8"))
+    except ValueError as error:
+        faults.append(f"{DOTENV} cannot be read: {error}")
+        return {}
+    found = dotenv_values(stream=text, interpolate=interpolate)
+    return _prefixed({name: value for name, value in found.items() if value is not None})
 
 
 def _prefixed(variables: Mapping[str, str]) -> dict[str, str]:
@@ -133,6 +196,14 @@ def _prefixed(variables: Mapping[str, str]) -> dict[str, str]:
         for name, value in variables.items()
         if name.startswith(PREFIX) and value and name != f"{PREFIX}DATA"
     }
+
+
+def _fault(name: str, raw: object, origin: str, error: Exception) -> str:
+    reason = str(error).lower()
+    if "regex" in reason and form(name):
+        reason = f"expected {form(name)}"
+    value = "" if name in SECRET else f" = {raw!r}"
+    return f"{name}{value} from {origin}: {reason}"
 
 
 def _listed(name: str, raw: object) -> object:

@@ -11,10 +11,21 @@ from platformdirs import user_cache_path
 from embedwell.core.artifact import Quantization
 
 SIZE = r"\d+(\.\d+)?\s*([KMG]i?B|B)?"
+_ABOVE_0 = r"(?=[^1-9]*[1-9])"
+_SHARE = r"(100|\d{1,2}(\.\d+)?)%"
+# As the catalogue has them, with a quantization or a tag: never a path or an address.
+_MODEL = r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?([@:][A-Za-z0-9]+)?$"
+# A name, an IPv4 or an IPv6 address; no port, no brackets.
+_HOST = r"^([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|(?=.*:.*:)[0-9A-Fa-f:.]+)$"
+# sun_path holds 104 bytes where it is shortest, the last of them zero.
+_MAX_SOCKET_BYTES = 103
+
+_A_SIZE = "a size such as 2MiB, 1.5GB or 4096 (bytes)"
+_MODELS = {"personal": True, "form": "names as in `embedwell models list`"}
 _PERSONAL = {"personal": True}
+_SECRET = {"personal": True, "secret": True, "form": "visible ASCII characters without spaces"}
 
-
-_SECRET = {"personal": True, "secret": True}
+ModelName = Annotated[str, Meta(pattern=_MODEL)]
 
 
 def _cache() -> Path:
@@ -27,8 +38,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     model: Annotated[
         str,
         Meta(
+            pattern=_MODEL,
             description="Model for new indexes and for `embed`; `auto` takes the strongest that "
-            "the machine's memory is fit for."
+            "the machine's memory is fit for.",
+            extra={"form": "a name as in `embedwell models list`, not a path or an address"},
         ),
     ] = "all-MiniLM-L6-v2"
     quantization: Annotated[
@@ -53,9 +66,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     memory_budget: Annotated[
         str,
         Meta(
-            pattern=rf"^({SIZE}|\d+(\.\d+)?%)$",
+            pattern=rf"^{_ABOVE_0}({SIZE}|{_SHARE})$",
             description="Most memory of a process that runs models, all of it counted: `80%` of "
             "the machine's, `1.5GiB`, bytes.",
+            extra={"form": "a share up to 100%, or a size such as 1.5GiB or 4096 (bytes)"},
         ),
     ] = "80%"
     models_at_once: Annotated[
@@ -76,7 +90,12 @@ class Settings(Struct, frozen=True, kw_only=True):
         int, Meta(ge=0, description="Most vectors of recent texts that are kept; 0 keeps none.")
     ] = 1000
     vector_cache_size: Annotated[
-        str, Meta(pattern=f"^{SIZE}$", description="Most memory of the vectors that are kept.")
+        str,
+        Meta(
+            pattern=f"^{SIZE}$",
+            description="Most memory of the vectors that are kept.",
+            extra={"form": _A_SIZE},
+        ),
     ] = "8MiB"
     vector_cache_ttl_s: Annotated[
         float, Meta(gt=0, description="Seconds after which a kept vector is forgotten.")
@@ -96,8 +115,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     max_file: Annotated[
         str,
         Meta(
-            pattern=f"^{SIZE}$",
+            pattern=f"^{_ABOVE_0}{SIZE}$",
             description="Larger text files are skipped; PDFs and notebooks may be 32 times larger.",
+            extra={"form": _A_SIZE},
         ),
     ] = "2MiB"
     cache: Annotated[
@@ -137,8 +157,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     host: Annotated[
         str,
         Meta(
+            pattern=_HOST,
             description="Address that `serve` listens on; beyond this machine only with `api_key`.",
-            extra=_PERSONAL,
+            extra={"personal": True, "form": "a name or an address such as 127.0.0.1 or ::1"},
         ),
     ] = "127.0.0.1"
     port: Annotated[
@@ -153,29 +174,31 @@ class Settings(Struct, frozen=True, kw_only=True):
     api_key: Annotated[
         str,
         Meta(
-            description="Key that TCP clients must send as `Authorization: Bearer`.", extra=_SECRET
+            pattern="^[!-~]*$",
+            description="Key that TCP clients must send as `Authorization: Bearer`.",
+            extra=_SECRET,
         ),
     ] = ""
     cors_origins: Annotated[
-        tuple[str, ...],
+        tuple[Annotated[str, Meta(pattern=r"^https?://[^/\s,]+$")], ...],
         Meta(
             description="Origins whose pages may call the service, such as "
             "`https://app.example`, separated by commas.",
-            extra=_PERSONAL,
+            extra={"personal": True, "form": "origins such as https://app.example, without a path"},
         ),
     ] = ()
     preload: Annotated[
-        tuple[str, ...],
+        tuple[ModelName, ...],
         Meta(
             description="Models that `serve` loads at its start, separated by commas.",
-            extra=_PERSONAL,
+            extra=_MODELS,
         ),
     ] = ()
     pinned: Annotated[
-        tuple[str, ...],
+        tuple[ModelName, ...],
         Meta(
             description="Models that are never unloaded by themselves, separated by commas.",
-            extra=_PERSONAL,
+            extra=_MODELS,
         ),
     ] = ()
     max_waiting: Annotated[
@@ -188,7 +211,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = 256
     max_request: Annotated[
         str,
-        Meta(pattern=f"^{SIZE}$", description="Largest body of a request.", extra=_PERSONAL),
+        Meta(
+            pattern=f"^{_ABOVE_0}{SIZE}$",
+            description="Largest body of a request.",
+            extra={"personal": True, "form": _A_SIZE},
+        ),
     ] = "8MiB"
     request_timeout_s: Annotated[
         float,
@@ -220,6 +247,22 @@ def meta(name: str) -> Meta:
     """What is known of a setting: its description, its limits, whether it is personal."""
     found: Meta = TYPES[name].__metadata__[0]
     return found
+
+
+def form(name: str) -> str:
+    """What a setting's values look like, where a pattern says it; else empty."""
+    return str((meta(name).extra or {}).get("form", ""))
+
+
+def faults_of(settings: Settings) -> list[str]:
+    """What is wrong with values that are each of the right type and form."""
+    faults = []
+    size = len(str(settings.socket or "").encode("utf-8", "replace"))
+    if size > _MAX_SOCKET_BYTES:
+        faults.append(
+            f"socket has {size} bytes, and the path of a Unix socket may have {_MAX_SOCKET_BYTES}"
+        )
+    return faults
 
 
 # A project's checked-in files must not point outside of the project, run anything or name an
