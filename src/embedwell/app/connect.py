@@ -10,8 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from msgspec import structs
-
 from embedwell.app.settings import Settings
 from embedwell.core.errors import EmbeddingsOffError, ServiceGoneError
 from embedwell.core.events import Listener, Watch, ignore_events
@@ -56,9 +54,9 @@ def connect(settings: Settings, watch: Watch, on_event: Listener = ignore_events
             "Search with `--mode lexical`, or switch them on.",
         )
     if settings.model == "auto":
-        from embedwell.app.choose import resolve_model  # noqa: PLC0415 - where it is asked for
+        from embedwell.app.auto import with_model  # noqa: PLC0415 - only where it is asked for
 
-        settings = structs.replace(settings, model=resolve_model(settings, watch).name)
+        settings, _ = with_model(settings, watch)
     make_local = partial(_in_this_process, settings, on_event)
     if settings.service == "off":
         return make_local(watch)

@@ -10,11 +10,13 @@ from typing import Any, Self
 from msgspec import structs
 
 import embedwell
+from embedwell.app.choose import AUTO, ModelChoice, quantization_for
 from embedwell.app.configuration import load
 from embedwell.app.connect import connect
 from embedwell.app.place import default_file, find_file, indexed_folder, prepare_folder
 from embedwell.app.settings import Settings
 from embedwell.app.sizes import parse_bytes
+from embedwell.app.trust import check_index_inside
 from embedwell.core.errors import EmbeddingsOffError, QueryError, StoreNotFoundError
 from embedwell.core.events import Watch
 from embedwell.core.space import Space
@@ -58,6 +60,7 @@ class Index:
         self.folder = indexed_folder(file)
         self.store = store
         self.settings = settings
+        self.chosen: ModelChoice | None = None  # why this model, where it was chosen just now
         self._embedder = embedder
         self._searcher = Searcher(store, self._embed_query)
 
@@ -212,7 +215,8 @@ def open_index(
     Args:
         folder: The folder; its index lies in `.embedwell/index.db` below it.
         db: The index file, where it lies elsewhere.
-        model: Model of a new index; an index that exists keeps its own.
+        model: Model of a new index; an index that exists keeps its own. `auto` takes the strongest
+            that the machine's memory is fit for, once: its name is written into the index.
         quantization: `q4`, `q8`, `q16` or `q32`.
         threads: Threads of the engine; 0 takes every CPU.
         create: Whether to make an index where there is none; else one is looked for in the
@@ -229,9 +233,12 @@ def open_index(
     loaded = load(given, place)
     settings = loaded.settings
     file = settings.db or (default_file(place) if create else find_file(place))
+    if settings.db is None:
+        check_index_inside(file)
     if file.exists() or not create:
         store = open_store(file)
-        if loaded.origins["model"] == "default":  # an index knows its own model
+        if loaded.origins["model"] == "default" or settings.model == AUTO:
+            # an index knows its own model
             settings = structs.replace(settings, model=store.settings.space.model)
         return Index(file, store, settings)
     if not place.is_dir():
@@ -241,15 +248,23 @@ def open_index(
             f"{place} cannot be indexed: embeddings are switched off (`embeddings = false`).",
             "Switch them on to index; an index that exists can be searched by words.",
         )
+    chosen = None
+    if settings.model == AUTO:
+        from embedwell.app.auto import with_model  # noqa: PLC0415 - only where it is asked for
+
+        settings, chosen = with_model(settings, Watch())
     prepare_folder(file)
-    return Index(file, create_store(file, _new_collection(settings)), settings)
+    index = Index(file, create_store(file, _new_collection(settings)), settings)
+    index.chosen = chosen
+    return index
 
 
 def _new_collection(settings: Settings) -> CollectionSettings:
-    space = card(settings.model).space
-    made_by = f"embedwell {embedwell.__version__}, {settings.model}@{settings.quantization}"
-    fitting = space.max_tokens - _SPARE_TOKENS
-    return CollectionSettings(space, min(settings.chunk_tokens or fitting, fitting), made_by)
+    model = card(settings.model)
+    level = quantization_for(settings, model).quantization
+    made_by = f"embedwell {embedwell.__version__}, {model.name}@{level}"
+    fitting = model.space.max_tokens - _SPARE_TOKENS
+    return CollectionSettings(model.space, min(settings.chunk_tokens or fitting, fitting), made_by)
 
 
 def _filter(where: Mapping[str, Any]) -> Filter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from embedwell.app.choose import quantization_for
 from embedwell.app.settings import Settings
 from embedwell.core.artifact import QUANTIZATIONS, Artifact, Quantization
 from embedwell.core.events import Watch
@@ -18,7 +19,7 @@ def artifact(settings: Settings, name: str, watch: Watch) -> Artifact:
         ModelError: The model is unknown, cannot be had, or its bytes are wrong.
     """
     model, level = named(name)
-    return ensure(settings, model, level or "q8", watch)
+    return ensure(settings, model, level or quantization_for(settings, model).quantization, watch)
 
 
 def ensure(

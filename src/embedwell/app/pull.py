@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import IO, Any
 
+from embedwell.app.choose import quantization_for
 from embedwell.app.settings import Settings
 from embedwell.core import errors
 from embedwell.core.artifact import Artifact, Quantization
@@ -26,7 +27,7 @@ from embedwell.models.catalogue import ModelCard, named
 
 _POLL_S = 0.05
 _GRACE_S = 5.0
-_PROGRAM = (sys.executable, "-m", "embedwell.app.pull_child")
+_PROGRAM = (sys.executable, "-P", "-m", "embedwell.app.pull_child")
 
 
 class ChildPuller:
@@ -50,7 +51,7 @@ class ChildPuller:
             TaskCancelledError: `watch` was asked to stop; nothing half-done was left.
         """
         model, level = named(name)
-        quantization: Quantization = level or "q8"
+        quantization = level or quantization_for(settings, model).quantization
         kept = ArtifactStore(settings.cache)
         found = kept.find(model, quantization)
         if found is not None:

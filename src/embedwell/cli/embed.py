@@ -44,9 +44,14 @@ def command(
     from embedwell.cli.progress import watching
 
     arguments = {"model": model, "quantization": quantization, "threads": threads}
-    settings = load(arguments).settings
     n_texts = n_truncated = 0
     with watching() as watch:
+        settings = load(arguments).settings
+        if settings.model == "auto":
+            from embedwell.app.auto import with_model
+
+            settings, chosen = with_model(settings, watch)
+            sys.stderr.write(f"{chosen.reason}\n" if chosen else "")
         embedder = connect(settings, watch)
         for batch in [list(texts)] if texts else _batches():
             embedded = embedder.embed(batch, "query" if kind == "query" else "document", watch)

@@ -46,6 +46,8 @@ def command(
         watching() as watch,
         open_index(path, db=db, model=model, quantization=quantization, threads=threads) as index,
     ):
+        if index.chosen is not None:
+            sys.stderr.write(f"{index.chosen.reason}\n")
         report = index.add_folder(path, watch)
         counts = index.counts()
     if as_json:

@@ -28,4 +28,6 @@ def model_options(command: F) -> F:
         type=click.Choice(["q4", "q8", "q16", "q32"]),
         help="Bits per weight.",
     )(command)
-    return click.option("--model", help="Catalogue name; see `embedwell models list`.")(command)
+    return click.option("--model", help="Catalogue name, or `auto`; see `embedwell models list`.")(
+        command
+    )

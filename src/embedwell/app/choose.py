@@ -1,0 +1,158 @@
+"""Which quantization and which model fit this machine, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from embedwell.app.settings import Settings
+from embedwell.app.sizes import format_bytes, parse_budget
+from embedwell.core.artifact import Quantization
+from embedwell.core.device import total_memory_bytes
+from embedwell.models.catalogue import ModelCard
+from embedwell.runtime.profile import MINIMUM_RAM_BYTES, profile_for
+
+AUTO = "auto"
+# What the budget leaves to the rest of the machine by default: a budget that somebody set lower
+# speaks of a smaller machine.
+_BUDGET_SHARE = 0.8
+# Every model whose q8 weights fit this part of the budget is q8: measured smaller, faster and
+# truer than the lower levels (docs/quantization.md).
+_Q8_SHARE = 0.25
+# From so much available memory, a new collection gets the stronger of the models.
+STRONG_FROM_BYTES = 3 << 30
+
+
+@dataclass(frozen=True)
+class QuantizationChoice:
+    """Bits per weight for a model on this machine.
+
+    Attributes:
+        quantization: The level.
+        reason: Why, as a sentence.
+        warning: What speaks against it, as a sentence; empty where nothing does.
+    """
+
+    quantization: Quantization
+    reason: str
+    warning: str = ""
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """A model for a new collection.
+
+    Attributes:
+        name: Which.
+        reason: Why, as a sentence.
+    """
+
+    name: str
+    reason: str
+
+
+def choose_quantization(
+    asked: Quantization | Literal["auto"],
+    policy: Literal["measured", "table"],
+    q8_bytes: int,
+    budget_bytes: int,
+    ram_bytes: int,
+) -> QuantizationChoice:
+    """Bits per weight: what was asked for, else what fits.
+
+    Args:
+        asked: A level, or `auto`.
+        policy: `measured` takes q8 wherever it fits a quarter of the budget, `table` takes the
+            profile's.
+        q8_bytes: Bytes of the model's weights at q8: about one for each parameter.
+        budget_bytes: The memory budget.
+        ram_bytes: Memory of the machine, or of a machine that has such a budget by default.
+    """
+    if asked != "auto":
+        return QuantizationChoice(asked, f"{asked} was asked for.", _warning(asked, ram_bytes))
+    size, quarter = format_bytes(q8_bytes), format_bytes(budget_bytes * _Q8_SHARE)
+    if policy == "measured" and q8_bytes <= budget_bytes * _Q8_SHARE:
+        return QuantizationChoice(
+            "q8",
+            f"q8, since its {size} fit a quarter of the budget ({quarter}): smaller, faster and "
+            "truer than the other levels.",
+        )
+    why = "as the policy says" if policy == "table" else f"since q8 ({size}) is above {quarter}"
+    level = profile_for(ram_bytes).quantization
+    counted = f"a machine that counts as {format_bytes(ram_bytes)}"
+    return QuantizationChoice(level, f"{level}, the table's for {counted}, {why}.")
+
+
+def choose_model(
+    cards: Collection[ModelCard],
+    available_bytes: int,
+    is_present: Callable[[ModelCard], bool],
+    is_reachable: Callable[[ModelCard], bool],
+) -> ModelChoice | None:
+    """The model for a new collection of texts, in the order of what the machine is fit for.
+
+    Args:
+        cards: What there is to choose from.
+        available_bytes: Memory that could still be taken.
+        is_present: Whether a model's files are here.
+        is_reachable: Whether they could be had; asked only while no better one is present.
+
+    Returns:
+        None where no model is present or reachable.
+    """
+    is_strong = available_bytes > STRONG_FROM_BYTES
+    passed: list[str] = []
+    for model in _by_strength([c for c in cards if c.domain == "text"], strongest_first=is_strong):
+        if is_present(model) or is_reachable(model):
+            return ModelChoice(model.name, _reason(model, cards, available_bytes, passed))
+        passed.append(model.name)
+    return None
+
+
+def quantization_for(settings: Settings, model: ModelCard) -> QuantizationChoice:
+    """Bits per weight for a model on this machine with these settings."""
+    budget_bytes, ram_bytes = machine(settings)
+    return choose_quantization(
+        settings.quantization,
+        settings.quantization_policy,
+        model.n_parameters,
+        budget_bytes,
+        ram_bytes,
+    )
+
+
+def machine(settings: Settings) -> tuple[int, int]:
+    """The memory budget, and the memory that the machine counts as, in bytes."""
+    total = total_memory_bytes()
+    budget_bytes = parse_budget(settings.memory_budget, total)
+    return budget_bytes, int(min(total, budget_bytes / _BUDGET_SHARE))
+
+
+def _by_strength(cards: Sequence[ModelCard], *, strongest_first: bool) -> list[ModelCard]:
+    """Vectors of more dimensions, then more parameters, are taken for the stronger model."""
+    return sorted(cards, key=lambda c: (c.dimensions, c.n_parameters), reverse=strongest_first)
+
+
+def _reason(
+    model: ModelCard, cards: Collection[ModelCard], available_bytes: int, passed: Sequence[str]
+) -> str:
+    size = f"{model.dimensions} dimensions"
+    if len(cards) == 1:
+        return f"The model is {model.name} ({size}): the catalogue has no other."
+    side = "more" if available_bytes > STRONG_FROM_BYTES else "not more"
+    memory = f"{format_bytes(available_bytes)} of memory are available, {side} than "
+    said = f"The model is {model.name} ({size}): {memory}{format_bytes(STRONG_FROM_BYTES)}"
+    if passed:
+        said += f"; {', '.join(passed)} would have come first and cannot be had"
+    return f"{said}."
+
+
+def _warning(level: Quantization, ram_bytes: int) -> str:
+    minimum = MINIMUM_RAM_BYTES[level]
+    if ram_bytes >= minimum:
+        return ""
+    return (
+        f"{level} is meant for machines from {format_bytes(minimum)}, and this one counts as "
+        f"{format_bytes(ram_bytes)}."
+    )
