@@ -14,7 +14,18 @@ from starlette.routing import Route
 from embedwell.app.sizes import parse_bytes
 from embedwell.core.errors import EmbedwellError, NoSuchRouteError
 from embedwell.engines.wire import BINARY
-from embedwell.server import control, native, ollama, ollama_models, openai, reference
+from embedwell.server import (
+    control,
+    events,
+    metrics,
+    monitoring,
+    native,
+    ollama,
+    ollama_models,
+    openai,
+    pages,
+    reference,
+)
 from embedwell.server.bodies import body_of
 from embedwell.server.endpoint import Endpoint
 from embedwell.server.logs import logger
@@ -32,10 +43,17 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *openai.ENDPOINTS,
     *ollama.ENDPOINTS,
     *ollama_models.ENDPOINTS,
+    *monitoring.ENDPOINTS,
+    *metrics.ENDPOINTS,
+    *events.ENDPOINTS,
+    *pages.ENDPOINTS,
 )
 
 # Requests that only look on: they neither keep the service from leaving when idle nor wake it.
-_ONLOOKERS = frozenset({"/health", "/ready", "/metrics"})
+_ONLOOKERS = frozenset(
+    {"/health", "/ready"}
+    | {e.path for part in (monitoring, metrics, events, pages) for e in part.ENDPOINTS}
+)
 
 Answering: TypeAlias = Callable[[Request], Awaitable[Response]]
 

@@ -94,7 +94,7 @@ async def ready(service: Service, request: Request, body: None) -> Response:
 async def models(service: Service, request: Request, body: None) -> Response:
     """Tell which models are loaded or loading."""
     del request, body
-    return _json(LoadedModels([_loaded(state) for state in service.runtime.states()]))
+    return _json(LoadedModels([described(state) for state in service.runtime.states()]))
 
 
 async def load(service: Service, request: Request, body: LoadRequest) -> Response:
@@ -108,7 +108,7 @@ async def load(service: Service, request: Request, body: LoadRequest) -> Respons
     )
     for state in service.runtime.states():
         if _is_named(state, name):
-            return _json(_loaded(state))
+            return _json(described(state))
     raise PressureError(f"{name} was unloaded at once.", "See what else is loaded.")
 
 
@@ -130,7 +130,8 @@ def _is_named(state: ModelState, name: str) -> bool:
     return artifact.space.model == card.name and level in {None, artifact.quantization}
 
 
-def _loaded(state: ModelState) -> LoadedModel:
+def described(state: ModelState) -> LoadedModel:
+    """A model's state as it is told to clients."""
     artifact = state.artifact
     return LoadedModel(
         name=artifact.name,

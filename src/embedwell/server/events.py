@@ -188,9 +188,7 @@ class EventStream(Response):
             waiting = asyncio.ensure_future(queue.wait())
             # Looks up every second, so that a stopping service is not held up by who listens.
             wait_s = min(1.0, self._keep_alive_s)
-            await asyncio.wait(
-                (waiting, gone), timeout=wait_s, return_when=asyncio.FIRST_COMPLETED
-            )
+            await asyncio.wait((waiting, gone), timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
             waiting.cancel()
             lost, events = queue.take()
             silent_s = 0.0 if events else silent_s + wait_s

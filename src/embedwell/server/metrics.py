@@ -61,9 +61,7 @@ LOADS = Metric("model_loads_total", "counter", "Loadings of a model.", ("artifac
 LOADING = Metric(
     "model_load_seconds_total", "counter", "Time that the loadings took.", ("artifact",)
 )
-UNLOADS = Metric(
-    "model_unloads_total", "counter", "Unloadings of a model.", ("artifact", "reason")
-)
+UNLOADS = Metric("model_unloads_total", "counter", "Unloadings of a model.", ("artifact", "reason"))
 REFUSALS = Metric("model_refusals_total", "counter", "Loadings that were refused.", ("reason",))
 WARNINGS = Metric("memory_warnings_total", "counter", "Warnings of memory above 85 %.")
 MODEL_BYTES = Metric(

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
-from embedwell.core.errors import NoSuchRouteError
 from embedwell.server.endpoint import Endpoint
 
 if TYPE_CHECKING:
@@ -45,11 +44,7 @@ async def home(service: Service, request: Request, body: None) -> Response:
 async def asset(service: Service, request: Request, body: None) -> Response:
     """One part of the page."""
     del service, body
-    name = request.path_params["name"]
-    if name not in ASSETS:
-        raise NoSuchRouteError(
-            f"There is no asset '{name}'.", f"There are: {', '.join(sorted(ASSETS))}."
-        )
+    name = request.url.path.rpartition("/")[2]  # routed by name: it is one of `ASSETS`
     return Response((_FOLDER / name).read_bytes(), headers=_HEADERS, media_type=ASSETS[name])
 
 
@@ -64,7 +59,11 @@ ENDPOINTS = (
     ),
     *(
         Endpoint(
-            "GET", f"/assets/{name}", f"The dashboard's `{name}`.", asset, media_type=kind,
+            "GET",
+            f"/assets/{name}",
+            f"The dashboard's `{name}`.",
+            asset,
+            media_type=kind,
             is_public=True,
         )
         for name, kind in ASSETS.items()

@@ -96,8 +96,9 @@ class _Server(uvicorn.Server):
 def _tend(
     service: Service, server: _Server, stop: threading.Event, exit_when_idle_s: float | None
 ) -> None:
-    """Unload what is idle, every second; leave when nobody has asked anything for long enough."""
+    """Every second: sample memory, unload what is idle, leave when nobody asked for long enough."""
     while not stop.wait(_CHECK_S):
+        service.monitor.sample()
         try:
             service.runtime.check_idle()
         except EmbedwellError as error:

@@ -21,6 +21,7 @@ from embedwell.core.errors import (
     TaskCancelledError,
 )
 from embedwell.core.events import Event, Listener, Progress, Watch
+from embedwell.server.monitoring import Monitor
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -66,6 +67,7 @@ class Service:
         is_draining: Whether it takes no more work; long answers end when they see it.
         is_ready: Whether the models that it preloads are loaded.
         started_at: Seconds since 1970.
+        monitor: Counts and remembers what it does.
     """
 
     def __init__(self, settings: Settings, runtime: Runtime | None = None) -> None:
@@ -79,6 +81,7 @@ class Service:
         self.started_at = time.time()
         self.is_draining = False
         self.is_ready = not (settings.preload or settings.pinned)
+        self.monitor = Monitor(self)
         self._threads = ThreadPoolExecutor(_N_THREADS, thread_name_prefix="embedwell")
 
     async def work(

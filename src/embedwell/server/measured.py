@@ -1,0 +1,69 @@
+"""Readings of the runtime as the service tells them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from msgspec import Struct
+
+from embedwell.app.runtime import Runtime
+from embedwell.app.sizes import parse_budget
+from embedwell.core.device import available_memory_bytes, resident_bytes, total_memory_bytes
+
+
+class Pressure(Struct):
+    """How close the memory that this process shares with others is to its end.
+
+    Attributes:
+        level: `low`, `medium`, `high` or `critical`.
+        fraction: 0..1.
+    """
+
+    level: str
+    fraction: float
+
+
+class CacheStatistics(Struct):
+    """Vectors of recent texts: what was asked of them since the start, and what there is now."""
+
+    hits: int
+    misses: int
+    evictions: int
+    entries: int
+    bytes: int
+    most_entries: int
+    most_bytes: int
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Memory of this process.
+
+    Attributes:
+        rss_bytes: Resident now.
+        budget_bytes: Most that it may be.
+        pressure: Of the memory that others have too.
+    """
+
+    rss_bytes: int
+    budget_bytes: int
+    pressure: Pressure
+
+
+def memory(runtime: Runtime) -> Memory:
+    """The process's memory now."""
+    total = total_memory_bytes()
+    fraction = 1 - available_memory_bytes() / total
+    budget = parse_budget(runtime.settings.memory_budget, total)
+    return Memory(resident_bytes(), budget, Pressure(_level(fraction), fraction))
+
+
+def _level(fraction: float) -> str:
+    marks = ((0.9, "critical"), (0.75, "high"), (0.6, "medium"))
+    return next((level for mark, level in marks if fraction > mark), "low")
+
+
+def cache_statistics(runtime: Runtime) -> CacheStatistics | None:
+    """What the runtime's cache of vectors has done; None where there is none."""
+    del runtime
+    return None
