@@ -91,7 +91,7 @@ class Runtime:
 
         def tell(step: Progress) -> None:
             watch.listener(step)
-            self._on_event(_loading(_artifact_name(model), step))
+            self._on_event(_loading(self.artifact_name(model), step))
 
         found = self._make_artifact(self.settings, model, Watch(tell, watch.cancelled))
         self._artifacts[model] = found
@@ -127,6 +127,15 @@ class Runtime:
     def close(self) -> None:
         """Unload everything."""
         self._models.close()
+
+    def artifact_name(self, model: str) -> str:
+        """What a model's name stands for here, such as `all-MiniLM-L6-v2@q8`.
+
+        Raises:
+            UnknownModelError: The catalogue has no such model.
+        """
+        card, level = named(model)
+        return f"{card.name}@{level or 'q8'}"
 
     def card(self, model: str) -> ModelCard:
         """What is known of a model.
@@ -172,11 +181,6 @@ class NamedEmbedder:
 
     def close(self) -> None:
         """Let go of the model; the runtime unloads it when it has been idle."""
-
-
-def _artifact_name(model: str) -> str:
-    card, level = named(model)
-    return f"{card.name}@{level or 'q8'}"
 
 
 def _loading(name: str, step: Progress) -> Event:

@@ -6,7 +6,6 @@ import re
 from typing import TYPE_CHECKING, TypeAlias
 
 from embedwell.core.errors import BadRequestError
-from embedwell.models.catalogue import named
 
 if TYPE_CHECKING:
     from embedwell.server.service import Service
@@ -53,9 +52,5 @@ def keep(service: Service, model: str, keep_alive: KeepAlive) -> None:
 
 
 def _is_pinned(service: Service, model: str) -> bool:
-    card, level = named(model)
-    return any(
-        state.pinned
-        for state in service.runtime.states()
-        if state.artifact.name == f"{card.name}@{level or 'q8'}"
-    )
+    name = service.runtime.artifact_name(model)
+    return any(s.pinned for s in service.runtime.states() if s.artifact.name == name)

@@ -130,7 +130,7 @@ async def tags(service: Service, request: Request, body: None) -> Response:
     """List the models that are on this machine, under the names that programs know."""
     del body
     found = await service.work(request, lambda _: ArtifactStore(service.settings.cache).list())
-    listed = {name: artifact for artifact in found for name in _names(artifact)}
+    listed = {name: artifact for artifact in found for name in _names(service, artifact)}
     return _json(Tags([_tag(name, artifact) for name, artifact in listed.items()]))
 
 
@@ -145,7 +145,7 @@ async def show(service: Service, request: Request, body: ShowRequest) -> Respons
     """Tell of a model that is on this machine."""
     name = body.model or body.name
     model = card_of(service, name)
-    level = named(name)[1] or "q8"
+    level = named(service.runtime.artifact_name(name))[1] or "q8"
     kept = ArtifactStore(service.settings.cache)
     found = await service.work(request, lambda _: kept.find(model, level))
     if found is None:
@@ -203,11 +203,11 @@ def _step(progress: Progress, model: ModelCard) -> Step:
     )
 
 
-def _names(artifact: Artifact) -> list[str]:
+def _names(service: Service, artifact: Artifact) -> list[str]:
     """`model:q8`, and for what a bare name gives also each short name with `:latest`."""
     model = card(artifact.space.model)
     names = [_tagged(artifact)]
-    if artifact.quantization == "q8":
+    if artifact.name == service.runtime.artifact_name(model.name):
         short = [name for name in (model.name, *model.aliases) if "/" not in name]
         names += [f"{name}:latest" for name in short]
     return names

@@ -14,7 +14,7 @@ from embedwell.core.events import Watch
 from embedwell.core.space import Kind
 from embedwell.core.vectors import FloatArray
 from embedwell.models.artifacts import ArtifactStore
-from embedwell.models.catalogue import ModelCard, catalogue, named
+from embedwell.models.catalogue import catalogue
 from embedwell.server.endpoint import Endpoint
 from embedwell.server.texts import Answered, Asked, check_dimensions, embed
 
@@ -112,18 +112,17 @@ async def models(service: Service, request: Request, body: None) -> Response:
     """Tell which models can be named."""
     del body
     made = await service.work(request, lambda _: _made(service))
-    listed = [_model(card, card.name, made) for card in catalogue().values()]
-    listed += [_model(named(name)[0], name, made) for name in sorted(made)]
-    return _json(Models(listed))
+    names = [*catalogue(), *sorted(made)]
+    return _json(Models([_model(service, name, made) for name in names]))
 
 
 async def model(service: Service, request: Request, body: None) -> Response:
     """Tell of one model, by any of its names."""
     del body
     name = request.path_params["model"]
-    card, _ = named(name)
+    service.runtime.card(name)
     made = await service.work(request, lambda _: _made(service))
-    return _json(_model(card, name, made))
+    return _json(_model(service, name, made))
 
 
 def _texts(given: str | list[str | int | list[int]]) -> list[str]:
@@ -183,10 +182,9 @@ def _made(service: Service) -> dict[str, int]:
     return {found.name: int(found.folder.stat().st_mtime) for found in kept.list()}
 
 
-def _model(card: ModelCard, name: str, made: dict[str, int]) -> Model:
-    level = named(name)[1]
-    of_it = [at for found, at in made.items() if found == f"{card.name}@{level or 'q8'}"]
-    return Model(name, max(of_it, default=0), card.hub_id.partition("/")[0])
+def _model(service: Service, name: str, made: dict[str, int]) -> Model:
+    owner = service.runtime.card(name).hub_id.partition("/")[0]
+    return Model(name, made.get(service.runtime.artifact_name(name), 0), owner)
 
 
 def _json(answer: Struct) -> Response:
