@@ -194,6 +194,14 @@ class Settings(Struct, frozen=True, kw_only=True):
             extra=_MODELS,
         ),
     ] = ()
+    indexes: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Folders whose indexes `serve` answers for over TCP, by folder name, "
+            "separated by commas; over the Unix socket any index may be named by its path.",
+            extra=_PERSONAL,
+        ),
+    ] = ()
     pinned: Annotated[
         tuple[ModelName, ...],
         Meta(

@@ -25,6 +25,7 @@ from embedwell.server import (
     openai,
     pages,
     reference,
+    search,
 )
 from embedwell.server.bodies import body_of
 from embedwell.server.endpoint import Endpoint
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     *native.ENDPOINTS,
+    *search.ENDPOINTS,
     *control.ENDPOINTS,
     *reference.ENDPOINTS,
     *openai.ENDPOINTS,

@@ -11,6 +11,13 @@ import click
 @click.option("--socket", type=click.Path(path_type=Path), help="Unix socket to listen on.")
 @click.option("--host", help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), help="TCP port; 0 leaves TCP out.")
+@click.option(
+    "--index",
+    "indexes",
+    multiple=True,
+    metavar="FOLDER",
+    help="Folder whose index is answered for over TCP too, by its name.",
+)
 @click.option("--preload", multiple=True, metavar="MODEL", help="Model to load at the start.")
 @click.option(
     "--exit-when-idle",
@@ -25,6 +32,7 @@ def command(
     socket: Path | None,
     host: str | None,
     port: int | None,
+    indexes: tuple[str, ...],
     preload: tuple[str, ...],
     exit_when_idle_s: float | None,
     log_json: bool,
@@ -36,6 +44,7 @@ def command(
     from embedwell.app.configuration import load  # noqa: PLC0415 - `--help` is instant
     from embedwell.server.serve import serve  # noqa: PLC0415 - the same
 
-    given = {"socket": socket, "host": host, "port": port, "preload": preload or None}
-    settings = load(given).settings
+    given = {"socket": socket, "host": host, "port": port}
+    lists = {"preload": preload or None, "indexes": indexes or None}
+    settings = load(given | lists).settings
     serve(settings, exit_when_idle_s=exit_when_idle_s, log_json=log_json)

@@ -101,6 +101,7 @@ def _tend(
         service.monitor.sample()
         try:
             service.runtime.check_idle()
+            service.indexes.check_idle()
         except EmbedwellError as error:
             logger.warning("idle models could not be unloaded: %s", error)
         idle_s = 0.0 if service.n_open else time.monotonic() - service.used_at

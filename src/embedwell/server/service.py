@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from embedwell.app.pull import ChildPuller
 from embedwell.app.runtime import Runtime
+from embedwell.app.serving import OpenIndexes
 from embedwell.app.settings import Settings
 from embedwell.core.errors import (
     ServiceBusyError,
@@ -61,6 +62,7 @@ class Service:
     Attributes:
         listeners: Told of what happens to the models, in the thread where it happens.
         observers: Told of every request that was answered, on the event loop.
+        indexes: Those that are open, by their file.
         n_waiting: Requests whose work waits or runs.
         n_open: Requests that have not been answered, but for those that only look on.
         used_at: `time.monotonic()` of the last of them.
@@ -75,6 +77,7 @@ class Service:
         self.listeners: list[Listener] = []
         self.observers: list[Callable[[Observation], None]] = []
         self.runtime = runtime or Runtime(settings, self.tell, ChildPuller().artifact)
+        self.indexes = OpenIndexes(settings, self.runtime.embedder)
         self.n_waiting = 0
         self.n_open = 0
         self.used_at = time.monotonic()
@@ -155,6 +158,7 @@ class Service:
         """Unload everything, once the work that runs is done."""
         self.is_draining = True
         self._threads.shutdown(cancel_futures=True)
+        self.indexes.close()
         self.runtime.close()
 
     def tell(self, event: Event) -> None:
