@@ -6,40 +6,27 @@ import os
 import sqlite3
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import psutil
 
-from embedwell.app.configuration import load
+from embedwell.app.checkup import Check, service_checks
+from embedwell.app.choose import AUTO, machine, quantization_for
+from embedwell.app.configuration import load, personal_in
 from embedwell.app.index import open_index
 from embedwell.app.place import find_file
 from embedwell.app.runtime import Runtime
 from embedwell.app.settings import Settings
 from embedwell.app.sizes import format_bytes, parse_budget
+from embedwell.app.trust import is_trusted, read_project
 from embedwell.core.device import available_cpus, available_memory_bytes, total_memory_bytes
 from embedwell.core.errors import EmbedwellError, StoreNotFoundError
 from embedwell.core.events import Watch
 from embedwell.models.artifacts import ArtifactStore
-from embedwell.models.catalogue import card
+from embedwell.models.catalogue import named
 from embedwell.runtime.loaded import estimated_bytes
-
-
-@dataclass(frozen=True)
-class Check:
-    """One thing that was looked at.
-
-    Attributes:
-        name: What it was.
-        ok: Whether it is as it must be.
-        found: What was seen.
-        remedy: What to do now; empty where all is well.
-    """
-
-    name: str
-    ok: bool
-    found: str
-    remedy: str = ""
+from embedwell.runtime.profile import DeviceProfile, profile_for
 
 
 def diagnose(db: Path | None = None) -> list[Check]:
@@ -50,7 +37,10 @@ def diagnose(db: Path | None = None) -> list[Check]:
         return [Check("settings", ok=False, found=error.problem, remedy=error.remedy)]
     return [
         Check("settings", ok=True, found=f"model {settings.model}@{settings.quantization}"),
+        _trust(Path.cwd()),
         *_machine(settings),
+        *_choices(settings),
+        *service_checks(settings),
         *_sqlite(),
         *_model(settings),
         *_index(settings),
@@ -60,10 +50,7 @@ def diagnose(db: Path | None = None) -> list[Check]:
 def _machine(settings: Settings) -> Iterator[Check]:
     python = ".".join(map(str, sys.version_info[:3]))
     yield Check("python", ok=True, found=f"{python} on {sys.platform}")
-    total, free = total_memory_bytes(), available_memory_bytes()
-    budget = parse_budget(settings.memory_budget, total)
-    found = f"{format_bytes(total)}, {format_bytes(free)} free; budget {format_bytes(budget)}"
-    yield Check("memory", ok=True, found=found)
+    yield Check("memory", ok=True, found=_memory(settings))
     threads = settings.threads or available_cpus()
     found = f"{available_cpus()} for this process, {threads} used"
     yield Check("processors", ok=True, found=found)
@@ -71,6 +58,54 @@ def _machine(settings: Settings) -> Iterator[Check]:
     writable = os.access(folder, os.W_OK)
     remedy = "" if writable else "Make it writable, or set `cache` to a folder that is."
     yield Check("cache", ok=writable, found=str(settings.cache), remedy=remedy)
+
+
+def _memory(settings: Settings) -> str:
+    total, free = total_memory_bytes(), available_memory_bytes()
+    machine_bytes = int(psutil.virtual_memory().total)
+    cgroup = f" for the cgroup, of {format_bytes(machine_bytes)}" if total < machine_bytes else ""
+    budget = parse_budget(settings.memory_budget, total)
+    return (
+        f"{format_bytes(total)}{cgroup}, {format_bytes(free)} free ({1 - free / total:.0%} taken); "
+        f"budget {format_bytes(budget)} ({settings.memory_budget})"
+    )
+
+
+def _trust(folder: Path) -> Check:
+    project = read_project(folder)
+    personal = sorted({name for names in personal_in(project).values() for name in names})
+    if is_trusted(project):
+        found = f"{project.folder} is trusted"
+    else:
+        found = "this folder's files are not trusted"
+    found += f"; they set {', '.join(personal)}" if personal else "; they need no trust"
+    return Check("trust", ok=True, found=found)
+
+
+def _choices(settings: Settings) -> Iterator[Check]:
+    """What the machine's size decides, and why."""
+    budget_bytes, ram_bytes = machine(settings)
+    profile = profile_for(ram_bytes)
+    counted = f"counts as {format_bytes(ram_bytes)} (budget {format_bytes(budget_bytes)})"
+    yield Check("profile", ok=True, found=f"{counted}: {_limits(settings, profile)}")
+    if settings.model == AUTO:
+        yield Check("quantization", ok=True, found="chosen with the model, for a new index")
+        return
+    try:
+        choice = quantization_for(settings, named(settings.model)[0])
+    except EmbedwellError:
+        return  # the check of the model says it
+    found = f"{choice.reason} {choice.warning}".strip()
+    remedy = "Leave it to `quantization = auto`, or raise the budget." if choice.warning else ""
+    yield Check("quantization", ok=True, found=found, remedy=remedy)
+
+
+def _limits(settings: Settings, profile: DeviceProfile) -> str:
+    n_models = settings.models_at_once or profile.n_models
+    idle_s = profile.idle_s if settings.idle_s is None else settings.idle_s
+    idle = f"unloaded after {idle_s:g} s idle" if idle_s else "never unloaded for being idle"
+    noun = "model" if n_models == 1 else "models"
+    return f"{n_models} {noun} at once, {idle}; the table's level is {profile.quantization}"
 
 
 def _sqlite() -> Iterator[Check]:
@@ -89,15 +124,21 @@ def _sqlite() -> Iterator[Check]:
 
 
 def _model(settings: Settings) -> Iterator[Check]:
+    if settings.model == AUTO:
+        yield Check("model", ok=True, found="auto: chosen for each new index")
+        return
     try:
-        model = card(settings.model)
+        model, level = named(settings.model)
+        chosen = level or quantization_for(settings, model).quantization
         kept = ArtifactStore(settings.cache)
-        level = "q8" if settings.quantization == "auto" else settings.quantization
-        artifact = kept.find(model, level)
+        artifact = kept.find(model, chosen)
         if artifact is None:
             yield Check("model", ok=True, found="not here yet; it is pulled at first use")
             return
         kept.verify(artifact)
+        if not settings.embeddings:
+            yield Check("model", ok=True, found=f"{artifact.name} whole; embeddings are off")
+            return
         runtime = Runtime(settings)
         embedded = runtime.embed(artifact.name, ["hello world"], "document", Watch())
         runtime.close()

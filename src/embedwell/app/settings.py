@@ -209,6 +209,14 @@ class Settings(Struct, frozen=True, kw_only=True):
             extra=_MODELS,
         ),
     ] = ()
+    indexes: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Folders whose indexes `serve` lets TCP clients search, each by its last "
+            "name, separated by commas.",
+            extra=_PERSONAL,
+        ),
+    ] = ()
     max_waiting: Annotated[
         int,
         Meta(
