@@ -66,7 +66,7 @@ def limited(n_bytes: int) -> Iterator[Cgroup]:
     """
     own = Path("/proc/self/cgroup")
     try:
-        made = _made(_place(own.read_text()))
+        made = _made(place(own.read_text()))
     except OSError as error:
         raise NoCgroupError(f"no cgroup can be made here ({error})") from error
     try:
@@ -82,7 +82,7 @@ def _made(place: tuple[Path, int]) -> Cgroup:
     return Cgroup(folder, version)
 
 
-def _place(own: str) -> tuple[Path, int]:
+def place(own: str) -> tuple[Path, int]:
     """Where a cgroup may be made: below our own in version 1, beside it in version 2.
 
     In version 2 only leaves hold processes, so that one with processes can have no children.

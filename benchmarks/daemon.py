@@ -88,13 +88,18 @@ def clients(service: Service, n_clients: int, n_threads: int) -> Iterator[list[P
 
 @contextmanager
 def copies(
-    engine: Engine, n_copies: int, n_threads: int, extra: Mapping[str, str] = NO_SETTINGS
+    engine: Engine,
+    n_copies: int,
+    n_threads: int,
+    extra: Mapping[str, str] = NO_SETTINGS,
+    n_processors: int | None = None,
 ) -> Iterator[list[Peer]]:
-    """Fresh processes of the same peer, ended afterwards."""
+    """Fresh processes of the same peer, on all the same processors, ended afterwards."""
     with ExitStack() as stack:
         found = []
         for i in range(n_copies):
-            peer = Peer(replace(engine, name=f"{engine.name} {i + 1}"), n_threads, extra)
+            named = replace(engine, name=f"{engine.name} {i + 1}")
+            peer = Peer(named, n_threads, extra, n_processors)
             stack.callback(peer.close)
             found.append(peer)
         yield found

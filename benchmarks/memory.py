@@ -18,7 +18,7 @@ from typing import Generic, Self, TypeVar
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 RSS_EVERY_S = 0.01
-PSS_EVERY_S = 0.1
+PSS_EVERY_S = 0.2  # reading takes milliseconds of a large process
 
 # What is mapped, by the first pattern that its path contains; memory that is no file's is "heap".
 KINDS = (
@@ -68,10 +68,11 @@ def together(pids: Sequence[int]) -> Footprint:
 
 def by_kind(pid: int) -> dict[str, float]:
     """PSS of a process in MB by what is mapped, largest first."""
-    return _by_kind(Path(f"/proc/{pid}/smaps").read_text().splitlines())
+    return kinds_of(Path(f"/proc/{pid}/smaps").read_text().splitlines())
 
 
-def _by_kind(smaps: Sequence[str]) -> dict[str, float]:
+def kinds_of(smaps: Sequence[str]) -> dict[str, float]:
+    """PSS in MB by what is mapped, from the lines of `/proc/PID/smaps`."""
     found: dict[str, float] = {}
     kind = ""
     for line in smaps:

@@ -46,13 +46,18 @@ class Peer:
     """A running peer; see `peers/serve.py` for what it can be asked."""
 
     def __init__(
-        self, engine: Engine, n_threads: int, extra: Mapping[str, str] = MappingProxyType({})
+        self,
+        engine: Engine,
+        n_threads: int,
+        extra: Mapping[str, str] = MappingProxyType({}),
+        n_processors: int | None = None,
     ) -> None:
         self._log = work("logs", f"{engine.name}.log")
         command = [str(python(engine.environment)), "-m", f"benchmarks.peers.{engine.peer}"]
         if engine.model:
             command += ["--model", str(model_file(engine.model))]
         command += ["--variant", engine.variant, "--threads", str(n_threads)]
+        command += ["--processors", str(n_processors or n_threads)]
         began = time.perf_counter()
         with self._log.open("w") as log:
             self._process = subprocess.Popen(

@@ -1,6 +1,7 @@
-"""Run the benchmarks: `python -m benchmarks.run [setup|speed|product|agreement|quality|report]…`.
+"""Run the benchmarks: `python -m benchmarks.run [PART]…`.
 
-Without arguments: all of them, in this order. Each part leaves one file in `results/`, from which
+Parts: setup, speed, product, agreement, quality, service, report. Without arguments: all of them
+but setup, in this order. Each part leaves one file in `results/`, from which
 `report` writes `docs/benchmarks.md`.
 """
 
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from benchmarks import agreement, machine, product, quality, report, speed
+from benchmarks import agreement, machine, product, quality, report, service, speed
 from benchmarks.engines import ENGINES
 from benchmarks.environments import published
 from benchmarks.paths import RESULTS, data
@@ -31,6 +32,7 @@ def main() -> None:
             agreement_corpus(data(), published() / "tokenizer.json"), machine.n_cores()
         ),
         "quality": lambda: quality.measure(data(), machine.n_cores()),
+        "service": lambda: service.measure(data(), machine.n_cores()),
     }
     chosen = _arguments([*parts, "setup", "report"]).parts or [*parts, "report"]
     if "setup" in chosen:

@@ -95,7 +95,8 @@ def _peer_shared(n_threads: int) -> Iterator[tuple[list[Peer], Service | None]]:
 def _alone(engine: str) -> Callable[[int], Any]:
     @contextmanager
     def opened(n_threads: int) -> Iterator[tuple[list[Peer], Service | None]]:
-        with copies(ENGINES[engine], N_CLIENTS, n_threads) as peers:
+        each = max(1, n_threads // N_CLIENTS)  # more threads than processors slow torch down 10 x
+        with copies(ENGINES[engine], N_CLIENTS, each, n_processors=n_threads) as peers:
             yield peers, None
 
     return opened

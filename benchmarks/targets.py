@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import Any, Literal
 
+from benchmarks.budget import N_REQUESTS
 from benchmarks.engines import DYNAMIC, OURS, REFERENCE
+from benchmarks.responsiveness import SERVICE
 
 Results = Mapping[str, Any]  # what the parts' JSON files hold, by part
 Row = Mapping[str, Any]
@@ -46,7 +48,7 @@ def verdicts(results: Results) -> list[Verdict]:
     for target in TARGETS:
         try:
             found.append(Verdict(target, target.measured(results)))
-        except KeyError:
+        except (KeyError, IndexError):
             found.append(Verdict(target, None))
     return found
 
@@ -138,6 +140,48 @@ def _conversion_peak(results: Results) -> float:
     return max(float(r["peak_mb"]) for r in results["product"]["conversion"])
 
 
+def _service(*path: str | int) -> Callable[[Results], float]:
+    """A number in the service's results, by the way to it."""
+
+    def measured(results: Results) -> float:
+        found: Any = results["service"]
+        for step in path:
+            found = found[step]
+        return float(found)
+
+    return measured
+
+
+def _of_budget(results: Results) -> float:
+    """The highest resident memory over the budget, free and in the cgroup."""
+    return max(float(row["of_budget"]) for row in results["service"]["budget"]["rows"])
+
+
+def _wrong_errors(results: Results) -> float:
+    """Requests that were neither answered nor refused for a reason that is right."""
+    rows = results["service"]["budget"]["rows"]
+    return float(max(_unaccounted(row) for row in rows))
+
+
+def _unaccounted(row: Row) -> int:
+    if row["status"]:
+        return N_REQUESTS
+    refused = sum(row["errors"].get(name, 0) for name in REFUSALS)
+    return int(row["n_requests"] - row["n_answered"] - refused)
+
+
+def _socket_p50(results: Results) -> float:
+    return float(row(results["service"]["one_text"]["rows"], how=SERVICE)["p50_ms"])
+
+
+def _over_bound(results: Results) -> float:
+    """p99 of short queries under bulk, over its bound; the worse number of bulk clients."""
+    rows = results["service"]["beside_bulk"]["rows"]
+    return max(float(r["p99_ms"] / r["bound_ms"]) for r in rows if r["how"] == SERVICE)
+
+
+# What a runtime may rightly answer when memory does not suffice.
+REFUSALS = ("OverBudgetError", "PressureError", "ServiceBusyError")
 RANK_FUSIONS = ("rank fusion, k = 10", "rank fusion, k = 60")
 
 TARGETS = (
@@ -174,4 +218,22 @@ TARGETS = (
            _product("project", "raw_share")),
     Target("re-indexing 10,000 unchanged files", "≤", 2,
            _product("many_files", "reindex_unchanged_s"), "s"),
+    Target("three processes that share the service, all together, PSS", "≤", 230,
+           _service("sharing", "rows", 0, "highest", "pss_mb"), "MB"),
+    Target("the service alone after 10,000 texts, PSS", "≤", 140,
+           _service("sharing", "rows", 0, "service_alone", "pss_mb"), "MB"),
+    Target("loaded and unloaded ten times: private memory above that before", "≤", 8,
+           _service("unloading", "private_above_mb"), "MB"),
+    Target("the same, resident memory", "≤", 20, _service("unloading", "rss_above_mb"), "MB"),
+    Target("the same, private memory's growth from the second cycle on", "≤", 1,
+           _service("unloading", "private_growth_mb"), "MB"),
+    Target("mixed requests: highest resident memory, of the budget", "≤", 1.1,
+           _of_budget),
+    Target("mixed requests: errors that are no right refusals", "≤", 0, _wrong_errors),
+    Target("mixed requests in a cgroup of the budget's size: kills for memory", "≤", 0,
+           _service("budget", "rows", 1, "oom_kills")),
+    Target("one short text through the service, warm, p50", "≤", 3, _socket_p50, "ms"),
+    Target("eight clients through the service, of the in-process rate", "≥", 0.85,
+           _service("bulk_clients", "share")),
+    Target("short queries beside bulk, p99, of one batch and 3 idle p50", "≤", 1, _over_bound),
 )  # fmt: skip

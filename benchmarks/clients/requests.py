@@ -52,7 +52,6 @@ def main() -> None:
 
 def ask(models: Any, artifacts: list[Any], texts: list[str], n_requests: int) -> dict[str, Any]:
     """Requests drawn beforehand, taken in turn by the threads; how many failed, and why."""
-    from embedwell.core.errors import EmbedwellError
     from embedwell.core.events import Watch
 
     drawn = random.Random(5)
@@ -61,6 +60,7 @@ def ask(models: Any, artifacts: list[Any], texts: list[str], n_requests: int) ->
         for _ in range(n_requests)
     ]
     errors: Counter[str] = Counter()
+    answered: Counter[str] = Counter()
     first: dict[str, str] = {}
     lock = threading.Lock()
 
@@ -73,7 +73,9 @@ def ask(models: Any, artifacts: list[Any], texts: list[str], n_requests: int) ->
             try:
                 with models.using(artifact, Watch()) as embedder:
                     embedder.embed(some, "document", Watch())
-            except EmbedwellError as error:
+                with lock:
+                    answered[artifact.name] += 1
+            except Exception as error:  # noqa: BLE001 - every kind is counted and shown
                 with lock:
                     errors[type(error).__name__] += 1
                     first.setdefault(type(error).__name__, str(error))
@@ -85,7 +87,8 @@ def ask(models: Any, artifacts: list[Any], texts: list[str], n_requests: int) ->
         thread.join()
     return {
         "n_requests": n_requests,
-        "n_answered": n_requests - sum(errors.values()),
+        "n_answered": sum(answered.values()),
+        "answered": dict(answered),
         "errors": dict(errors),
         "first_errors": first,
     }

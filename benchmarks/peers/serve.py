@@ -27,7 +27,7 @@ Embed = Callable[[list[str], str], Any]  # texts and kind -> float32 array (n, d
 def serve(load: Callable[[argparse.Namespace], Embed]) -> None:
     """Load the engine, then answer requests until standard input ends."""
     options = _options()
-    _pin(options.threads)
+    _pin(options.processors or options.threads)
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a library prints must not end up between the answers
     embed = load(options)
@@ -62,14 +62,15 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--model", type=Path, help="file or folder of the model")
     parser.add_argument("--variant", default="", help="precision or settings, as the peer names it")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--processors", type=int, help="those it may use; as many as threads")
     return parser.parse_args()
 
 
-def _pin(n_threads: int) -> None:
-    """Keep all threads of this process, whoever starts them, on as many processors."""
+def _pin(n_processors: int) -> None:
+    """Keep all threads of this process, whoever starts them, on so many processors."""
     if hasattr(os, "sched_setaffinity"):
         allowed = sorted(os.sched_getaffinity(0))
-        os.sched_setaffinity(0, allowed[-n_threads:])
+        os.sched_setaffinity(0, allowed[-n_processors:])
 
 
 def _answer(answers: IO[str], answer: dict[str, Any]) -> None:
