@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
+from embedwell.app.choose import quantization_for
 from embedwell.app.configuration import load
 from embedwell.app.models import artifact
 from embedwell.app.settings import Settings
@@ -135,7 +136,7 @@ class Runtime:
             UnknownModelError: The catalogue has no such model.
         """
         card, level = named(model)
-        return f"{card.name}@{level or 'q8'}"
+        return f"{card.name}@{level or quantization_for(self.settings, card).quantization}"
 
     def card(self, model: str) -> ModelCard:
         """What is known of a model.
