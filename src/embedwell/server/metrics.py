@@ -54,9 +54,9 @@ DURATION = Metric(
     "Time from a request's first byte to its answer's last, streams left out.",
     ("route",),
 )
-TEXTS = Metric("texts_total", "counter", "Texts that models embedded.", ("model",))
-TOKENS = Metric("tokens_total", "counter", "Tokens of these texts, before any cut.", ("model",))
-BATCHES = Metric("batches_total", "counter", "Batches that engines ran.", ("model",))
+TEXTS = Metric("texts_total", "counter", "Texts that were embedded.", ("artifact",))
+TOKENS = Metric("tokens_total", "counter", "Tokens of these texts, before any cut.", ("artifact",))
+BATCHES = Metric("batches_total", "counter", "Batches that engines ran.", ("artifact",))
 LOADS = Metric("model_loads_total", "counter", "Loadings of a model.", ("artifact",))
 LOADING = Metric(
     "model_load_seconds_total", "counter", "Time that the loadings took.", ("artifact",)

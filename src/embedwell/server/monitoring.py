@@ -30,6 +30,7 @@ from embedwell.server.metrics import Counters, Sample
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from embedwell.core.embedded import Embedded
     from embedwell.runtime.loaded import ModelState
     from embedwell.server.service import Observation, Service
 
@@ -162,10 +163,10 @@ class Monitor:
             self.history.append(self._moment(now))
             self._warn(self.history[-1].models_bytes / 1e6)
 
-    def embedded(self, artifact: str, n_texts: int, n_tokens: int) -> None:
+    def embedded(self, found: Embedded) -> None:
         """Count texts that were embedded, and their tokens; from any thread."""
-        self.counters.add(metrics.TEXTS, artifact, by=n_texts)
-        self.counters.add(metrics.TOKENS, artifact, by=n_tokens)
+        self.counters.add(metrics.TEXTS, found.artifact, by=len(found.n_tokens))
+        self.counters.add(metrics.TOKENS, found.artifact, by=int(found.n_tokens.sum()))
 
     def report(self) -> Monitoring:
         """Everything, as it is now."""

@@ -87,10 +87,13 @@ def _readable(space: Space, embedded: Embedded, failures: dict[int, str]) -> byt
 
 def _embed(service: Service, body: EmbedRequest, watch: Watch) -> tuple[Embedded, dict[int, str]]:
     """What could be embedded, and why the rest could not."""
+    failures: dict[int, str] = {}
     try:
-        return service.runtime.embed(body.model, body.texts, body.kind, watch), {}
+        embedded = service.runtime.embed(body.model, body.texts, body.kind, watch)
     except BadTextsError as error:
-        return error.embedded, error.failures
+        embedded, failures = error.embedded, error.failures
+    service.monitor.embedded(embedded)
+    return embedded, failures
 
 
 async def token_starts(service: Service, request: Request, body: TokenStartsRequest) -> Response:

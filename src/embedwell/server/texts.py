@@ -64,6 +64,7 @@ def embed(service: Service, asked: Asked, watch: Watch) -> Answered:
         embedded = service.runtime.embed(asked.model, asked.texts, asked.kind, watch)
     except BadTextsError as error:
         raise _cannot(error) from error
+    service.monitor.embedded(embedded)
     if embedded.n_truncated and not asked.truncate:
         raise _too_long(card, asked.texts, np.flatnonzero(embedded.n_tokens > card.max_tokens))
     n_tokens = int(np.minimum(embedded.n_tokens, card.max_tokens).sum())
