@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from embedwell.core.artifact import Artifact
 from embedwell.core.embedded import Embedded
-from embedwell.core.errors import BadTextsError, EngineError
+from embedwell.core.errors import BadTextsError
 from embedwell.core.events import Watch
 from embedwell.core.space import Kind, Space
 from embedwell.core.vectors import FloatArray, IntArray, normalized
 from embedwell.engines.protocol import Engine
-from embedwell.runtime.batching import TOKENS_PER_BATCH, pad, plan
-from embedwell.runtime.tokenizer import TokenIds, Tokenizer
+from embedwell.runtime.batcher import Batcher, Ids
+from embedwell.runtime.batching import TOKENS_PER_BATCH, pad
+from embedwell.runtime.tokenizer import Tokenizer
 
 # Texts are tokenized and sorted this many at a time, which bounds the memory of any call.
 _WINDOW_TEXTS = 2048
+_WINDOW_CHARACTERS = 1 << 22
 
 
 class LocalEmbedder:
-    """Tokenizes, batches, runs an engine and normalizes.
+    """Tokenizes, batches, runs an engine and normalizes; its threads' texts share batches.
 
     Args:
         artifact: What the engine has loaded.
@@ -37,7 +39,7 @@ class LocalEmbedder:
     ) -> None:
         self.artifact = artifact
         self._engine = engine
-        self._tokens_per_batch = tokens_per_batch
+        self._batcher = Batcher(self._compute, tokens_per_batch, artifact.name)
         self._tokenizer = Tokenizer(artifact.tokenizer_file, artifact.space.max_tokens)
 
     @property
@@ -50,16 +52,16 @@ class LocalEmbedder:
 
         Raises:
             BadTextsError: Some texts could not be embedded; the error holds the other vectors.
+            EngineMemoryError: There was no memory even for one text at a time.
             TaskCancelledError: `watch` was asked to stop.
         """
         vectors = np.empty((len(texts), self.space.dimensions), dtype=np.float32)
         n_tokens = np.zeros(len(texts), dtype=np.int64)
         failures: dict[int, str] = {}
-        for begin in range(0, len(texts), _WINDOW_TEXTS):
+        for begin, end in _windows(texts):
             watch.progress("embed", begin, len(texts), "texts")
-            window = texts[begin : begin + _WINDOW_TEXTS]
-            rows = slice(begin, begin + len(window))
-            failed = self._embed_window(window, kind, vectors[rows], n_tokens[rows], watch)
+            rows = slice(begin, end)
+            failed = self._embed_window(texts[rows], kind, vectors[rows], n_tokens[rows], watch)
             failures |= {begin + position: reason for position, reason in failed.items()}
         watch.progress("embed", len(texts), len(texts), "texts")
         n_truncated = int((n_tokens > self.space.max_tokens).sum())
@@ -95,30 +97,24 @@ class LocalEmbedder:
             ["" if position in failures else prompt + text for position, text in enumerate(texts)]
         )
         n_tokens[:] = [text.n_tokens for text in tokens]
-        lengths = np.array([len(text.ids) for text in tokens])
-        for positions in plan(lengths, self._tokens_per_batch()):
-            watch.check("embed")
-            self._run(tokens, positions, vectors, failures)
+        failures = self._batcher.run([text.ids for text in tokens], vectors, watch) | failures
         vectors[list(failures)] = np.nan
         return failures
 
-    def _run(
-        self,
-        tokens: Sequence[TokenIds],
-        positions: IntArray,
-        vectors: FloatArray,
-        failures: dict[int, str],
-    ) -> None:
-        """Run one batch; where the engine refuses it, run its texts alone to find the bad ones."""
-        try:
-            found = self._engine.run(pad([tokens[position].ids for position in positions]))
-        except EngineError as error:
-            if len(positions) == 1:
-                failures.setdefault(int(positions[0]), str(error))
-                return
-            for position in positions:
-                self._run(tokens, np.array([position]), vectors, failures)
-            return
-        vectors[positions] = normalized(found) if self.space.normalized else found
-        for position in positions[~np.isfinite(found).all(axis=1)]:
-            failures.setdefault(int(position), f"{self.artifact.name} gave NaN or infinite values")
+    def _compute(self, ids: Sequence[Ids]) -> FloatArray:
+        vectors = self._engine.run(pad(ids))
+        return normalized(vectors) if self.space.normalized else vectors
+
+
+def _windows(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Where each window begins and ends: bounded in texts and in characters."""
+    begin = size = 0
+    for position, text in enumerate(texts):
+        length = len(text) if isinstance(text, str) else 0
+        full = position - begin == _WINDOW_TEXTS or size + length > _WINDOW_CHARACTERS
+        if full and position > begin:
+            yield begin, position
+            begin, size = position, 0
+        size += length
+    if begin < len(texts):
+        yield begin, len(texts)

@@ -17,6 +17,9 @@ from embedwell.core.vectors import IntArray
 _LONGEST_WORD = 100
 # A text of this many characters a token is read in part first: most of it would be cut away.
 _CHARACTERS_PER_TOKEN = 32
+# The library keeps strings, offsets and masks of every token, some hundred bytes, until the ids
+# are taken out of it.
+_TEXTS_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,12 @@ class Tokenizer:
 
     def encode(self, texts: Sequence[str]) -> list[TokenIds]:
         """Ids of each text with special tokens, at most the model's maximum."""
+        found: list[TokenIds] = []
+        for begin in range(0, len(texts), _TEXTS_AT_ONCE):
+            found += self._encode(texts[begin : begin + _TEXTS_AT_ONCE])
+        return found
+
+    def _encode(self, texts: Sequence[str]) -> list[TokenIds]:
         heads = [self._head(text) for text in texts]
         encodings = self._tokenizer.encode_batch_fast(heads)
         return [
