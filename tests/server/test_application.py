@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+from contextlib import AsyncExitStack
 
 import msgspec
 import pytest
 from serving import MODEL, FakeRuntime
+from starlette.requests import Request
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
@@ -21,6 +24,7 @@ from embedwell.core.errors import (
 )
 from embedwell.engines.wire import BINARY, ErrorAnswer
 from embedwell.server.application import ENDPOINTS, application
+from embedwell.server.bodies import Bodies
 from embedwell.server.service import Observation, Service
 
 TEXTS = {"model": MODEL, "texts": ["a"]}
@@ -140,6 +144,30 @@ def test_a_body_over_the_limit_is_a_413_however_it_is_sent():
     headers = {"Expect": "100-continue"}
     assert client.post("/v1/embed", content=text, headers=headers).status_code == 413
     assert client.post("/v1/embed", json=TEXTS).status_code == 200
+
+
+def test_bodies_that_wait_are_bounded_together():
+    async def parts():
+        for _ in range(10):
+            yield {"type": "http.request", "body": b" " * 10, "more_body": True}
+        yield {"type": "http.request", "body": b'{"text": "a"}', "more_body": False}
+
+    def asking() -> Request:
+        scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
+        return Request(scope, aiter(parts()).__anext__)
+
+    async def crowd() -> None:
+        bodies = Bodies(120)
+        async with AsyncExitStack() as stack:
+            for _ in range(8):
+                await stack.enter_async_context(bodies.of(asking(), dict))
+            assert bodies.n_bytes == 8 * 113
+            with pytest.raises(ServiceBusyError, match="bytes are waiting"):
+                await stack.enter_async_context(bodies.of(asking(), dict))
+            assert bodies.n_bytes == 8 * 113
+        assert bodies.n_bytes == 0
+
+    asyncio.run(crowd())
 
 
 def test_a_request_that_takes_too_long_is_told_so():

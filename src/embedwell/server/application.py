@@ -27,7 +27,7 @@ from embedwell.server import (
     reference,
     search,
 )
-from embedwell.server.bodies import body_of
+from embedwell.server.bodies import Bodies
 from embedwell.server.endpoint import Endpoint
 from embedwell.server.logs import logger
 from embedwell.server.refusals import dialect_of, refusal
@@ -65,8 +65,9 @@ def application(service: Service, endpoints: Sequence[Endpoint] = ENDPOINTS) -> 
     by_path: dict[str, dict[str, Endpoint]] = {}
     for endpoint in endpoints:
         by_path.setdefault(endpoint.path, {})[endpoint.method] = endpoint
+    bodies = Bodies(parse_bytes(service.settings.max_request))
     routes = [
-        Route(path, _answering(service, by_method), methods=[*by_method])
+        Route(path, _answering(service, by_method, bodies), methods=[*by_method])
         for path, by_method in by_path.items()
     ]
     inner = Starlette(routes=routes, exception_handlers={404: _no_route, 405: _no_route})
@@ -76,16 +77,14 @@ def application(service: Service, endpoints: Sequence[Endpoint] = ENDPOINTS) -> 
     return _Observed(Guard(inner, service.settings, public), service)
 
 
-def _answering(service: Service, by_method: Mapping[str, Endpoint]) -> Answering:
-    limit_bytes = parse_bytes(service.settings.max_request)
-
+def _answering(service: Service, by_method: Mapping[str, Endpoint], bodies: Bodies) -> Answering:
     async def answer(request: Request) -> Response:
         method = "GET" if request.method == "HEAD" and "HEAD" not in by_method else request.method
         endpoint = by_method[method]
         request.scope["embedwell.route"] = endpoint.path
         try:
-            body = await body_of(request, endpoint.body, limit_bytes)
-            return await endpoint.handler(service, request, body)
+            async with bodies.of(request, endpoint.body) as body:
+                return await endpoint.handler(service, request, body)
         except EmbedwellError as error:
             binary = endpoint.dialect == "native" and request.headers.get("accept", "") == BINARY
             return refusal(error, endpoint.dialect, binary=binary)

@@ -2,27 +2,89 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import msgspec
 from starlette.requests import Request
 
-from embedwell.core.errors import BadRequestError, RequestTooLargeError
+from embedwell.core.errors import BadRequestError, RequestTooLargeError, ServiceBusyError
 from embedwell.engines.wire import BINARY
 
 # A client that sends too much hears why only after it has sent it; this much is thrown away.
 _PATIENCE = 8
+# Largest bodies that are held at once: a queue bounded by number alone could fill the memory.
+_N_LARGEST = 8
 
 
-async def body_of(request: Request, kind: type | None, limit_bytes: int) -> object:
-    """The body of a request as a struct; None where none is expected.
+class Bodies:
+    """Reads bodies, each up to a limit and all of them together up to another.
 
-    Raises:
-        RequestTooLargeError: It is larger than the limit.
-        BadRequestError: It is not as expected.
+    Args:
+        limit_bytes: Largest body.
+
+    Attributes:
+        n_bytes: Of all bodies whose requests have not been answered.
     """
-    if kind is None:
-        return None
-    raw = await _read(request, limit_bytes)
-    decoder = msgspec.msgpack if _media_type(request) == BINARY else msgspec.json
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.limit_bytes = limit_bytes
+        self.n_bytes = 0
+
+    @asynccontextmanager
+    async def of(self, request: Request, kind: type | None) -> AsyncIterator[object]:
+        """The body of a request as a struct, counted until the request is answered.
+
+        Raises:
+            RequestTooLargeError: It is larger than the limit.
+            ServiceBusyError: All bodies together would be too much.
+            BadRequestError: It is not as expected.
+        """
+        if kind is None:
+            yield None
+            return
+        parts: list[bytes] = []
+        try:
+            await self._read(request, parts)
+            yield _decoded(request, b"".join(parts), kind)
+        finally:
+            self.n_bytes -= sum(map(len, parts))
+
+    async def _read(self, request: Request, parts: list[bytes]) -> None:
+        """All of it, however it is sent, unless it is too large."""
+        announced = request.headers.get("content-length", "0")
+        size = int(announced) if announced.isdecimal() else 0
+        if size > self.limit_bytes and request.headers.get("expect"):
+            raise self._too_large()  # it waits for our word before it sends the body
+        size = 0
+        async for part in request.stream():
+            size += len(part)
+            if size > self.limit_bytes * _PATIENCE:
+                break
+            if size <= self.limit_bytes:
+                self._check_room(len(part))
+                parts.append(part)
+                self.n_bytes += len(part)
+        if size > self.limit_bytes:
+            raise self._too_large()
+
+    def _check_room(self, n_bytes: int) -> None:
+        if self.n_bytes + n_bytes > self.limit_bytes * _N_LARGEST:
+            raise ServiceBusyError(
+                f"Requests of {self.n_bytes:,} bytes are waiting already.",
+                "Ask again in a second.",
+            )
+
+    def _too_large(self) -> RequestTooLargeError:
+        return RequestTooLargeError(
+            f"The body is larger than the {self.limit_bytes:,} bytes that the service takes.",
+            "Send fewer or shorter texts at once, or raise `max_request`.",
+        )
+
+
+def _decoded(request: Request, raw: bytes, kind: type) -> object:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    decoder = msgspec.msgpack if media_type == BINARY else msgspec.json
     try:
         return decoder.decode(raw or b"{}", type=kind)
     except (msgspec.MsgspecError, ValueError) as error:
@@ -32,34 +94,4 @@ async def body_of(request: Request, kind: type | None, limit_bytes: int) -> obje
     raise BadRequestError(
         f"The body of {request.url.path} is not as expected: {reason}.",
         "See /docs for what it takes.",
-    )
-
-
-def _media_type(request: Request) -> str:
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-async def _read(request: Request, limit_bytes: int) -> bytes:
-    """All of it, however it is sent, unless it is too large."""
-    announced = request.headers.get("content-length", "0")
-    size = int(announced) if announced.isdecimal() else 0
-    if size > limit_bytes and request.headers.get("expect"):
-        raise _too_large(limit_bytes)  # it waits for our word before it sends the body
-    parts: list[bytes] = []
-    size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size <= limit_bytes:
-            parts.append(part)
-        elif size > limit_bytes * _PATIENCE:
-            break
-    if size > limit_bytes:
-        raise _too_large(limit_bytes)
-    return b"".join(parts)
-
-
-def _too_large(limit_bytes: int) -> RequestTooLargeError:
-    return RequestTooLargeError(
-        f"The body is larger than the {limit_bytes:,} bytes that the service takes.",
-        "Send fewer or shorter texts at once, or raise `max_request`.",
     )

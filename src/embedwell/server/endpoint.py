@@ -31,7 +31,7 @@ class Endpoint:
         body: Struct of the JSON or msgpack body; None where there is none.
         answer: Struct of the JSON answer; None for other kinds of answer.
         dialect: Whose form errors take.
-        media_type: Of the answer.
+        media_type: Of the answer; several are separated by a comma and a space.
         query: Query parameters, with what they mean.
         statuses: Statuses of 400 or more that this route gives, with their reason; 400, 401, 403,
             413, 429, 500 and 503 need not be named.

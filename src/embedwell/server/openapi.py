@@ -113,7 +113,10 @@ def _responses(endpoint: Endpoint, schemas: Mapping[type, dict[str, Any]]) -> di
     if endpoint.answer is None and endpoint.media_type == "application/json":
         answer = _OBJECT
     found: dict[str, Any] = {
-        "200": {"description": "done", "content": {endpoint.media_type: {"schema": answer}}}
+        "200": {
+            "description": "done",
+            "content": {kind: {"schema": answer} for kind in endpoint.media_type.split(", ")},
+        }
     }
     error = schemas[ErrorAnswer]
     if endpoint.dialect in _ERRORS:

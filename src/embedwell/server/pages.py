@@ -54,7 +54,7 @@ ENDPOINTS = (
         "/",
         "The dashboard, where `Accept` names HTML; else a line of text.",
         home,
-        media_type="text/html",
+        media_type="text/html, text/plain",
         is_public=True,
     ),
     *(
