@@ -334,7 +334,7 @@ ENDPOINTS = (
         body=PullRequest,
         answer=Step,
         dialect="ollama",
-        media_type="application/x-ndjson",
+        media_type="application/x-ndjson, application/json",
         statuses=(_NO_MODEL,),
     ),
 )
