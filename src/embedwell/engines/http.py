@@ -187,13 +187,14 @@ def _refusal(answer: Answer) -> EmbedwellError:
         is_json = answer.headers.get("content-type", "").startswith("application/json")
         decoder = msgspec.json if is_json else msgspec.msgpack
         error = decoder.decode(answer.body, type=ErrorAnswer).error
-        kind = getattr(errors, error.type, ServiceError)
-        if isinstance(kind, type) and issubclass(kind, ServiceBusyError):
+        kind = getattr(errors, error.type, None)
+        if not (isinstance(kind, type) and issubclass(kind, EmbedwellError)):
+            kind = ServiceError  # of a newer version
+        if issubclass(kind, ServiceBusyError):
             return kind(error.problem, error.remedy, error.retry_after_s)
-        if isinstance(kind, type) and issubclass(kind, EmbedwellError):
-            made = kind.__new__(kind)
-            EmbedwellError.__init__(made, error.problem, error.remedy)
-            return made
+        made = kind.__new__(kind)  # classes differ in what they are made of
+        EmbedwellError.__init__(made, error.problem, error.remedy)
+        return made
     return BadRequestError(
         f"The service answered with status {answer.status}.",
         "Run the same version of embedwell in both places.",
