@@ -20,6 +20,7 @@ COMMANDS = {
     "status": ("cli.status", "Show what an index holds and which files are stale."),
     "embed": ("cli.embed", "Print the vectors of texts."),
     "serve": ("server.command", "Serve embeddings to every process of this machine."),
+    "mcp": ("server.mcp.command", "Let programs that speak MCP search an index."),
     "models": ("cli.models", "List, pull, remove and calibrate models."),
     "config": ("cli.config", "Show each setting, its value and where it came from."),
     "doctor": ("cli.doctor", "Check this machine and the index; say what to mend."),
