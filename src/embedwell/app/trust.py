@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import stat
@@ -157,6 +156,8 @@ def _real(path: Path) -> Path | None:
 
 
 def _hash(data: bytes, place: Path | None) -> str:
+    import hashlib  # noqa: PLC0415 - 3.6 MB, and most folders have no such files
+
     found = hashlib.sha256(data)
     if place is not None:
         found.update(b"\0" + os.fsencode(place))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -38,6 +37,8 @@ class Space:
     @property
     def id(self) -> str:
         """SHA-256 (64 hex digits) of the canonical JSON form."""
+        import hashlib  # noqa: PLC0415 - 3.6 MB; whoever passes requests on needs none
+
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
     def to_json(self) -> str:
