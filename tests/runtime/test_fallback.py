@@ -42,12 +42,16 @@ class Way:
     def __init__(self):
         self.remote = Remote()
         self.is_open = True
+        self.is_closed = False
 
     def embedder(self):
         return self.remote if self.is_open else None
 
     def failed(self):
         self.is_open = False
+
+    def close(self):
+        self.is_closed = True
 
 
 class Place:
@@ -122,6 +126,7 @@ def test_closing_closes_both(place):
     place.way.is_open = True
     place.embedder.close()
     assert place.loaded[0].is_closed
+    assert place.way.is_closed
     place.embedder.close()
 
 

@@ -127,7 +127,7 @@ class ServiceWay:
             return None
         if self._remote is None:
             remote = remote_embedder(self._settings)
-            if not remote.answers():
+            if not remote.answers():  # what a killed service left there
                 self.failed()
                 return None
             self._remote = remote
@@ -137,6 +137,12 @@ class ServiceWay:
         """Leave it alone until it was started again, or for half a minute."""
         self._failed = sign_of_service(self._settings)
         self._try_again_at = time.monotonic() + _TRY_AGAIN_S
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._remote is not None:
+            self._remote.close()
 
 
 def remote_embedder(settings: Settings) -> RemoteEmbedder:

@@ -21,7 +21,7 @@ LOG = "service.log"
 _IDLE_S = 900
 _PATIENCE_S = 15.0
 # One that ends at once may have lost against another that is about to answer.
-_GRACE_S = 2.0
+_GRACE_S = 1.0
 _LOOK_EVERY_S = 0.02
 _MAX_LOG_BYTES = 1 << 20
 _SHOWN_LINES = 8
@@ -53,18 +53,19 @@ def _start(settings: Settings, engine: HttpEngine, until: float, watch: Watch) -
     log = settings.cache / LOG
     begun_at = _log_size(log)
     process = _spawn(settings, log)
+    # Whoever has a child must reap it once it ends, however long that takes.
+    reaping = threading.Thread(target=process.wait, name="embedwell service", daemon=True)
+    reaping.start()
     ended_at: float | None = None
     while not engine.answers():
-        if ended_at is None and process.poll() is not None:
-            ended_at = time.monotonic()
         now = time.monotonic()
+        if ended_at is None and not reaping.is_alive():
+            ended_at = now
         if ended_at is not None and now > ended_at + _GRACE_S:
             raise _not_started(settings, begun_at, f"it ended with code {process.returncode}")
         if now > until:
             raise _not_started(settings, begun_at, f"it did not answer for {_PATIENCE_S:g} s")
         _pause(watch)
-    # Whoever holds a child must reap it once it ends, however long that takes.
-    threading.Thread(target=process.wait, name="embedwell service", daemon=True).start()
 
 
 def _spawn(settings: Settings, log: Path) -> subprocess.Popen[bytes]:

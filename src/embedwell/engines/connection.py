@@ -76,12 +76,15 @@ class Connection:
     """
 
     def __init__(self, address: Address) -> None:
-        self._address = address
         self._socket: socket.socket | None = None
+        self._address = address
         self._buffer = bytearray()
         self.is_new = True
         self.is_open = True
         self.n_received = 0
+
+    def __del__(self) -> None:
+        self.close()  # programs may drop an embedder without closing it
 
     def exchange(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes, watch: Watch

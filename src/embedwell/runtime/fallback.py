@@ -35,6 +35,10 @@ class Way(Protocol):
         """The service went away: `embedder` gives None until it is worth trying again."""
         ...
 
+    def close(self) -> None:
+        """Close the connections."""
+        ...
+
 
 class LocalModel(TextEmbedder, Protocol):
     """A model of this process that may be unloaded when idle."""
@@ -101,8 +105,7 @@ class FallbackEmbedder:
 
     def close(self) -> None:
         """Close the connections and unload the model."""
-        if remote := self._way.embedder():
-            remote.close()
+        self._way.close()
         self._let_go()
 
     def _try(self, do: Callable[[TextEmbedder], Found], watch: Watch) -> Found:
