@@ -241,3 +241,9 @@ ENDPOINTS = (
         statuses=((429, "too many listeners"),),
     ),
 )
+
+
+def table() -> str:
+    """Every event, as Markdown."""
+    rows = ["| event | what happened, and what is told |", "| --- | --- |"]
+    return "\n".join([*rows, *(f"| `{kind}` | {meaning} |" for kind, meaning in STREAMED.items())])

@@ -1,7 +1,7 @@
 // Memory over time, drawn as SVG: the process filled, its models as a line, the budget dashed.
 
 const NS = "http://www.w3.org/2000/svg";
-const SPAN_S = 600;
+const SPANS_S = [60, 120, 300, 600];
 const MIB = 2 ** 20;
 const EDGE = { left: 58, right: 8, top: 10, bottom: 22 };
 
@@ -25,12 +25,13 @@ export function draw(svg, samples, budget) {
   const { width, height } = svg.getBoundingClientRect();
   if (!samples.length || !width) return;
   const now = samples.at(-1)[0];
-  const recent = samples.filter(([at]) => at >= now - SPAN_S);
+  const span = SPANS_S.find((s) => s >= now - samples[0][0]) || SPANS_S.at(-1);
+  const recent = samples.filter(([at]) => at >= now - span);
   const most = Math.max(...recent.map((sample) => sample[1]), ...recent.map((sample) => sample[2]));
   // A budget far above would flatten what there is to see: then it is named, not drawn.
   const isNear = budget <= most * 4;
   const highest = Math.max(isNear ? budget : 0, most, MIB) * 1.12;
-  const x = (at) => EDGE.left + (1 - (now - at) / SPAN_S) * (width - EDGE.left - EDGE.right);
+  const x = (at) => EDGE.left + (1 - (now - at) / span) * (width - EDGE.left - EDGE.right);
   const y = (bytes) => height - EDGE.bottom - (bytes / highest) * (height - EDGE.top - EDGE.bottom);
   const line = (column) => recent.map((sample) => `${x(sample[0]).toFixed(1)},${y(sample[column]).toFixed(1)}`).join(" ");
   const parts = [];
@@ -39,9 +40,9 @@ export function draw(svg, samples, budget) {
     parts.push(part("line", { class: "grid", x1: EDGE.left, x2: width - EDGE.right, y1: y(bytes), y2: y(bytes) }));
     parts.push(part("text", { x: EDGE.left - 8, y: y(bytes) + 4, "text-anchor": "end" }, shown(bytes)));
   }
-  for (const minutes of [10, 5, 0]) {
-    const anchor = minutes === 10 ? "start" : minutes ? "middle" : "end";
-    parts.push(part("text", { x: x(now - minutes * 60), y: height - 4, "text-anchor": anchor }, minutes ? `${minutes} min ago` : "now"));
+  for (const [ago, anchor] of [[span, "start"], [span / 2, "middle"], [0, "end"]]) {
+    const text = ago >= 120 ? `${ago / 60} min ago` : ago ? `${ago} s ago` : "now";
+    parts.push(part("text", { x: x(now - ago), y: height - 4, "text-anchor": anchor }, text));
   }
   const base = y(0);
   parts.push(part("polygon", { class: "area", points: `${x(recent[0][0])},${base} ${line(1)} ${x(now)},${base}` }));
@@ -50,6 +51,6 @@ export function draw(svg, samples, budget) {
   if (isNear) parts.push(part("line", { class: "budget", x1: EDGE.left, x2: width - EDGE.right, y1: y(budget), y2: y(budget) }));
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   const [, rss, models] = recent.at(-1);
-  svg.setAttribute("aria-label", `Memory over the last ten minutes: now ${shown(rss)} in the process, ${shown(models)} of it for models; the budget is ${shown(budget)}.`);
+  svg.setAttribute("aria-label", `Memory over time: now ${shown(rss)} in the process, ${shown(models)} of it for models; the budget is ${shown(budget)}.`);
   svg.replaceChildren(...parts);
 }
