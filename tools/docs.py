@@ -18,6 +18,8 @@ from embedwell.core import errors
 from embedwell.ingest.formats import table as formats_table
 from embedwell.models.catalogue import catalogue
 from embedwell.server.application import ENDPOINTS
+from embedwell.server.events import table as events_table
+from embedwell.server.metrics import table as metrics_table
 
 ROOT = Path(__file__).resolve().parent.parent
 PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -120,6 +122,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "commands": command_reference,
     "models": models_table,
     "formats": formats_table,
+    "metrics": metrics_table,
+    "events": events_table,
     "routes": routes_table,
 }
 
@@ -132,8 +136,17 @@ def generated() -> Iterator[tuple[Path, str]]:
         yield file, PART.sub(lambda m: f"{m[1]}{PARTS[m[2]]()}\n{m[3]}", text)
 
 
+def unused() -> set[str]:
+    """Parts that no page has: whoever removes one should know."""
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    return set(PARTS) - {name for page in pages for _, name, _ in PART.findall(page.read_text())}
+
+
 def main() -> int:
     """Write, or check; returns the exit code."""
+    if missing := unused():
+        print(f"No page has the generated part {', '.join(sorted(missing))}.")
+        return 1
     stale = [
         (file, text)
         for file, text in generated()
