@@ -6,6 +6,9 @@ import msgspec
 import numpy as np
 from serving import MODEL
 
+from embedwell.core.embedded import Embedded
+from embedwell.core.errors import BadTextsError
+from embedwell.core.events import Watch
 from embedwell.engines.wire import BINARY, BinaryEmbedded, EmbedRequest
 
 
@@ -14,7 +17,7 @@ def test_a_real_service_gives_the_librarys_vectors(service, real_cache):
 
     texts = ["one", "two words", ""]
     with service.engine() as engine:
-        found = engine.embed(EmbedRequest(MODEL, texts))
+        found = engine.embed(EmbedRequest(MODEL, texts), Watch())
     vectors = np.frombuffer(found.vectors, "<f4").reshape(3, -1)
     with embedwell.Embedder() as embedder:
         assert np.abs(vectors - embedder.embed(texts)).max() < 1e-6
@@ -30,3 +33,25 @@ def test_json_and_msgpack_say_the_same(fake_service):
     ]
     assert found.space == readable["space"]
     assert readable["n_tokens"] == [4, 3]
+
+
+def test_texts_that_failed_are_named_and_the_others_are_there(fake_service, runtime):
+    vectors = np.full((2, 384), np.nan, dtype=np.float32)
+    vectors[0] = 0.5
+    embedded = Embedded(vectors, np.array([3, 4]), 0, f"{MODEL}@q8")
+    runtime.fault = BadTextsError({1: "it is odd"}, embedded)
+    answer = fake_service.post("/v1/embed", json={"model": MODEL, "texts": ["a", "b"]}).json()
+    assert answer["failures"] == {"1": "it is odd"}
+    assert answer["vectors"] == [[0.5] * 384, None]
+
+
+def test_another_space_than_expected_is_refused(fake_service):
+    body = {"model": MODEL, "texts": ["a"], "space": "0" * 64}
+    answer = fake_service.post("/v1/embed", json=body)
+    assert answer.status_code == 409
+    assert answer.json()["error"]["type"] == "SpaceMismatchError"
+
+
+def test_tokens_begin_where_they_begin(fake_service):
+    answer = fake_service.post("/v1/token-starts", json={"model": MODEL, "text": "a bc  d"})
+    assert np.frombuffer(answer.content, "<i8").tolist() == [0, 2, 6]

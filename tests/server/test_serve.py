@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -13,9 +15,11 @@ import pytest
 from serving import MODEL, RunningService, free_port, serving, wait_until
 
 from embedwell.app.settings import Settings
-from embedwell.core.errors import EmbedwellError, ServiceGoneError
+from embedwell.core.errors import EmbedwellError, ServiceGoneError, ServiceStartError
 from embedwell.core.events import Watch
 from embedwell.engines.wire import EmbedRequest
+from embedwell.server.logs import log_to_stderr, logger
+from embedwell.server.serve import serve
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and Unix sockets")
 
@@ -143,3 +147,29 @@ def test_it_does_not_listen_beyond_this_machine_without_a_key(folder):
     run = subprocess.run(command, cwd=Path(folder), capture_output=True, text=True, check=False)
     assert run.returncode == 1
     assert "api_key" in run.stderr
+
+
+def test_without_tcp_and_unix_sockets_there_is_nowhere_to_listen(monkeypatch):
+    monkeypatch.delattr(socket, "AF_UNIX")
+    with pytest.raises(ServiceStartError, match="`port`"):
+        serve(Settings(port=0))
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_the_log_tells_what_went_wrong_and_where(as_json, capsys):
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    try:
+        log_to_stderr(as_json=as_json)
+        try:
+            _ = 1 / 0
+        except ZeroDivisionError:
+            logger.exception("it failed", extra={"fields": {"model": "m"}})
+    finally:
+        logging.basicConfig(level=level, handlers=before, force=True)
+    text = capsys.readouterr().err
+    if as_json:
+        line = json.loads(text)
+        assert (line["level"], line["message"], line["model"]) == ("error", "it failed", "m")
+        text = line["traceback"]
+    assert "ZeroDivisionError" in text

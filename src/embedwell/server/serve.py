@@ -65,10 +65,10 @@ def serve(
         preloading = threading.Thread(
             target=_preload, args=(service, Watch(cancelled=stop)), name="preload", daemon=True
         )
-        clock.start()
-        preloading.start()
         sys.stderr.write(f"embedwell serves at {_places(settings)}\n")
         sys.stderr.flush()
+        clock.start()
+        preloading.start()
         try:
             server.run(sockets=sockets)
         finally:
