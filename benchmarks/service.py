@@ -22,7 +22,7 @@ from benchmarks.sharing import sharing
 from benchmarks.texts import Corpus, cut, passages, save, speed_corpora, word_marks
 
 N_BULK = 1024  # texts of 128 tokens
-N_MIXED = 300  # texts of 4 to 256 tokens and as many short ones, for models that are unloaded
+N_MIXED, N_SHORT = 25, 115  # texts for the models that are loaded and unloaded
 REPETITIONS = 3
 
 
@@ -51,7 +51,7 @@ def corpora(data: Path) -> Mapping[str, Corpus]:
     found = speed_corpora(data, tokenizer)
     texts = cut(passages(data), [128] * N_BULK, word_marks(tokenizer), seed="bulk")
     short, mixed = (json.loads(found[name].file.read_text("utf-8")) for name in ("short", "mixed"))
-    unloaded = [*mixed[:N_MIXED], *short[:N_MIXED]]
+    unloaded = [*mixed[:N_MIXED], *short[:N_SHORT]]
     return {
         **found,
         "bulk": save("bulk", texts, 128 * N_BULK),

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 N_THREADS = 8
-SIZES = (1, 1, 1, 2, 4, 8)  # texts of a request: mostly single queries
+SIZES = (1, 1, 1, 1, 2, 4, 8)  # texts of a request: mostly single queries
 
 
 def main() -> None:
