@@ -139,7 +139,8 @@ def generated() -> Iterator[tuple[Path, str]]:
 def unused() -> set[str]:
     """Parts that no page has: whoever removes one should know."""
     pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
-    return set(PARTS) - {name for page in pages for _, name, _ in PART.findall(page.read_text())}
+    texts = [page.read_text("utf-8") for page in pages]
+    return set(PARTS) - {name for text in texts for _, name, _ in PART.findall(text)}
 
 
 def main() -> int:

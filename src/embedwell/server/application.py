@@ -17,6 +17,7 @@ from embedwell.engines.wire import BINARY
 from embedwell.server import (
     control,
     events,
+    forgetting,
     metrics,
     monitoring,
     native,
@@ -45,6 +46,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *openai.ENDPOINTS,
     *ollama.ENDPOINTS,
     *ollama_models.ENDPOINTS,
+    *forgetting.ENDPOINTS,
     *monitoring.ENDPOINTS,
     *metrics.ENDPOINTS,
     *events.ENDPOINTS,

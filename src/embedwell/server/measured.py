@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from msgspec import Struct
 
 from embedwell.app.runtime import Runtime
-from embedwell.app.sizes import parse_budget
+from embedwell.app.sizes import parse_budget, parse_bytes
 from embedwell.core.device import available_memory_bytes, resident_bytes, total_memory_bytes
 
 
@@ -65,5 +65,17 @@ def _level(fraction: float) -> str:
 
 def cache_statistics(runtime: Runtime) -> CacheStatistics | None:
     """What the runtime's cache of vectors has done; None where there is none."""
-    del runtime
-    return None
+    cache = getattr(runtime, "cache", None)
+    settings = runtime.settings
+    if cache is None or not settings.vector_cache_entries:
+        return None
+    kept = cache.statistics()
+    return CacheStatistics(
+        hits=kept.hits,
+        misses=kept.misses,
+        evictions=kept.evictions,
+        entries=kept.entries,
+        bytes=kept.bytes,
+        most_entries=settings.vector_cache_entries,
+        most_bytes=parse_bytes(settings.vector_cache_size),
+    )
