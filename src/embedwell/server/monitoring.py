@@ -16,7 +16,6 @@ from msgspec import Struct
 from starlette.responses import Response
 
 from embedwell import __version__
-from embedwell.core.device import resident_bytes
 from embedwell.core.events import Event
 from embedwell.models.catalogue import catalogue, named
 from embedwell.server import metrics
@@ -229,11 +228,12 @@ class Monitor:
 
     def _moment(self, now: float) -> Moment:
         runtime = self._service.runtime
+        held = memory(runtime)
         return Moment(
             at=round(now, 2),
-            rss_bytes=resident_bytes(),
+            rss_bytes=held.rss_bytes,
             models_bytes=sum(state.size_bytes for state in runtime.states()),
-            pressure=round(memory(runtime).pressure.fraction, 4),
+            pressure=round(held.pressure.fraction, 4),
             n_requests=int(self.counters.total(metrics.REQUESTS)),
         )
 
