@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from embedwell.app.configuration import load
-from embedwell.app.settings import PERSONAL, TYPES, meta
+from embedwell.app.settings import TYPES, meta
 from embedwell.core.errors import SettingsError
 
 
@@ -60,10 +60,83 @@ def test_all_faults_are_reported_at_once(project, monkeypatch):
         assert part in str(caught.value)
 
 
-@pytest.mark.parametrize("name", sorted(PERSONAL))
-def test_a_projects_file_may_not_set_what_is_personal(project, name):
-    write_project(project, f'{name} = "/elsewhere"')
-    with pytest.raises(SettingsError, match=f"{name} may not be set by"):
+GOOD = {
+    "model": "sentence-transformers/all-MiniLM-L6-v2@q8",
+    "quantization": "q8",
+    "quantization_policy": "table",
+    "memory_budget": "100%",
+    "embeddings": "false",
+    "vector_cache_size": "0",
+    "vector_cache_float16": "true",
+    "max_file": "1.5 MiB",
+    "cache": "~/cache",
+    "model_files": "~/files",
+    "db": "~/index.db",
+    "service": "require",
+    "socket": "~/s",
+    "host": "::1",
+    "api_key": "k3y-~!",
+    "cors_origins": "https://app.example, http://localhost:3000",
+    "preload": "all-minilm:latest",
+    "pinned": "all-minilm",
+    "indexes": "~/notes, ~/code",
+    "max_request": "16MB",
+}
+
+
+@pytest.mark.parametrize("name", sorted(TYPES))
+def test_every_setting_takes_a_value_from_a_variable(project, monkeypatch, name):
+    monkeypatch.setenv(f"EMBEDWELL_{name.upper()}", GOOD.get(name, "7"))
+    loaded = load(folder=project)
+    assert loaded.origins[name] == "environment"
+    assert isinstance(getattr(loaded.settings, name), (str, int, float, tuple, Path))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("host", "http://localhost", "a name or an address such as 127.0.0.1"),
+        ("host", "127.0.0.1:80", "a name or an address"),
+        ("host", "[::1]", "a name or an address"),
+        ("host", "two words", "a name or an address"),
+        ("port", "65536", "65535"),
+        ("port", "-1", ">= 0"),
+        ("port", "http", "int"),
+        ("max_request", "much", "a size such as 2MiB"),
+        ("max_request", "0MiB", "a size such as 2MiB"),
+        ("max_file", "-1", "a size such as 2MiB"),
+        ("vector_cache_size", "1XB", "a size such as 2MiB"),
+        ("memory_budget", "101%", "a share up to 100%"),
+        ("memory_budget", "0", "a share up to 100%"),
+        ("idle_s", "-1", ">= 0"),
+        ("request_timeout_s", "0", "> 0"),
+        ("request_timeout_s", "nan", "> 0"),
+        ("max_waiting", "0", ">= 1"),
+        ("cors_origins", "app.example", "origins such as https://app.example"),
+        ("cors_origins", "https://app.example/path", "origins such as"),
+        ("preload", "./model", "names as in `embedwell models list`"),
+        ("socket", "/" + "x" * 120, "may have 103"),
+        ("service", "maybe", "invalid enum value"),
+    ],
+)
+def test_a_wrong_value_is_told_with_what_it_should_be(project, monkeypatch, name, value, expected):
+    monkeypatch.setenv(f"EMBEDWELL_{name.upper()}", value)
+    with pytest.raises(SettingsError) as caught:
+        load(folder=project)
+    assert name in str(caught.value)
+    assert expected in str(caught.value)
+
+
+def test_a_wrong_secret_is_not_repeated(project, monkeypatch):
+    monkeypatch.setenv("EMBEDWELL_API_KEY", "wrong key")
+    with pytest.raises(SettingsError, match="api_key from environment: expected visible") as caught:
+        load(folder=project)
+    assert "wrong key" not in str(caught.value)
+
+
+def test_a_user_file_that_cannot_be_read_is_told(project):
+    (project.parent / "config/embedwell/config.toml").mkdir()
+    with pytest.raises(SettingsError, match="cannot be read"):
         load(folder=project)
 
 

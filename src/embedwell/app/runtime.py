@@ -9,7 +9,7 @@ from embedwell.app.choose import quantization_for
 from embedwell.app.configuration import load
 from embedwell.app.models import artifact
 from embedwell.app.settings import Settings
-from embedwell.app.sizes import parse_budget
+from embedwell.app.sizes import parse_budget, parse_bytes
 from embedwell.core.artifact import Artifact
 from embedwell.core.device import available_cpus, total_memory_bytes
 from embedwell.core.embedded import Embedded
@@ -18,6 +18,8 @@ from embedwell.core.events import Event, Listener, Progress, Watch, ignore_event
 from embedwell.core.space import Kind, Space
 from embedwell.core.vectors import IntArray
 from embedwell.models.catalogue import ModelCard, named
+from embedwell.runtime.cache import VectorCache
+from embedwell.runtime.cached import ComputedOnce
 from embedwell.runtime.loaded import Limits, LoadedModels, ModelState
 
 MakeArtifact: TypeAlias = Callable[[Settings, str, Watch], Artifact]
@@ -46,9 +48,12 @@ class Runtime:
         self._make_artifact = make_artifact
         self._models = LoadedModels(_limits(self.settings), on_event)
         self._artifacts: dict[str, Artifact] = {}
+        self.cache = _cache(self.settings)
+        """Vectors of recent texts: what it did, and how to make it forget."""
+        self._once = ComputedOnce(self.cache)
 
     def embed(self, model: str, texts: Sequence[str], kind: Kind, watch: Watch) -> Embedded:
-        """Embed texts of any number and length.
+        """Embed texts of any number and length, those that are not known yet.
 
         Raises:
             UnknownModelError: The catalogue has no such model.
@@ -59,8 +64,13 @@ class Runtime:
             BadTextsError: Some texts could not be embedded; the error holds the other vectors.
             TaskCancelledError: `watch` was asked to stop.
         """
-        with self._models.using(self._artifact(model, watch), watch) as embedder:
-            return embedder.embed(texts, kind, watch)
+        artifact = self._artifact(model, watch)
+
+        def compute(unknown: Sequence[str], kind: Kind, watch: Watch) -> Embedded:
+            with self._models.using(artifact, watch) as embedder:
+                return embedder.embed(unknown, kind, watch)
+
+        return self._once.embed(artifact, compute, texts, kind, watch)
 
     def token_starts(self, model: str, text: str) -> IntArray:
         """Offsets in code points of every token's first character, special tokens left out."""
@@ -192,6 +202,15 @@ def _loading(name: str, step: Progress) -> Event:
         "unit": step.unit,
     }
     return Event("loading", name, detail)
+
+
+def _cache(settings: Settings) -> VectorCache:
+    return VectorCache(
+        settings.vector_cache_entries,
+        parse_bytes(settings.vector_cache_size),
+        settings.vector_cache_ttl_s,
+        half=settings.vector_cache_float16,
+    )
 
 
 def _limits(settings: Settings) -> Limits:

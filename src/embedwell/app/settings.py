@@ -76,9 +76,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         int, Meta(ge=0, description="Most models loaded; 0 takes the device profile's.")
     ] = 0
     idle_s: Annotated[
-        int | None,
+        Annotated[int, Meta(ge=0)] | None,
         Meta(
-            ge=0,
             description="Seconds after which an unused model is unloaded; 0 never; by default the "
             "device profile's.",
         ),
@@ -207,14 +206,6 @@ class Settings(Struct, frozen=True, kw_only=True):
         Meta(
             description="Models that are never unloaded by themselves, separated by commas.",
             extra=_MODELS,
-        ),
-    ] = ()
-    indexes: Annotated[
-        tuple[str, ...],
-        Meta(
-            description="Folders whose indexes `serve` lets TCP clients search, each by its last "
-            "name, separated by commas.",
-            extra=_PERSONAL,
         ),
     ] = ()
     max_waiting: Annotated[
