@@ -120,6 +120,14 @@ def test_what_names_no_index_is_refused(unix, name, status):
     assert refused.json()["error"]["remedy"]
 
 
+def test_a_link_out_of_its_folder_is_no_index(unix, notes, tmp_path):
+    (tmp_path / "clone/.embedwell").mkdir(parents=True)
+    default_file(tmp_path / "clone").symlink_to(default_file(notes))
+    refused = unix.post("/v1/search", json={"query": "x", "index": str(tmp_path / "clone")})
+    assert refused.status_code == 409
+    assert "is a link out of its folder" in refused.json()["error"]["problem"]
+
+
 @pytest.mark.parametrize(
     "asked",
     [{"query": " "}, {"query": "x", "k": 0}, {"query": "x", "mode": "magic"}, {"quary": "x"}, {}],

@@ -14,6 +14,7 @@ from msgspec import structs
 
 from embedwell.app.place import find_file
 from embedwell.app.settings import Settings
+from embedwell.app.trust import check_index_inside
 from embedwell.core.errors import BadRequestError, StoreNotFoundError
 from embedwell.core.events import Watch
 from embedwell.runtime.protocol import TextEmbedder
@@ -191,6 +192,7 @@ def index_file(name: str, settings: Settings, *, any_place: bool) -> Path:
     Raises:
         BadRequestError: No index is named, or not by an absolute path.
         StoreNotFoundError: It is not served, or there is none.
+        SettingsError: A link of the folder puts its index elsewhere, without the user's consent.
     """
     by_name = served(settings)
     if not name and len(by_name) == 1:
@@ -215,7 +217,9 @@ def _file_in(place: Path) -> Path:
     try:
         if place.is_file():
             return place
-        return find_file(place)
+        file = find_file(place)
+        check_index_inside(file)
+        return file
     except OSError as error:
         raise StoreNotFoundError(
             f"No index can be looked for at {place} ({error.strerror}).",
