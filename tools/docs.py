@@ -107,7 +107,9 @@ def routes_table() -> str:
     for endpoint in sorted(ENDPOINTS, key=lambda e: (e.dialect, e.path, e.method)):
         summary = endpoint.summary
         if endpoint.query:
-            parameters = "; ".join(f"`{name}`: {meaning.rstrip('.')}" for name, meaning in endpoint.query)
+            parameters = "; ".join(
+                f"`{name}`: {meaning.rstrip('.')}" for name, meaning in endpoint.query
+            )
             summary += f" Query: {parameters}."
         body = "" if endpoint.body is None else f"`{endpoint.body.__name__}`"
         refused = "; ".join(f"{status}: {reason}" for status, reason in endpoint.statuses)
