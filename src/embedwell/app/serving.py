@@ -215,16 +215,15 @@ def index_file(name: str, settings: Settings, *, any_place: bool) -> Path:
 
 def _file_in(place: Path) -> Path:
     try:
-        if place.is_file():
-            return place
-        file = find_file(place)
-        check_index_inside(file)
-        return file
+        file = place if place.is_file() else find_file(place)
     except OSError as error:
         raise StoreNotFoundError(
             f"No index can be looked for at {place} ({error.strerror}).",
             "Name an indexed folder that you may read.",
         ) from error
+    if file != place:
+        check_index_inside(file)
+    return file
 
 
 def _identity(file: Path) -> tuple[int, int]:
