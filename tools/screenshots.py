@@ -34,6 +34,7 @@ def service() -> Iterator[str]:
             "EMBEDWELL_SOCKET": f"{folder}/s",
             "EMBEDWELL_PORT": str(port),
             "EMBEDWELL_MEMORY_BUDGET": "400MiB",
+            "EMBEDWELL_IDLE_S": "600",
         }
         command = [sys.executable, "-m", "embedwell.cli.main", "serve"]
         process = subprocess.Popen(command, env=variables)

@@ -2,45 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
+import numpy as np
 import pytest
 from starlette.testclient import TestClient
 from watching import TellingRuntime
 
+from embedwell.app.settings import Settings
+from embedwell.runtime.cache import Origin
 from embedwell.server.application import application
 from embedwell.server.service import Service
 
 ADDRESS = "/v1/runtime/cache"
-
-
-@dataclass(frozen=True)
-class Statistics:
-    hits: int = 3
-    misses: int = 1
-    entries: int = 1
-    bytes: int = 1600
-    evictions: int = 2
-
-
-@dataclass
-class Cache:
-    """Remembers what it was asked to forget."""
-
-    asked: list[dict[str, str]] = field(default_factory=list)
-
-    def statistics(self) -> Statistics:
-        return Statistics()
-
-    def invalidate(self, **named: str) -> int:
-        self.asked.append(named)
-        return 7
+TEXTS = ["a b", "a c", "d"]
 
 
 @pytest.fixture
 def runtime():
     runtime = TellingRuntime()
-    runtime.cache = Cache()
+    vectors, n_tokens = np.ones((3, 4), np.float32), np.ones(3, np.int64)
+    for space in ("one", "two"):
+        origin = Origin(space, "build", "document")
+        runtime.cache.keep(origin, TEXTS, vectors, n_tokens, runtime.cache.epoch)
+    runtime.cache.find(Origin("one", "build", "document"), ["a b", "unknown"])
     return runtime
 
 
@@ -52,23 +35,39 @@ def client(runtime):
 
 
 @pytest.mark.parametrize(
-    "named", [{}, {"text": "a b"}, {"space": "ab12", "prefix": "x"}], ids=["all", "text", "two"]
+    ("named", "n_forgotten"),
+    [
+        pytest.param({}, 6, id="all"),
+        pytest.param({"text": "a b"}, 2, id="one-text"),
+        pytest.param({"space": "two"}, 3, id="one-space"),
+        pytest.param({"space": "two", "prefix": "a "}, 2, id="both"),
+        pytest.param({"text": "never seen"}, 0, id="nothing"),
+    ],
 )
-def test_it_forgets_what_fits_all_that_is_named(client, runtime, named):
-    assert client.delete(ADDRESS, params=named).json() == {"forgotten": 7}
-    assert runtime.cache.asked == [named]
+def test_it_forgets_what_fits_all_that_is_named(client, runtime, named, n_forgotten):
+    assert client.delete(ADDRESS, params=named).json() == {"forgotten": n_forgotten}
+    assert runtime.cache.statistics().entries == 6 - n_forgotten
 
 
 def test_a_misspelt_name_forgets_nothing(client, runtime):
     answer = client.delete(ADDRESS, params={"prefx": "a"})
     assert answer.status_code == 400
     assert "prefx" in answer.json()["error"]["problem"]
-    assert runtime.cache.asked == []
+    assert runtime.cache.statistics().entries == 6
 
 
 def test_the_numbers_are_told(client):
     found = client.get("/v1/monitoring/embeddings").json()["cache"]
-    assert found["hits"] == 3
-    assert found["most_entries"] == 1000
-    assert found["most_bytes"] == 8 << 20
-    assert "embedwell_cache_evictions_total 2\n" in client.get("/metrics").text
+    assert (found["hits"], found["misses"], found["entries"]) == (1, 1, 6)
+    assert (found["most_entries"], found["most_bytes"]) == (1000, 8 << 20)
+    text = client.get("/metrics").text
+    assert "embedwell_cache_hits_total 1\n" in text
+    assert f"embedwell_cache_bytes {found['bytes']}\n" in text
+
+
+def test_without_a_cache_there_are_no_numbers():
+    runtime = TellingRuntime(Settings(vector_cache_entries=0))
+    served = Service(runtime.settings, runtime)
+    assert served.monitor.report().cache is None
+    assert not [s for s in served.monitor.samples() if s.metric.name.startswith("cache")]
+    served.close()

@@ -17,7 +17,6 @@ from embedwell.core.events import Watch
 from embedwell.models.catalogue import catalogue
 from embedwell.server import monitoring
 from embedwell.server.application import application
-from embedwell.server.measured import CacheStatistics
 from embedwell.server.monitoring import by_domain, quantile, warns
 from embedwell.server.service import Observation, Service
 
@@ -141,14 +140,6 @@ def test_streams_say_nothing_about_latency(client_of):
     names = {s.metric.name + s.suffix: s.value for s in served.monitor.samples()}
     assert names["request_duration_seconds_count"] == 1
     assert served.monitor.report().requests.p50_s is None
-
-
-def test_what_the_cache_did_is_told(client_of, monkeypatch):
-    kept = CacheStatistics(3, 1, 0, 1, 1600, 1000, 8 << 20)
-    monkeypatch.setattr(monitoring, "cache_statistics", lambda runtime: kept)
-    client, _ = client_of(TellingRuntime())
-    assert client.get(ADDRESS).json()["cache"]["hits"] == 3
-    assert "embedwell_cache_hits_total 3\n" in client.get("/metrics").text
 
 
 def test_quantiles():

@@ -41,8 +41,7 @@ async def forget(service: Service, request: Request, body: None) -> Response:
             f"{CACHE_PATH} has no parameter {', '.join(sorted(unknown))}.",
             f"It has {', '.join(name for name, _ in _QUERY)}.",
         )
-    cache = getattr(service.runtime, "cache", None)
-    answer = Forgotten(0 if cache is None else cache.invalidate(**named))
+    answer = Forgotten(service.runtime.cache.invalidate(**named))
     return Response(msgspec.json.encode(answer), media_type="application/json")
 
 

@@ -64,12 +64,11 @@ def _level(fraction: float) -> str:
 
 
 def cache_statistics(runtime: Runtime) -> CacheStatistics | None:
-    """What the runtime's cache of vectors has done; None where there is none."""
-    cache = getattr(runtime, "cache", None)
+    """What the runtime's cache of vectors has done; None where it keeps none."""
     settings = runtime.settings
-    if cache is None or not settings.vector_cache_entries:
+    if not settings.vector_cache_entries:
         return None
-    kept = cache.statistics()
+    kept = runtime.cache.statistics()
     return CacheStatistics(
         hits=kept.hits,
         misses=kept.misses,
