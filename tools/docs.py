@@ -29,7 +29,7 @@ def settings_table() -> str:
     """Every setting with its default, as Markdown."""
     rows = ["| setting | variable | default | meaning |", "| --- | --- | --- | --- |"]
     for name in TYPES:
-        note = " Not taken from a project's file." if name in PERSONAL else ""
+        note = " In a project's files only with your consent." if name in PERSONAL else ""
         rows.append(
             f"| `{name}` | `EMBEDWELL_{name.upper()}` | {_default(name)} | "
             f"{meta(name).description}{note} |"
@@ -41,7 +41,9 @@ def _default(name: str) -> str:
     if name == "cache":  # depends on the machine
         return "the user's cache folder"
     value = getattr(Settings(), name)
-    return "none" if value is None else f"`{value}`"
+    if value in (None, "", ()):
+        return "none"
+    return f"`{str(value).lower()}`" if isinstance(value, bool) else f"`{value}`"
 
 
 def environment_example() -> str:
@@ -50,7 +52,9 @@ def environment_example() -> str:
     for name in TYPES:
         lines.append(f"# {meta(name).description}")
         value = getattr(Settings(), name)
-        shown = "" if value is None or name == "cache" else value
+        shown = "" if value in (None, "", ()) or name == "cache" else value
+        if isinstance(value, bool):
+            shown = str(value).lower()
         lines += [f"# EMBEDWELL_{name.upper()}={shown}", ""]
     return "\n".join(lines)
 

@@ -25,7 +25,6 @@ from embedwell.core.errors import EmbedwellError, StoreNotFoundError
 from embedwell.core.events import Watch
 from embedwell.models.artifacts import ArtifactStore
 from embedwell.models.catalogue import named
-from embedwell.runtime.loaded import estimated_bytes
 from embedwell.runtime.profile import DeviceProfile, profile_for
 
 
@@ -141,13 +140,13 @@ def _model(settings: Settings) -> Iterator[Check]:
             return
         runtime = Runtime(settings)
         embedded = runtime.embed(artifact.name, ["hello world"], "document", Watch())
+        size = format_bytes(sum(state.size_bytes for state in runtime.states()))
         runtime.close()
     except EmbedwellError as error:
         yield Check("model", ok=False, found=error.problem, remedy=error.remedy)
         return
     length = float(np.linalg.norm(embedded.vectors[0]))
-    need = format_bytes(estimated_bytes(artifact))
-    found = f"{artifact.name} whole, needs about {need}, vector length {length:.4f}"
+    found = f"{artifact.name} whole, takes about {size}, vector length {length:.4f}"
     remedy = "" if abs(length - 1) < 1e-3 else "Remove the model and pull it again."
     yield Check("model", ok=not remedy, found=found, remedy=remedy)
 
