@@ -10,7 +10,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -40,7 +40,9 @@ class Footprint:
 
     Attributes:
         pss_mb: Its share: its own pages, and its part of those that others map as well.
-        private_mb: Pages that no other process maps.
+        private_mb: Pages that it wrote and nobody else maps: its heap, its stacks, changed data.
+            Clean pages of files are left out, since they are private only while nobody else runs
+            the same libraries.
         rss_mb: All pages that it maps; shared ones counted whole.
     """
 
@@ -56,14 +58,18 @@ def footprint(pid: int) -> Footprint:
     except OSError:
         return Footprint(0, 0, 0)
     kib = {name: int(rest.split()[0]) for name, _, rest in (x.partition(":") for x in lines[1:])}
-    private = kib["Private_Clean"] + kib["Private_Dirty"]
-    return Footprint(*(_mb(n * 1024) for n in (kib["Pss"], private, kib["Rss"])))
+    return Footprint(*(_mb(kib[name] * 1024) for name in ("Pss", "Private_Dirty", "Rss")))
 
 
 def together(pids: Sequence[int]) -> Footprint:
     """Memory of several processes, added up."""
-    each = [asdict(footprint(pid)) for pid in pids]
-    return Footprint(**{name: round(sum(one[name] for one in each), 1) for name in each[0]})
+    return added([footprint(pid) for pid in pids])
+
+
+def added(each: Sequence[Footprint]) -> Footprint:
+    """Several readings, added up."""
+    rows = [asdict(one) for one in each]
+    return Footprint(**{name: round(sum(row[name] for row in rows), 1) for name in rows[0]})
 
 
 def by_kind(pid: int) -> dict[str, float]:
@@ -129,11 +135,6 @@ class Sampler(Generic[Found]):
             self.found.append(self._read())
             due = max(due + self._every_s, time.monotonic())
             self._done.wait(due - time.monotonic())
-
-
-def highest(found: Sequence[Footprint]) -> Mapping[str, float]:
-    """The reading with the highest PSS."""
-    return asdict(max(found, key=lambda one: one.pss_mb))
 
 
 def _mb(n_bytes: float) -> float:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from benchmarks.tables import Column, Row, number, numbers, table, value
 
-AIM_MB = 110
+AIM_MB, N_CLIENTS = 110, 3
 
 SERVICE = """\
 ## One service for every process
 
-Linux; all processors of the machine for everyone. PSS counts what processes share once, MB are
-10^6 bytes. The program that measures is a Python process as well: the interpreter's code that they
-share with it is counted in part.
+Linux; all processors of the machine for everyone. PSS counts what processes share once; private
+memory is what a process wrote itself, without clean pages of files; MB are 10^6 bytes. The program
+that measures is a Python process as well: the interpreter's code that they share with it is counted
+in part.
 
 {sharing}
 
@@ -51,7 +53,9 @@ STAGES = """\
 ### What each step adds
 
 One process that does step after step what a service, or a client of one, does; resident and
-private MB after each. The aim for everything together, with three clients, is {aim} MB.
+private MB after each, and how much private memory the step added. The aim for everything together,
+with three clients, is {aim} MB; three interpreters with numpy, before anything of embedwell's, have
+{bare:.0f} MB private.
 
 {service}
 
@@ -115,7 +119,8 @@ idle p50.
 
 def service(part: Row) -> str:
     """Every question about the runtime and the service, in the order that they were measured."""
-    return SERVICE.format_map({name: write(part[name]) for name, write in PARTS.items()})
+    text = SERVICE.format_map({name: write(part[name]) for name, write in PARTS.items()})
+    return re.sub(r"\n{3,}", "\n\n", text)
 
 
 def sharing(found: Row) -> str:
@@ -124,8 +129,8 @@ def sharing(found: Row) -> str:
     columns: list[Column] = [
         ("what embeds", value("setup")),
         ("PSS together, highest", lambda row: f"{row['highest']['pss_mb']:.0f}"),
-        ("private / resident at that time",
-         lambda row: numbers(["private_mb", "rss_mb"], 0)(row["highest"])),
+        ("of each then, the service first", _each),
+        ("PSS together after", lambda row: f"{row['after']['pss_mb']:.0f}"),
         ("each process", lambda row: f"{row['client']['pss_mb']:.0f}"),
         ("the service", lambda row: number("pss_mb", 0)(row.get("service", {}))),
         ("the service alone", lambda row: number("pss_mb", 0)(row.get("service_alone", {}))),
@@ -139,6 +144,10 @@ def sharing(found: Row) -> str:
         client=first["client"]["pss_mb"],
         kinds=_kinds(first),
     )
+
+
+def _each(row: Row) -> str:
+    return " + ".join(f"{pss:.0f}" for pss in row["highest_each_pss_mb"])
 
 
 def _kinds(row: Row) -> str:
@@ -163,12 +172,20 @@ def stages(found: Mapping[str, Sequence[Row]]) -> str:
                 (f"a {who}", value("stage")),
                 ("resident", number("rss_mb", 1)),
                 ("private", number("private_mb", 1)),
+                ("added", lambda row: f"{row['added_mb']:+.1f}"),
             ],
-            rows,
+            _with_added(rows),
         )
         for who, rows in found.items()
     }
-    return STAGES.format(aim=AIM_MB, **tables)
+    numpy = next(row for row in found["client"] if row["stage"] == "numpy")
+    return STAGES.format(aim=AIM_MB, bare=N_CLIENTS * numpy["private_mb"], **tables)
+
+
+def _with_added(rows: Sequence[Row]) -> list[Row]:
+    """Each row with the private memory that its step added."""
+    before = [0.0, *(row["private_mb"] for row in rows)]
+    return [row | {"added_mb": row["private_mb"] - b} for row, b in zip(rows, before, strict=False)]
 
 
 def unloading(found: Row) -> str:
@@ -194,7 +211,7 @@ def budget(found: Row) -> str:
         ("highest resident MB", number("highest_rss_mb", 1)),
         ("of the budget", number("of_budget", 3)),
         ("answered", number("n_answered", 0)),
-        ("refused or failed", lambda row: counts(row.get("errors", {}))),
+        ("refused or failed", _failed),
         ("loads", lambda row: row.get("events", {}).get("loaded", "-")),
         ("unloads and refusals", lambda row: counts(row.get("reasons", {}))),
         ("killed for memory", number("oom_kills", 0)),
@@ -207,6 +224,10 @@ def budget(found: Row) -> str:
         table=table(columns, found["rows"]),
         missing=left_out(found["missing"]),
     )
+
+
+def _failed(row: Row) -> str:
+    return f"ended with status {row['status']}" if row["status"] else counts(row["errors"])
 
 
 def one_text(found: Row) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.daemon import Service, clients, copies, embedwell_service, peer_service
 from benchmarks.engines import ENGINES, OURS, REFERENCE
 from benchmarks.environments import UnavailableError
-from benchmarks.memory import PSS_EVERY_S, Sampler, by_kind, footprint, highest, together
+from benchmarks.memory import PSS_EVERY_S, Sampler, added, by_kind, footprint, together
 from benchmarks.processes import Peer, PeerError
 from benchmarks.texts import Corpus, save
 
@@ -59,14 +59,16 @@ def at_once(peers: Sequence[Peer], files: Sequence[Path]) -> list[float]:
 def _measure(setup: Setup, files: Sequence[Path]) -> dict[str, Any]:
     pids = [peer.pid for peer in setup.peers]
     served = [setup.service.pid] if setup.service else []
-    with Sampler(lambda: together([*pids, *served]), PSS_EVERY_S) as sampler:
+    with Sampler(lambda: [footprint(pid) for pid in (*served, *pids)], PSS_EVERY_S) as sampler:
         began = time.perf_counter()
         at_once(setup.peers, files)
         seconds = time.perf_counter() - began
+    highest = max(sampler.found, key=lambda each: added(each).pss_mb)
     found = {
         "setup": setup.name,
         "seconds": round(seconds, 2),
-        "highest": highest(sampler.found),
+        "highest": asdict(added(highest)),
+        "highest_each_pss_mb": [one.pss_mb for one in highest],  # the service first
         "after": asdict(together([*pids, *served])),
         "client": asdict(footprint(pids[0])),
         "client_kinds": by_kind(pids[0]),

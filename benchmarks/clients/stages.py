@@ -29,8 +29,8 @@ def memory() -> dict[str, float]:
     """Read here and not by the benchmarks' own module, which would bring others in."""
     lines = Path(f"/proc/{os.getpid()}/smaps_rollup").read_text().splitlines()[1:]
     kib = {name: int(rest.split()[0]) for name, _, rest in (x.partition(":") for x in lines)}
-    private = kib["Private_Clean"] + kib["Private_Dirty"]
-    return {"rss_mb": round(kib["Rss"] * 1.024e-3, 1), "private_mb": round(private * 1.024e-3, 1)}
+    names = {"rss_mb": "Rss", "private_mb": "Private_Dirty"}
+    return {name: round(kib[field] * 1.024e-3, 1) for name, field in names.items()}
 
 
 def service(file: Path) -> Iterator[str]:

@@ -71,10 +71,12 @@ PART = {
         "missing": ["a service: its packages did not install"],
         "rows": [
             {"setup": "three clients", "seconds": 1.0, "highest": footprint(200),
+             "highest_each_pss_mb": [130.0, 35.0, 35.0], "after": footprint(180),
              "client": footprint(24), "client_kinds": {"heap and stacks": 20.0},
              "service": footprint(120), "service_alone": footprint(150),
              "service_kinds": {"heap and stacks": 80.0, "torch's code": 5.0}},
             {"setup": "three copies", "seconds": 1.0, "highest": footprint(300),
+             "highest_each_pss_mb": [150.0, 150.0], "after": footprint(290),
              "client": footprint(100), "client_kinds": {}},
         ],
     },
@@ -183,9 +185,12 @@ def test_counts_are_a_line_and_nothing_is_0():
 
 def test_the_page_answers_each_question_and_names_what_was_left_out():
     text = page({"service": PART})
-    assert "| three clients | 200 | 200 / 400 | 24 | 120 | 150 | 1.0 |" in text
-    assert "| three copies | 300 | 300 / 600 | 100 | - | - | 1.0 |" in text
+    assert "| three clients | 200 | 130 + 35 + 35 | 180 | 24 | 120 | 150 | 1.0 |" in text
+    assert "| three copies | 300 | 150 + 150 | 290 | 100 | - | - | 1.0 |" in text
     assert "Left out: a service: its packages did not install." in text
+    assert "| numpy | 27.7 | 14.6 | +14.6 |" in text
+    assert "have\n44 MB private" in text
+    assert "ended with status -9" in text
     assert "| torch's code | 5.0 | - |" in text
     assert "+7.0 and +14.0" in text
     assert "EngineError 3, OverBudgetError 7" in text
