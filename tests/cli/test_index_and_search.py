@@ -34,6 +34,7 @@ def test_the_json_has_the_promised_shape(indexed, run):
     assert list(first) == [
         "rank",
         "score",
+        "id",
         "path",
         "start_line",
         "end_line",
