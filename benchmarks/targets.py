@@ -170,6 +170,12 @@ def _unaccounted(row: Row) -> int:
     return int(row["n_requests"] - row["n_answered"] - refused)
 
 
+def _answered(results: Results) -> float:
+    """The least share of the requests that got their vectors."""
+    rows = results["service"]["budget"]["rows"]
+    return min(float(row.get("n_answered", 0)) for row in rows) / N_REQUESTS
+
+
 def _socket_p50(results: Results) -> float:
     return float(row(results["service"]["one_text"]["rows"], how=SERVICE)["p50_ms"])
 
@@ -230,6 +236,7 @@ TARGETS = (
     Target("mixed requests: highest resident memory, of the budget", "≤", 1.1,
            _of_budget),
     Target("mixed requests: errors that are no right refusals", "≤", 0, _wrong_errors),
+    Target("mixed requests: answered, of all", "≥", 0.95, _answered),
     Target("mixed requests in a cgroup of the budget's size: kills for memory", "≤", 0,
            _service("budget", "rows", 1, "oom_kills")),
     Target("one short text through the service, warm, p50", "≤", 3, _socket_p50, "ms"),
