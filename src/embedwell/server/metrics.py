@@ -54,7 +54,9 @@ DURATION = Metric(
     "Time from a request's first byte to its answer's last, streams left out.",
     ("route",),
 )
-TEXTS = Metric("texts_total", "counter", "Texts that were embedded.", ("artifact",))
+TEXTS = Metric(
+    "texts_total", "counter", "Texts that were embedded, kept vectors included.", ("artifact",)
+)
 TOKENS = Metric("tokens_total", "counter", "Tokens of these texts, before any cut.", ("artifact",))
 BATCHES = Metric("batches_total", "counter", "Batches that engines ran.", ("artifact",))
 LOADS = Metric("model_loads_total", "counter", "Loadings of a model.", ("artifact",))
