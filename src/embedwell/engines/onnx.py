@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import gc
-import sys
 from functools import cache
 from pathlib import Path
 
@@ -13,7 +9,8 @@ import numpy as np
 import onnxruntime
 
 from embedwell.core.artifact import Artifact
-from embedwell.core.errors import EngineError
+from embedwell.core.device import return_freed_memory
+from embedwell.core.errors import EngineError, EngineMemoryError
 from embedwell.core.vectors import FloatArray
 from embedwell.engines.protocol import Engine, TokenBatch
 
@@ -22,6 +19,8 @@ _PROBE_FILE = Path(__file__).parent / "product_probe.onnx"
 
 _PROVIDERS = ["CPUExecutionProvider"]
 _FATAL = 4  # errors are raised; onnxruntime need not print them as well
+# What its allocator, the C++ library and the mapping of the weights' file say.
+_OUT_OF_MEMORY = ("Failed to allocate memory", "bad_alloc", "Cannot allocate memory", "bad alloc")
 _SETTINGS = {
     # Fused with their neighbours, these take 2 to 3 times as long as the plain operators.
     "optimization.disable_specified_optimizers": (
@@ -57,6 +56,11 @@ class OnnxEngine:
                 providers=_PROVIDERS,
             )
         except Exception as error:  # onnxruntime has a class of its own for each status
+            if _is_out_of_memory(error):
+                raise EngineMemoryError(
+                    f"The system gave no memory to load '{self._name}' ({error}).",
+                    "Free memory on this machine, or take a lower quantization.",
+                ) from error
             raise EngineError(
                 f"The artifact '{self._name}' in '{artifact.folder}' does not load ({error}).",
                 f"Make it again: `embedwell models remove {self._name}`, "
@@ -71,6 +75,12 @@ class OnnxEngine:
         try:
             (vectors,) = self._session.run(["embedding"], inputs)
         except Exception as error:  # as above
+            if _is_out_of_memory(error):
+                raise EngineMemoryError(
+                    f"The system gave '{self._name}' no memory for a batch of shape "
+                    f"{batch.ids.shape} ({error}).",
+                    "Free memory on this machine, or embed less at once.",
+                ) from error
             raise EngineError(
                 f"'{self._name}' failed on a batch of shape {batch.ids.shape} ({error}).",
                 "Run `embedwell doctor`.",
@@ -80,8 +90,12 @@ class OnnxEngine:
     def close(self) -> None:
         """See `Engine.close`."""
         self._session = None
-        gc.collect()
-        _return_freed_memory()
+        return_freed_memory()
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether the system gave no memory: onnxruntime has no status of its own for that."""
+    return isinstance(error, MemoryError) or any(sign in str(error) for sign in _OUT_OF_MEMORY)
 
 
 def _must_ask_for_exact_products(artifact: Artifact) -> bool:
@@ -115,10 +129,3 @@ def _options(n_threads: int, *, exact_products: bool = False) -> onnxruntime.Ses
     for key, value in _SETTINGS.items():
         options.add_session_config_entry(key, value)
     return options
-
-
-def _return_freed_memory() -> None:
-    """Ask the C library to give freed pages back to the system; only glibc knows how."""
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).malloc_trim(0)

@@ -21,6 +21,15 @@ def open_engine(artifact: Artifact, n_threads: int) -> Engine:
     return _find(artifact.engine)(artifact, n_threads)
 
 
+def import_engine(name: str) -> None:
+    """Bring in the libraries of an engine, so that loading adds nothing but the artifact.
+
+    Raises:
+        EngineError: No engine of that name is installed.
+    """
+    _find(name)
+
+
 def _find(name: str) -> OpenEngine:
     if target := ENGINES.get(name):
         module, attribute = target.split(":")

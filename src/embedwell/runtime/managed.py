@@ -1,0 +1,118 @@
+"""Embedding with models that come and go: a lease for each window, and out of memory survived."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+import numpy as np
+
+from embedwell.core.artifact import Artifact
+from embedwell.core.embedded import Embedded
+from embedwell.core.errors import BadTextsError, EngineMemoryError
+from embedwell.core.events import Progress, Watch
+from embedwell.core.space import Kind
+from embedwell.runtime.loaded import LoadedModels
+from embedwell.runtime.refusals import no_memory_to_run
+
+# A model is let go after this much of a long call, so that another one gets its turn: some
+# seconds of a 384-d model, half a minute of a 768-d one.
+_WINDOW_TEXTS = 1024
+_WINDOW_CHARACTERS = 200_000
+
+_log = logging.getLogger(__name__)
+
+
+def embed(
+    models: LoadedModels, artifact: Artifact, texts: Sequence[str], kind: Kind, watch: Watch
+) -> Embedded:
+    """Embed texts of any number and length, leasing the model for a window of them at a time.
+
+    Args:
+        models: Who loads the artifact.
+        artifact: What computes them. Where it cannot fit and a lower quantization of the same
+            model can, `Embedded.artifact` names that one; where both were used, both.
+        texts: Any number.
+        kind: What they are.
+        watch: Told of progress, asked to stop.
+
+    Raises:
+        OverBudgetError: It cannot fit, or the system gave no memory to run it.
+        PressureError: Memory is nearly full and it was not loaded.
+        BadTextsError: Some texts could not be embedded; the error holds the other vectors.
+        EngineError: It cannot be loaded.
+        TaskCancelledError: `watch` was asked to stop.
+    """
+    windows = list(_windows(texts))
+    if len(windows) <= 1:
+        return _embed_window(models, artifact, texts, kind, watch)
+    failures: dict[int, str] = {}
+    parts = []
+    for begin, end in windows:
+        told = Watch(partial(_shifted, watch, begin, end, len(texts)), watch.cancelled)
+        try:
+            part = _embed_window(models, artifact, texts[begin:end], kind, told)
+        except BadTextsError as error:
+            failures |= {begin + position: why for position, why in error.failures.items()}
+            part = error.embedded
+        parts.append(part)
+    watch.progress("embed", len(texts), len(texts), "texts")
+    embedded = _joined(parts)
+    if failures:
+        raise BadTextsError(failures, embedded)
+    return embedded
+
+
+def _embed_window(
+    models: LoadedModels, artifact: Artifact, texts: Sequence[str], kind: Kind, watch: Watch
+) -> Embedded:
+    try:
+        return _lease(models, artifact, texts, kind, watch)
+    except EngineMemoryError:
+        models.unload_idle("memory", but=artifact)
+    try:
+        return _lease(models, artifact, texts, kind, watch)
+    except EngineMemoryError as error:
+        refused = no_memory_to_run(artifact)
+        lower = models.lower(artifact)
+        models.unload(artifact, "memory")
+        if lower is None:
+            raise refused from error
+    _log.warning("%s %s is used instead.", refused.problem, lower.name)
+    return _embed_window(models, lower, texts, kind, watch)
+
+
+def _lease(
+    models: LoadedModels, artifact: Artifact, texts: Sequence[str], kind: Kind, watch: Watch
+) -> Embedded:
+    with models.using(artifact, watch) as embedder:
+        return embedder.embed(texts, kind, watch)
+
+
+def _windows(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
+    begin = n_characters = 0
+    for end, text in enumerate(texts):
+        size = len(text) if isinstance(text, str) else 0
+        full = end - begin >= _WINDOW_TEXTS or n_characters + size > _WINDOW_CHARACTERS
+        if full and end > begin:
+            yield begin, end
+            begin, n_characters = end, 0
+        n_characters += size
+    if begin < len(texts):
+        yield begin, len(texts)
+
+
+def _shifted(watch: Watch, begin: int, end: int, n_texts: int, step: Progress) -> None:
+    """Tell of a window's progress as that of the whole call."""
+    if step.stage == "embed" and step.done < end - begin:
+        watch.listener(Progress(step.stage, begin + step.done, n_texts, step.unit))
+
+
+def _joined(parts: Sequence[Embedded]) -> Embedded:
+    return Embedded(
+        np.concatenate([part.vectors for part in parts]),
+        np.concatenate([part.n_tokens for part in parts]),
+        sum(part.n_truncated for part in parts),
+        ", ".join(dict.fromkeys(part.artifact for part in parts)),
+    )

@@ -1,0 +1,212 @@
+"""One model in memory: opening it, running it, and what it takes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from embedwell.core.artifact import Artifact
+from embedwell.core.device import resident_bytes, return_freed_memory
+from embedwell.core.errors import EmbedwellError, EngineError, EngineMemoryError
+from embedwell.core.events import Watch
+from embedwell.core.vectors import FloatArray
+from embedwell.engines.protocol import Engine, OpenEngine, TokenBatch
+from embedwell.engines.registry import import_engine, open_engine
+from embedwell.runtime.embedder import LocalEmbedder
+from embedwell.runtime.needs import activation_bytes
+from embedwell.runtime.placing import Held
+from embedwell.runtime.pressure import Reading, read_machine
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the runtime asks of the world; tests give it another one.
+
+    Attributes:
+        import_engine: Brings in the libraries of an engine by its name.
+        open_engine: Loads an artifact.
+        resident_bytes: Memory of this process now.
+        return_freed_memory: Gives what was freed back to the system.
+        read_pressure: Says how full memory is.
+        clock: Seconds, never going back.
+    """
+
+    import_engine: Callable[[str], None] = import_engine
+    open_engine: OpenEngine = open_engine
+    resident_bytes: Callable[[], int] = resident_bytes
+    return_freed_memory: Callable[[], None] = return_freed_memory
+    read_pressure: Callable[[], Reading] = read_machine
+    clock: Callable[[], float] = time.monotonic
+
+
+class Activity:
+    """The runs of all engines of the process: which of them had no company."""
+
+    def __init__(self) -> None:
+        self.n_runs = 0
+        self._n_running = 0
+        self._lock = threading.Lock()
+
+    def begin(self) -> int:
+        """A run begins; returns what `end` wants, 0 where another runs already."""
+        with self._lock:
+            self.n_runs += 1
+            self._n_running += 1
+            return self.n_runs if self._n_running == 1 else 0
+
+    def end(self, begun: int) -> bool:
+        """It ends; whether no other ran at any time of it."""
+        with self._lock:
+            self._n_running -= 1
+            return begun == self.n_runs
+
+
+class MeteredEngine:
+    """An engine that counts its texts, and what running them has added to the process.
+
+    What an engine took for a batch it keeps for the next one. While others run or load at the
+    same time, growth cannot be told apart and is not counted.
+
+    Args:
+        engine: Owned from now on.
+        most_bytes: What runs may add; once they have, nothing is measured any more.
+        activity: The runs of all engines.
+        resident: Memory of this process now.
+    """
+
+    def __init__(
+        self, engine: Engine, most_bytes: int, activity: Activity, resident: Callable[[], int]
+    ) -> None:
+        self.n_texts = 0
+        self.grown_bytes = 0
+        self._engine = engine
+        self._most_bytes = most_bytes
+        self._activity = activity
+        self._resident = resident
+
+    def run(self, batch: TokenBatch) -> FloatArray:
+        """See `Engine.run`."""
+        measured = self.grown_bytes < self._most_bytes
+        before = self._resident() if measured else 0
+        begun = self._activity.begin()
+        try:
+            return self._engine.run(batch)
+        except MemoryError as error:
+            raise EngineMemoryError(
+                f"There was no memory for a batch of shape {batch.ids.shape}.",
+                "Give the process more memory, or send fewer texts at once.",
+            ) from error
+        finally:
+            alone = self._activity.end(begun)
+            self.n_texts += len(batch.ids)
+            if measured and alone:
+                grown = self.grown_bytes + max(0, self._resident() - before)
+                self.grown_bytes = min(grown, self._most_bytes)
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        self._engine.close()
+
+
+class Model:
+    """A loaded model; all that changes is guarded by the lock of whoever holds it.
+
+    Args:
+        embedder: Ready to use.
+        engine: What the embedder runs.
+        load_bytes: What loading it took, at most.
+        now: When it was loaded.
+    """
+
+    def __init__(
+        self, embedder: LocalEmbedder, engine: MeteredEngine, load_bytes: int, now: float
+    ) -> None:
+        self.artifact = embedder.artifact
+        self._embedder: LocalEmbedder | None = embedder
+        self.engine = engine
+        self.load_bytes = load_bytes
+        self.in_use = 0
+        self.last_used = now
+        self.leaving = ""  # why it is to be unloaded when nobody uses it any more
+        self.closing = False  # its memory is being given back
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory that it takes or may still come to take."""
+        return self.load_bytes + activation_bytes(self.artifact.space)
+
+    @property
+    def unspent_bytes(self) -> int:
+        """What its runs may still add."""
+        return max(0, activation_bytes(self.artifact.space) - self.engine.grown_bytes)
+
+    @property
+    def embedder(self) -> LocalEmbedder:
+        """Ready to use.
+
+        Raises:
+            EngineError: The model was unloaded.
+        """
+        if self._embedder is None:
+            raise EngineError(f"'{self.artifact.name}' is closed.", "Load it again.")
+        return self._embedder
+
+    def close(self) -> None:
+        """Let go of all that it holds."""
+        embedder, self._embedder = self._embedder, None
+        if embedder is not None:
+            embedder.close()
+
+    def held(self, *, pinned: bool, priority: int) -> Held:
+        """As `placing` knows it."""
+        return Held(
+            self.artifact.key,
+            self.size_bytes,
+            self.in_use > 0 or self.closing,
+            pinned and not self.closing,
+            priority,
+            self.last_used,
+        )
+
+
+def open_model(
+    artifact: Artifact,
+    open_engine: Callable[[Artifact], MeteredEngine],
+    tokens_per_batch: Callable[[], int],
+    watch: Watch,
+    warming: Callable[[], None],
+) -> tuple[LocalEmbedder, MeteredEngine]:
+    """Load an artifact and run one text, so that all that loading takes has been taken.
+
+    Args:
+        artifact: What to load.
+        open_engine: Loads it.
+        tokens_per_batch: For the embedder.
+        watch: Asked to stop between the parts.
+        warming: Called before the first run.
+
+    Raises:
+        EngineMemoryError: The system gave no memory for it.
+        EmbedwellError: It cannot be loaded.
+        TaskCancelledError: `watch` was asked to stop.
+    """
+    watch.check("load")
+    engine = open_engine(artifact)
+    try:
+        watch.check("load")
+        embedder = LocalEmbedder(artifact, engine, tokens_per_batch)
+        warming()
+        embedder.embed(["warm"], "document", Watch(cancelled=watch.cancelled))
+    except BaseException as error:
+        with suppress(EmbedwellError):
+            engine.close()
+        if isinstance(error, MemoryError):
+            raise EngineMemoryError(
+                f"There was no memory to load '{artifact.name}'.", "Free some and try again."
+            ) from error
+        raise
+    engine.n_texts = 0
+    return embedder, engine

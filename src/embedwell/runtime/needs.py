@@ -1,0 +1,91 @@
+"""What a model will take: estimated before it is loaded, measured while it is."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from embedwell.core.artifact import Artifact
+from embedwell.core.space import Space
+from embedwell.runtime.batching import TOKENS_PER_BATCH
+
+# Beside its weights: the tokenizer, the session, the engine's code that is paged in. Measured at
+# 15 to 30 MB for all-MiniLM-L6-v2 and at -20 for a BERT-base, not all of whose weights are read.
+_OVERHEAD_BYTES = 24 << 20
+# What a run holds for each token and dimension. Measured as what the first batch of the longest
+# text adds: 122 for a 768-d BERT-base at 512 tokens, 190 for all-MiniLM-L6-v2 at 256.
+_ACTIVATION_BYTES = 128
+_ACTIVATION_OVERHEAD_BYTES = 8 << 20
+_SAMPLE_S = 0.005
+
+
+def estimated_load_bytes(artifact: Artifact) -> int:
+    """Memory that loading an artifact is expected to add."""
+    return artifact.size_bytes + _OVERHEAD_BYTES
+
+
+def activation_bytes(space: Space) -> int:
+    """Memory that runs of one model take beside it: the largest batch, or the longest text."""
+    n_tokens = max(TOKENS_PER_BATCH, space.max_tokens)
+    return _ACTIVATION_OVERHEAD_BYTES + n_tokens * bytes_per_token(space)
+
+
+def estimated_bytes(artifact: Artifact) -> int:
+    """Memory that a loaded artifact is expected to need, runs included."""
+    return estimated_load_bytes(artifact) + activation_bytes(artifact.space)
+
+
+def bytes_per_token(space: Space) -> int:
+    """Memory that each token of a batch takes while it runs."""
+    return _ACTIVATION_BYTES * space.dimensions
+
+
+def tokens_that_fit(free_bytes: int, space: Space, share: float) -> int:
+    """Most padded tokens of a batch: what fits, no more than is quick, one text at the least.
+
+    Args:
+        free_bytes: Memory that activations may take.
+        space: Of the model.
+        share: Part of the usual batch that pressure leaves.
+    """
+    fit = (free_bytes - _ACTIVATION_OVERHEAD_BYTES) // bytes_per_token(space)
+    return max(1, min(fit, int(TOKENS_PER_BATCH * share)))
+
+
+class PeakMemory:
+    """Follows the memory of this process in a thread while the `with` block runs.
+
+    Attributes:
+        before: Bytes at the beginning.
+        peak: Most bytes that were seen.
+
+    Args:
+        read: Reads the memory now.
+    """
+
+    def __init__(self, read: Callable[[], int]) -> None:
+        self._read = read
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True, name="embedwell-peak")
+        self.before = self.peak = 0
+
+    def __enter__(self) -> Self:
+        self.before = self.peak = self._read()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._done.set()
+        self._thread.join()
+        self.peak = max(self.peak, self._read())
+
+    def _run(self) -> None:
+        while not self._done.wait(_SAMPLE_S):
+            self.peak = max(self.peak, self._read())
