@@ -22,8 +22,11 @@ from embedwell.server.service import Service
 class Client:
     """Stands in for a request whose client can leave."""
 
-    def __init__(self) -> None:
+    method = "POST"
+
+    def __init__(self, n_bytes: int = 100) -> None:
         self.gone = asyncio.Event()
+        self.headers = {"content-length": str(n_bytes)}
 
     async def receive(self) -> dict[str, str]:
         await self.gone.wait()
@@ -86,6 +89,20 @@ def test_requests_over_the_bound_are_told_to_come_back():
         await asyncio.gather(*waiting)
         assert service.n_waiting == 0
         await service.work(Client(), embed(service), timeout_s=math.inf)
+
+    asyncio.run(crowd())
+
+
+def test_short_requests_do_not_wait_behind_bulk():
+    async def crowd() -> None:
+        service, runtime = held()
+        bulk = [
+            asyncio.ensure_future(service.work(Client(1 << 20), embed(service))) for _ in range(40)
+        ]
+        await begun(runtime)
+        assert await service.work(Client(), lambda _: "at once") == "at once"
+        runtime.hold.set()
+        await asyncio.gather(*bulk)
 
     asyncio.run(crowd())
 
