@@ -12,7 +12,7 @@ from embedwell.core.events import Watch
 from embedwell.engines.wire import BINARY, EMBED_PATH, EmbedRequest
 
 # Minutes of work.
-BULK = EmbedRequest(MODEL, ["many words of a long text " * 60] * 5000)
+BULK = EmbedRequest(MODEL, [f"{n} words of a long text " * 40 for n in range(5000)])
 
 
 def n_waiting(service: RunningService) -> int:

@@ -23,7 +23,7 @@ from embedwell.server.serve import serve
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and Unix sockets")
 
-LONG = ["long text " * 200] * 400
+LONG = [f"{number} long text " * 100 for number in range(4000)]
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_requests_in_flight_are_finished(settings, sign):
 
 def test_a_second_signal_ends_it(settings):
     with serving(settings) as running:
-        asking = Asking(running, LONG * 10)
+        asking = Asking(running, LONG)
         running.process.send_signal(signal.SIGTERM)
         wait_until(lambda: not running.answers())
         assert running.stop() == 0
@@ -112,7 +112,7 @@ def test_a_second_signal_ends_it(settings):
 
 def test_a_killed_one_is_noticed_and_the_next_one_starts(settings):
     with serving(settings) as running:
-        asking = [Asking(running, LONG) for _ in range(3)]
+        asking = [Asking(running, LONG[:1000]) for _ in range(3)]
         running.stop(signal.SIGKILL)
         for one in asking:
             one.join()
