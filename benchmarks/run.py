@@ -1,7 +1,7 @@
 """Run the benchmarks: `python -m benchmarks.run [PART]…`.
 
-Parts: setup, speed, product, agreement, quality, service, report. Without arguments: all of them
-but setup, in this order. Each part leaves one file in `results/`, from which
+Parts: setup, speed, product, agreement, quality, service, cache, report. Without arguments:
+all of them but setup, in this order. Each part leaves one file in `results/`, from which
 `report` writes `docs/benchmarks.md`.
 """
 
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from benchmarks import agreement, machine, product, quality, report, service, speed
+from benchmarks import agreement, cache, machine, product, quality, report, service, speed
 from benchmarks.engines import ENGINES
 from benchmarks.environments import published
 from benchmarks.paths import RESULTS, data
@@ -33,6 +33,7 @@ def main() -> None:
         ),
         "quality": lambda: quality.measure(data(), machine.n_cores()),
         "service": lambda: service.measure(data(), machine.n_cores()),
+        "cache": cache.measure,
     }
     chosen = _arguments([*parts, "setup", "report"]).parts or [*parts, "report"]
     if "setup" in chosen:
