@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import mean
 
 from benchmarks.engines import DYNAMIC, OURS, REFERENCE
-from benchmarks.service_sections import service
+from benchmarks.service_sections import cache, service
 from benchmarks.tables import Column, Row, number, numbers, table, value
 
 CORPORA = ("short", "128", "mixed")
@@ -253,4 +253,5 @@ SECTIONS: Mapping[str, Callable[[Row], str]] = {
     "quality": quality,
     "product": product,
     "service": service,
+    "cache": cache,
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from benchmarks.tables import Column, Row, number, numbers, table, value
 
@@ -117,6 +117,17 @@ idle p50.
 """
 
 
+CACHE = """\
+## The cache of vectors
+
+Hit rates in per cent of {look_ups:,} look-ups with {entries:,} entries. "LFU" counts the uses of
+what it holds; "LFU, all counted" never forgets a count, the best that LFU can be where the popular
+texts stay the same. A hit takes {hits}.
+
+{table}
+"""
+
+
 def service(part: Row) -> str:
     """Every question about the runtime and the service, in the order that they were measured."""
     text = SERVICE.format_map({name: write(part[name]) for name, write in PARTS.items()})
@@ -200,7 +211,7 @@ def unloading(found: Row) -> str:
     return UNLOADING.format_map({**found, **found["before"], "table": table(columns, shown)})
 
 
-def _of(column: str):
+def _of(column: str) -> Callable[[Row], str]:
     return lambda row: numbers(["private_mb", "rss_mb"], 1)(row[column])
 
 
@@ -262,6 +273,23 @@ def beside_bulk(found: Row) -> str:
     return BESIDE_BULK.format_map(
         {**found, "table": table(columns, found["rows"]), "missing": left_out(found["missing"])}
     )
+
+
+def cache(part: Row) -> str:
+    """Hit rates of the cache of vectors beside other policies, and the time of a hit."""
+    policies = list(part["rows"][0]["hit_rates"])
+    columns: list[Column] = [
+        ("different texts", number("n_texts", 0)),
+        ("Zipf's exponent", value("exponent")),
+        ("other texts popular after", number("changes_after", 0)),
+        *((name, _hit_rate(name)) for name in policies),
+    ]
+    hits = " and ".join(f"{us:.1f} µs ({kept})" for kept, us in part["hit_p50_us"].items())
+    return CACHE.format_map({**part, "hits": hits, "table": table(columns, part["rows"])})
+
+
+def _hit_rate(policy: str) -> Callable[[Row], str]:
+    return lambda row: f"{row['hit_rates'][policy]:.1f}"
 
 
 def left_out(missing: Sequence[str]) -> str:

@@ -206,3 +206,21 @@ def test_promises_of_the_service_are_checked_against_the_worse_of_what_was_measu
     assert values["mixed requests in a cgroup of the budget's size: kills for memory"] == 1
     assert values["short queries beside bulk, p99, of one batch and 3 idle p50"] == 1.5
     assert found["one short text through the service, warm, p50"].met
+
+
+def test_the_cache_is_compared_on_its_worst_stream():
+    rates = [
+        {"embedwell": 50.0, "LRU": 45.0, "LFU": 51.0},
+        {"embedwell": 40.0, "LRU": 41.0, "LFU": 30.0},
+    ]
+    part = {
+        "date": "2026-01-01", "took_s": 9, "machine": PART["machine"], "entries": 1000,
+        "look_ups": 60_000, "hit_p50_us": {"float32": 4.0, "float16": 6.0},
+        "rows": [{"n_texts": 10_000, "exponent": 1.0, "changes_after": None,
+                  "hit_rates": rate | {"LFU, all counted": rate["LFU"]}} for rate in rates],
+    }  # fmt: skip
+    values = {v.target.what: v.value for v in verdicts({"cache": part})}
+    assert values["cache: hit rate less LFU's best, worst stream"] == -1
+    assert values["cache: hit rate less LRU's, worst stream"] == -1
+    assert values["cache: a hit"] == 6
+    assert "| 10,000 | 1.0 | - | 50.0 | 45.0 | 51.0 | 51.0 |" in page({"cache": part})
