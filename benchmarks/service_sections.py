@@ -122,7 +122,8 @@ CACHE = """\
 
 Hit rates in per cent of {look_ups:,} look-ups with {entries:,} entries. "LFU" counts the uses of
 what it holds; "LFU, all counted" never forgets a count, the best that LFU can be where the popular
-texts stay the same. A hit takes {hits}.
+texts stay the same. In streams whose popular texts change, every so many look-ups, a twentieth of
+the ranks get other texts; nothing is promised of those. A hit takes {hits}.
 
 {table}
 """

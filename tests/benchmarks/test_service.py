@@ -220,7 +220,7 @@ def test_the_cache_is_compared_on_its_worst_stream():
                   "hit_rates": rate | {"LFU, all counted": rate["LFU"]}} for rate in rates],
     }  # fmt: skip
     values = {v.target.what: v.value for v in verdicts({"cache": part})}
-    assert values["cache: hit rate less LFU's best, worst stream"] == -1
-    assert values["cache: hit rate less LRU's, worst stream"] == -1
+    assert values["cache: hit rate less LFU's best, worst Zipf stream"] == -1
+    assert values["cache: hit rate less LRU's, worst Zipf stream"] == -1
     assert values["cache: a hit"] == 6
     assert "| 10,000 | 1.0 | - | 50.0 | 45.0 | 51.0 | 51.0 |" in page({"cache": part})
