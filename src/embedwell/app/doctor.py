@@ -25,6 +25,7 @@ from embedwell.core.errors import EmbedwellError, StoreNotFoundError
 from embedwell.core.events import Watch
 from embedwell.models.artifacts import ArtifactStore
 from embedwell.models.catalogue import named
+from embedwell.runtime.pressure import judge, read_machine
 from embedwell.runtime.profile import DeviceProfile, profile_for
 
 
@@ -64,9 +65,10 @@ def _memory(settings: Settings) -> str:
     machine_bytes = int(psutil.virtual_memory().total)
     cgroup = f" for the cgroup, of {format_bytes(machine_bytes)}" if total < machine_bytes else ""
     budget = parse_budget(settings.memory_budget, total)
+    pressure = judge(read_machine())
     return (
-        f"{format_bytes(total)}{cgroup}, {format_bytes(free)} free ({1 - free / total:.0%} taken); "
-        f"budget {format_bytes(budget)} ({settings.memory_budget})"
+        f"{format_bytes(total)}{cgroup}, {format_bytes(free)} free; pressure {pressure.level} "
+        f"({pressure.fraction:.0%}); budget {format_bytes(budget)} ({settings.memory_budget})"
     )
 
 
