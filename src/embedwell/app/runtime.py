@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from embedwell.app.choose import quantization_for
+from embedwell.app.choose import machine, quantization_for
 from embedwell.app.configuration import load
 from embedwell.app.models import artifact
 from embedwell.app.settings import Settings
-from embedwell.app.sizes import parse_budget, parse_bytes
-from embedwell.core.artifact import Artifact
-from embedwell.core.device import available_cpus, total_memory_bytes
+from embedwell.app.sizes import parse_bytes
+from embedwell.core.artifact import QUANTIZATIONS, Artifact
+from embedwell.core.device import available_cpus, resident_bytes
 from embedwell.core.embedded import Embedded
-from embedwell.core.errors import EmbeddingsOffError
+from embedwell.core.errors import EmbeddingsOffError, EngineError
 from embedwell.core.events import Event, Listener, Progress, Watch, ignore_events
 from embedwell.core.space import Kind, Space
 from embedwell.core.vectors import IntArray
 from embedwell.models.catalogue import ModelCard, named
+from embedwell.runtime import managed
 from embedwell.runtime.cache import VectorCache
 from embedwell.runtime.cached import ComputedOnce
-from embedwell.runtime.loaded import Limits, LoadedModels, ModelState
+from embedwell.runtime.loaded import LoadedModels
+from embedwell.runtime.profile import profile_for
+from embedwell.runtime.remembered import FILE as MEASURED_FILE
+from embedwell.runtime.remembered import Remembered
+from embedwell.runtime.states import Limits, MemoryState, ModelState
+
+# A lower quantization stands in for a model only where the catalogue says that its vectors keep
+# at least this mean cosine to the full weights'.
+_LEAST_AGREEMENT = 0.99
 
 MakeArtifact: TypeAlias = Callable[[Settings, str, Watch], Artifact]
 """From a model's name to an artifact that can run; made now if it is not there."""
@@ -46,8 +57,15 @@ class Runtime:
         self.settings = settings or load().settings
         self._on_event = on_event
         self._make_artifact = make_artifact
-        self._models = LoadedModels(_limits(self.settings), on_event)
+        self._models = LoadedModels(
+            _limits(self.settings),
+            self._heard,
+            lower=self._lower,
+            remembered=Remembered(self.settings.cache / MEASURED_FILE),
+        )
         self._artifacts: dict[str, Artifact] = {}
+        self._handles: Counter[str] = Counter()
+        self._lock = threading.Lock()
         self.cache = _cache(self.settings)
         """Vectors of recent texts: what it did, and how to make it forget."""
         self._once = ComputedOnce(self.cache)
@@ -67,8 +85,7 @@ class Runtime:
         artifact = self._artifact(model, watch)
 
         def compute(unknown: Sequence[str], kind: Kind, watch: Watch) -> Embedded:
-            with self._models.using(artifact, watch) as embedder:
-                return embedder.embed(unknown, kind, watch)
+            return managed.embed(self._models, artifact, unknown, kind, watch)
 
         return self._once.embed(artifact, compute, texts, kind, watch)
 
@@ -78,7 +95,10 @@ class Runtime:
             return embedder.token_starts(text)
 
     def embedder(self, model: str) -> NamedEmbedder:
-        """A `TextEmbedder` for one model, which is loaded when it is first used."""
+        """A `TextEmbedder` for one model, which is loaded when it is first used.
+
+        With the last of them that is closed, the model is unloaded unless it is pinned.
+        """
         return NamedEmbedder(self, model)
 
     def load(self, model: str, watch: Watch, *, pinned: bool = False, priority: int = 0) -> None:
@@ -135,9 +155,32 @@ class Runtime:
         """Every model that is loaded or loading."""
         return self._models.states()
 
+    def memory(self) -> MemoryState:
+        """The process's memory beside its budget, what its models take, and the pressure."""
+        return MemoryState(
+            rss_bytes=resident_bytes(),
+            budget_bytes=self._models.limits.budget_bytes,
+            models_bytes=sum(state.size_bytes for state in self._models.states()),
+            pressure=self._models.gauge.now(),
+        )
+
     def close(self) -> None:
         """Unload everything."""
         self._models.close()
+
+    def hold(self, model: str) -> None:
+        """One more handle of a model is held."""
+        with self._lock:
+            self._handles[model] += 1
+
+    def let_go(self, model: str) -> None:
+        """One handle less; with the last, the model is unloaded unless it is pinned."""
+        with self._lock:
+            self._handles[model] -= 1
+            is_last = self._handles[model] == 0
+        artifact = self._artifacts.get(model)
+        if is_last and artifact is not None and not self._models.is_pinned(artifact):
+            self._models.unload(artifact, "closed")
 
     def artifact_name(self, model: str) -> str:
         """What a model's name stands for here, such as `all-MiniLM-L6-v2@q8`.
@@ -164,6 +207,21 @@ class Runtime:
             )
         return self._artifacts.get(model) or self.pull(model, watch)
 
+    def _heard(self, event: Event) -> None:
+        if event.kind == "pressure":
+            self.cache.set_share(self._models.gauge.now().action.cache_share)
+        self._on_event(event)
+
+    def _lower(self, artifact: Artifact) -> Artifact | None:
+        """The next lower quantization of the same model that is known to agree; None if none is."""
+        card = self.card(artifact.space.model)
+        below = QUANTIZATIONS[: QUANTIZATIONS.index(artifact.quantization)]
+        for level in reversed(below):
+            agreement = card.agreement.get(level)
+            if agreement is not None and agreement.mean >= _LEAST_AGREEMENT:
+                return self._artifact(f"{card.name}@{level}", Watch())
+        return None
+
 
 class NamedEmbedder:
     """A `TextEmbedder` for one model of a runtime.
@@ -176,6 +234,8 @@ class NamedEmbedder:
     def __init__(self, runtime: Runtime, model: str) -> None:
         self._runtime = runtime
         self._model = model
+        self._is_open = True
+        runtime.hold(model)
 
     @property
     def space(self) -> Space:
@@ -184,14 +244,28 @@ class NamedEmbedder:
 
     def embed(self, texts: Sequence[str], kind: Kind, watch: Watch) -> Embedded:
         """See `Runtime.embed`."""
-        return self._runtime.embed(self._model, texts, kind, watch)
+        return self._open().embed(self._model, texts, kind, watch)
 
     def token_starts(self, text: str) -> IntArray:
         """See `Runtime.token_starts`."""
-        return self._runtime.token_starts(self._model, text)
+        return self._open().token_starts(self._model, text)
+
+    def check_idle(self) -> bool:
+        """See `Runtime.check_idle`."""
+        return self._open().check_idle()
 
     def close(self) -> None:
-        """Let go of the model; the runtime unloads it when it has been idle."""
+        """Let go of the model; with the last handle of it, it is unloaded unless it is pinned."""
+        if self._is_open:
+            self._is_open = False
+            self._runtime.let_go(self._model)
+
+    def _open(self) -> Runtime:
+        if not self._is_open:
+            raise EngineError(
+                f"This embedder of '{self._model}' is closed.", "Make another one to go on."
+            )
+        return self._runtime
 
 
 def _loading(name: str, step: Progress) -> Event:
@@ -214,9 +288,11 @@ def _cache(settings: Settings) -> VectorCache:
 
 
 def _limits(settings: Settings) -> Limits:
+    budget_bytes, ram_bytes = machine(settings)
+    profile = profile_for(ram_bytes)
     return Limits(
-        budget_bytes=parse_budget(settings.memory_budget, total_memory_bytes()),
-        n_models=settings.models_at_once or 5,
-        idle_s=settings.idle_s or 0,
+        budget_bytes=budget_bytes,
+        n_models=settings.models_at_once or profile.n_models,
+        idle_s=profile.idle_s if settings.idle_s is None else settings.idle_s,
         n_threads=settings.threads or available_cpus(),
     )

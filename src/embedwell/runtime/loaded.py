@@ -21,13 +21,14 @@ from embedwell.core.errors import (
 from embedwell.core.events import Listener, Watch, ignore_events
 from embedwell.runtime import refusals
 from embedwell.runtime.embedder import LocalEmbedder
-from embedwell.runtime.model import Machine, Model
+from embedwell.runtime.idle import overdue, state_of
+from embedwell.runtime.model import Machine, Model, close_doors
 from embedwell.runtime.needs import estimated_bytes
 from embedwell.runtime.opening import Opener
 from embedwell.runtime.placing import Load, Memory, Placing, Wait, place
 from embedwell.runtime.pressure import Pressure, PressureGauge
 from embedwell.runtime.remembered import Remembered
-from embedwell.runtime.states import Limits, ModelState, Wish, stays_s
+from embedwell.runtime.states import Limits, ModelState, Wish
 from embedwell.runtime.waiting import Queue, Ticket
 
 # How often a caller that waits looks whether it was asked to stop, or whether memory was freed.
@@ -43,18 +44,6 @@ Lower: TypeAlias = Callable[[Artifact], Artifact | None]
 _log = logging.getLogger(__name__)
 
 
-class _NoRoomError(Exception):
-    """There will be no room for an artifact; a smaller one may still fit."""
-
-    def __init__(self, error: OverBudgetError) -> None:
-        super().__init__(str(error))
-        self.error = error
-
-
-def _nothing_lower(artifact: Artifact) -> None:
-    del artifact
-
-
 class LoadedModels:
     """Loads each artifact once, however many threads ask, and keeps to its limits.
 
@@ -64,7 +53,7 @@ class LoadedModels:
     Args:
         limits: What to stay inside of.
         listener: Told of everything that happens to the models.
-        lower: What to take in place of an artifact that cannot fit.
+        lower: What to take in place of an artifact that cannot fit, if there is anything.
         remembered: What artifacts were measured to need.
         machine: What is asked of the world.
         patience_s: Longest wait for models in use to be let go.
@@ -75,13 +64,13 @@ class LoadedModels:
         limits: Limits,
         listener: Listener = ignore_events,
         *,
-        lower: Lower = _nothing_lower,
+        lower: Lower | None = None,
         remembered: Remembered | None = None,
         machine: Machine | None = None,
         patience_s: float = 60.0,
     ) -> None:
         self.limits = limits
-        self.lower = lower
+        self.lower: Lower = lower or (lambda artifact: None)  # noqa: ARG005 - the one that gives none
         self._machine = machine or Machine()
         self._patience_s = patience_s
         self._changed = threading.Condition()
@@ -125,6 +114,11 @@ class LoadedModels:
             self._wishes[artifact.key] = replace(wish, pinned=pinned, priority=priority)
             self._changed.notify_all()
 
+    def is_pinned(self, artifact: Artifact) -> bool:
+        """Whether it is never unloaded by itself."""
+        with self._changed:
+            return self._wish(artifact.key).pinned
+
     def keep(self, artifact: Artifact, idle_s: float | None) -> None:
         """How long an artifact stays when unused: 0 for ever, None for what the limits say."""
         with self._changed:
@@ -156,7 +150,7 @@ class LoadedModels:
         """
         with self._changed:
             found = [m for m in self._idle() if but is None or m.artifact.key != but.key]
-            _close_doors(found)
+            close_doors(found)
         self._unload(found, reason)
         return bool(found)
 
@@ -164,17 +158,10 @@ class LoadedModels:
         """Unload what has been idle for too long; whether anything was."""
         at_most = self.gauge.now().action.idle_s
         now = self._machine.clock()
-        late: dict[str, list[Model]] = {"idle": [], "pressure": []}
         with self._changed:
-            for model in self._idle():
-                wish, unused_s = self._wish(model.artifact.key), now - model.last_used
-                own = stays_s(wish, self.limits, None)
-                under_pressure_s = stays_s(wish, self.limits, at_most)
-                if own is not None and unused_s >= own:
-                    late["idle"].append(model)
-                elif under_pressure_s is not None and unused_s >= under_pressure_s:
-                    late["pressure"].append(model)
-            _close_doors([*late["idle"], *late["pressure"]])
+            idle = [(model, self._wish(model.artifact.key)) for model in self._idle()]
+            late = overdue(idle, self.limits, at_most, now)
+            close_doors([*late["idle"], *late["pressure"]])
         for reason, models in late.items():
             self._unload(models, reason)
         return any(late.values())
@@ -183,7 +170,10 @@ class LoadedModels:
         """Every model that is loaded or loading."""
         at_most, now = self.gauge.now().action.idle_s, self._machine.clock()
         with self._changed:
-            found = [self._state(model, at_most, now) for model in self._models.values()]
+            found = [
+                state_of(model, self._wish(key), self.limits, at_most, now)
+                for key, model in self._models.items()
+            ]
             if self._loading is not None:
                 artifact = self._loading.artifact
                 need = self._opener.need_bytes(artifact)
@@ -200,12 +190,10 @@ class LoadedModels:
         for model in list(self._models.values()):
             self.unload(model.artifact, "closed")
 
-    # -- getting in ------------------------------------------------------------------------------
-
     def _acquire(self, artifact: Artifact, watch: Watch) -> Model:
         try:
             return self._enter(artifact, watch)
-        except _NoRoomError as refused:
+        except refusals.NoRoomError as refused:
             lower = self.lower(artifact)
             if lower is None:
                 raise refused.error from refused.__cause__
@@ -276,11 +264,11 @@ class LoadedModels:
                 self._loading = ticket
                 return partial(self._load, ticket, watch)
             victims = [self._models[key] for key in placing.victims]
-            _close_doors(victims)
+            close_doors(victims)
             return partial(self._unload, victims, "room")
         if not ticket.trimmed:  # what was freed and not given back makes room as well
             ticket.trimmed = True
-            return self._trim
+            return self._machine.return_freed_memory
         if isinstance(placing, Wait):
             ticket.claims = frozenset(placing.claims)
             return None
@@ -288,18 +276,14 @@ class LoadedModels:
 
     def _place(self, artifact: Artifact) -> Placing:
         memory = Memory(self.limits.budget_bytes, self.resident_bytes(), self._floor)
-        held = [
-            model.held(pinned=wish.pinned, priority=wish.priority)
-            for key, model in self._models.items()
-            for wish in [self._wish(key)]
-        ]
+        held = [model.held(self._wish(key)) for key, model in self._models.items()]
         return place(self._opener.need_bytes(artifact), memory, held, self.limits.n_models)
 
     def _refuse(self, artifact: Artifact, reason: str) -> None:
         need, budget = self._opener.need_bytes(artifact), self.limits.budget_bytes
         resident = self._machine.resident_bytes()
         error = refusals.over_budget(artifact, need, budget, resident, reason)
-        raise _NoRoomError(self._refused(artifact, error))
+        raise refusals.NoRoomError(self._refused(artifact, error))
 
     def _relieve(self, artifact: Artifact) -> None:
         """At critical pressure, give up what is idle and look again before refusing to load."""
@@ -308,8 +292,6 @@ class LoadedModels:
         if not unloaded and not pressure.action.loads:
             raise self._refused(artifact, refusals.under_pressure(artifact, pressure.fraction))
 
-    # -- loading and unloading -------------------------------------------------------------------
-
     def _load(self, ticket: Ticket, watch: Watch) -> None:
         """Load what a ticket waits for and let all of it in."""
         artifact, model = ticket.artifact, None
@@ -317,7 +299,9 @@ class LoadedModels:
         try:
             model = self._fitting(ticket, self._opened(artifact, watch))
         except EngineMemoryError as error:
-            raise _NoRoomError(self._refused(artifact, refusals.no_memory(artifact))) from error
+            raise refusals.NoRoomError(
+                self._refused(artifact, refusals.no_memory(artifact))
+            ) from error
         except TaskCancelledError:
             raise
         except EmbedwellError as error:
@@ -339,7 +323,7 @@ class LoadedModels:
             return self._opener.open(artifact, watch, stage)
         except EngineMemoryError:
             self.unload_idle("memory")
-            self._trim()
+            self._machine.return_freed_memory()
             return self._opener.open(artifact, watch, stage)
 
     def _begin(self, artifact: Artifact, stage: str) -> None:
@@ -349,9 +333,8 @@ class LoadedModels:
     def _fitting(self, ticket: Ticket, model: Model) -> Model | None:
         """The model, or None where it is over the budget and is placed once more."""
         ticket.n_tries += 1
-        if self._machine.resident_bytes() <= self.limits.budget_bytes:
-            return model
-        if ticket.n_tries > _MOST_TRIES:
+        fits = self._machine.resident_bytes() <= self.limits.budget_bytes
+        if fits or ticket.n_tries > _MOST_TRIES:
             return model
         self._close(model)
         return None
@@ -373,9 +356,6 @@ class LoadedModels:
         with suppress(EmbedwellError):
             model.close()
         gc.collect()  # an embedder and its batcher know each other
-        self._trim()
-
-    def _trim(self) -> None:
         self._machine.return_freed_memory()
 
     def _release(self, model: Model) -> None:
@@ -388,8 +368,6 @@ class LoadedModels:
         if leaves:
             self._unload([model], model.leaving)
 
-    # -- looking ---------------------------------------------------------------------------------
-
     def _idle(self) -> list[Model]:
         return [
             model
@@ -399,22 +377,6 @@ class LoadedModels:
 
     def _wish(self, key: str) -> Wish:
         return self._wishes.get(key, Wish())
-
-    def _state(self, model: Model, at_most_s: float | None, now: float) -> ModelState:
-        wish = self._wish(model.artifact.key)
-        idle_s = 0.0 if model.in_use else max(0.0, now - model.last_used)
-        stays = stays_s(wish, self.limits, at_most_s)
-        return ModelState(
-            model.artifact,
-            "loaded",
-            model.size_bytes,
-            model.in_use,
-            wish.pinned,
-            wish.priority,
-            model.engine.n_texts,
-            idle_s,
-            None if stays is None or model.in_use else max(0.0, stays - idle_s),
-        )
 
     def _import_engine(self, artifact: Artifact) -> None:
         """Bring in an engine's libraries before anything is measured: they stay for good."""
@@ -428,16 +390,9 @@ class LoadedModels:
 
     def _refused(self, artifact: Artifact, error: Refusal) -> Refusal:
         """Tell of a refusal, and hand its error back to be raised."""
-        self._teller.refused(
-            artifact, error, self._opener.need_bytes(artifact), self.limits.budget_bytes
-        )
+        need = self._opener.need_bytes(artifact)
+        self._teller.refused(artifact, error, need, self.limits.budget_bytes)
         return error
-
-
-def _close_doors(models: Iterable[Model]) -> None:
-    """Let nobody in any more; the lock is held."""
-    for model in models:
-        model.closing = True
 
 
 __all__ = ["Limits", "LoadedModels", "ModelState", "OverBudgetError", "estimated_bytes"]

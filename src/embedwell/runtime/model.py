@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -19,6 +19,7 @@ from embedwell.runtime.embedder import LocalEmbedder
 from embedwell.runtime.needs import activation_bytes
 from embedwell.runtime.placing import Held
 from embedwell.runtime.pressure import Reading, read_machine
+from embedwell.runtime.states import Wish
 
 
 @dataclass(frozen=True)
@@ -43,55 +44,61 @@ class Machine:
 
 
 class Activity:
-    """The runs of all engines of the process: which of them had no company."""
+    """The runs of all engines, and what they add to the process: each byte counted once.
 
-    def __init__(self) -> None:
+    Args:
+        resident: Memory of this process now.
+    """
+
+    def __init__(self, resident: Callable[[], int]) -> None:
         self.n_runs = 0
+        self._resident = resident
         self._n_running = 0
+        self._counted: int | None = None  # memory up to which growth is somebody's already
         self._lock = threading.Lock()
 
-    def begin(self) -> int:
-        """A run begins; returns what `end` wants, 0 where another runs already."""
+    def begin(self, *, measured: bool) -> None:
+        """A run begins; what was added while nothing ran is not a run's."""
         with self._lock:
+            if self._n_running == 0:
+                self._counted = None
+            if measured and self._counted is None:
+                self._counted = self._resident()
             self.n_runs += 1
             self._n_running += 1
-            return self.n_runs if self._n_running == 1 else 0
 
-    def end(self, begun: int) -> bool:
-        """It ends; whether no other ran at any time of it."""
+    def end(self, *, measured: bool) -> int:
+        """It ends; bytes that runs have added and that no other has been told of."""
         with self._lock:
             self._n_running -= 1
-            return begun == self.n_runs
+            if not measured or self._counted is None:
+                return 0
+            before, self._counted = self._counted, max(self._counted, self._resident())
+            return self._counted - before
 
 
 class MeteredEngine:
     """An engine that counts its texts, and what running them has added to the process.
 
-    What an engine took for a batch it keeps for the next one. While others run or load at the
-    same time, growth cannot be told apart and is not counted.
+    What an engine took for a batch it keeps for the next one.
 
     Args:
         engine: Owned from now on.
         most_bytes: What runs may add; once they have, nothing is measured any more.
         activity: The runs of all engines.
-        resident: Memory of this process now.
     """
 
-    def __init__(
-        self, engine: Engine, most_bytes: int, activity: Activity, resident: Callable[[], int]
-    ) -> None:
+    def __init__(self, engine: Engine, most_bytes: int, activity: Activity) -> None:
         self.n_texts = 0
         self.grown_bytes = 0
         self._engine = engine
         self._most_bytes = most_bytes
         self._activity = activity
-        self._resident = resident
 
     def run(self, batch: TokenBatch) -> FloatArray:
         """See `Engine.run`."""
         measured = self.grown_bytes < self._most_bytes
-        before = self._resident() if measured else 0
-        begun = self._activity.begin()
+        self._activity.begin(measured=measured)
         try:
             return self._engine.run(batch)
         except MemoryError as error:
@@ -100,11 +107,9 @@ class MeteredEngine:
                 "Give the process more memory, or send fewer texts at once.",
             ) from error
         finally:
-            alone = self._activity.end(begun)
+            grown = self.grown_bytes + self._activity.end(measured=measured)
+            self.grown_bytes = min(grown, self._most_bytes)
             self.n_texts += len(batch.ids)
-            if measured and alone:
-                grown = self.grown_bytes + max(0, self._resident() - before)
-                self.grown_bytes = min(grown, self._most_bytes)
 
     def close(self) -> None:
         """See `Engine.close`."""
@@ -160,16 +165,22 @@ class Model:
         if embedder is not None:
             embedder.close()
 
-    def held(self, *, pinned: bool, priority: int) -> Held:
+    def held(self, wish: Wish) -> Held:
         """As `placing` knows it."""
         return Held(
             self.artifact.key,
             self.size_bytes,
-            self.in_use > 0 or self.closing,
-            pinned and not self.closing,
-            priority,
-            self.last_used,
+            in_use=self.in_use > 0 or self.closing,
+            pinned=wish.pinned and not self.closing,
+            priority=wish.priority,
+            last_used=self.last_used,
         )
+
+
+def close_doors(models: Iterable[Model]) -> None:
+    """Let nobody in any more, before they are unloaded; the lock is held."""
+    for model in models:
+        model.closing = True
 
 
 def open_model(

@@ -43,7 +43,7 @@ class Opener:
         self._remembered = remembered
         self._gauge = gauge
         self._resident = resident
-        self._activity = Activity()
+        self._activity = Activity(machine.resident_bytes)
 
     def need_bytes(self, artifact: Artifact) -> int:
         """Memory that an artifact takes: as measured before on this machine, else estimated."""
@@ -86,7 +86,6 @@ class Opener:
             self._machine.open_engine(artifact, self._limits.n_threads),
             activation_bytes(artifact.space),
             self._activity,
-            self._machine.resident_bytes,
         )
 
     def _tokens_per_batch(self, artifact: Artifact) -> int:

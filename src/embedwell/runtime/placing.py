@@ -45,7 +45,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Load:
-    """It may be loaded once `victims` (keys, in this order) are unloaded."""
+    """It may be loaded; where there are `victims` (keys), they go first and it is asked again."""
 
     victims: tuple[str, ...] = ()
 
@@ -93,9 +93,10 @@ def place(need_bytes: int, memory: Memory, held: Sequence[Held], n_models: int) 
     idle = [one for one in movable if not one.in_use]
     if wanted.given_by(idle):
         return Load(_fewest(idle, wanted))
-    busy_first_last = [*idle, *(one for one in movable if one.in_use)]
     if any(one.in_use for one in held):
-        return Wait(tuple(one.key for one in busy_first_last))
+        return Wait(tuple(one.key for one in movable))
+    if idle:  # models may give back more than is known of them: look again when they are gone
+        return Load(tuple(one.key for one in idle))
     return Refuse("the rest of the process takes the room")
 
 

@@ -15,6 +15,18 @@ _WARN_EVERY_S = 60.0
 _log = logging.getLogger(__name__)
 
 
+class NoRoomError(Exception):
+    """There will be no room for an artifact; a smaller one may still fit. Never leaves `runtime`.
+
+    Attributes:
+        error: What its caller is told where none does.
+    """
+
+    def __init__(self, error: OverBudgetError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 def over_budget(
     artifact: Artifact, need_bytes: int, budget_bytes: int, resident_bytes: int, reason: str
 ) -> OverBudgetError:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from embedwell.core.artifact import Artifact
+from embedwell.runtime.pressure import Pressure
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,23 @@ class ModelState:
 
 
 @dataclass(frozen=True)
+class MemoryState:
+    """The memory of a process that runs models.
+
+    Attributes:
+        rss_bytes: Resident now, everything counted.
+        budget_bytes: Most that it may be.
+        models_bytes: What loaded models take, or may come to take.
+        pressure: Of the memory that others have too.
+    """
+
+    rss_bytes: int
+    budget_bytes: int
+    models_bytes: int
+    pressure: Pressure
+
+
+@dataclass(frozen=True)
 class Wish:
     """How hard to hold on to an artifact, loaded or not yet.
 
@@ -69,18 +87,3 @@ class Wish:
     pinned: bool = False
     priority: int = 0
     idle_s: float | None = None
-
-
-def stays_s(wish: Wish, limits: Limits, pressure_idle_s: float | None) -> float | None:
-    """Seconds that an unused model stays: as wished, less under pressure; None for ever.
-
-    Args:
-        wish: What was asked for this model.
-        limits: What holds for all.
-        pressure_idle_s: Most seconds that pressure leaves it; None where there is none.
-    """
-    if wish.pinned:
-        return None
-    asked = limits.idle_s if wish.idle_s is None else wish.idle_s
-    times = [seconds for seconds in (asked or None, pressure_idle_s) if seconds is not None]
-    return min(times, default=None)
