@@ -204,6 +204,18 @@ def test_a_closed_embedder_says_so(real_cache):
     assert embedder.space.dimensions == 384
 
 
+def test_the_embedders_of_a_process_share_one_load(real_cache):
+    events = []
+    first = embedwell.Embedder(threads=1, on_event=events.append)
+    second = embedwell.Embedder(threads=1, on_event=events.append)
+    first.close()
+    assert second.embed(TEXTS).shape == (2, 384)
+    second.close()
+    kinds = [event.kind for event in events]
+    assert kinds.count("loaded") == 1
+    assert "unloaded" in kinds
+
+
 def test_events_of_this_process_are_told(real_cache):
     events = []
     with embedwell.Embedder(on_event=events.append) as embedder:

@@ -16,12 +16,6 @@ from embedwell.core.events import Listener, Watch, ignore_events
 from embedwell.models.catalogue import ModelCard, named
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from embedwell.app.runtime import Runtime
-    from embedwell.core.embedded import Embedded
-    from embedwell.core.space import Kind
-    from embedwell.core.vectors import IntArray
     from embedwell.engines.http import Address
     from embedwell.runtime.fallback import LocalModel
     from embedwell.runtime.remote import FindTokens, RemoteEmbedder
@@ -181,37 +175,9 @@ def _service_only(settings: Settings, watch: Watch) -> RemoteEmbedder:
 
 
 def _in_this_process(settings: Settings, on_event: Listener, watch: Watch) -> LocalModel:
-    from embedwell.app.runtime import Runtime  # noqa: PLC0415 - one of two ways
+    from embedwell.app.shared import shared_embedder  # noqa: PLC0415 - one of two ways
 
-    runtime = Runtime(settings, on_event)
-    name = model_name(settings)
-    runtime.load(name, watch)
-    return _ModelHere(runtime, name)
-
-
-class _ModelHere:
-    """A model of a runtime of this process."""
-
-    def __init__(self, runtime: Runtime, name: str) -> None:
-        self._runtime = runtime
-        self._name = name
-        self.space = runtime.card(name).space
-
-    def embed(self, texts: Sequence[str], kind: Kind, watch: Watch) -> Embedded:
-        """See `Runtime.embed`."""
-        return self._runtime.embed(self._name, texts, kind, watch)
-
-    def token_starts(self, text: str) -> IntArray:
-        """See `Runtime.token_starts`."""
-        return self._runtime.token_starts(self._name, text)
-
-    def check_idle(self) -> bool:
-        """See `Runtime.check_idle`."""
-        return self._runtime.check_idle()
-
-    def close(self) -> None:
-        """Unload the model, unless others use it."""
-        self._runtime.close()
+    return shared_embedder(settings, model_name(settings), watch, on_event)
 
 
 def _tokenizer(settings: Settings, card: ModelCard) -> FindTokens | None:
