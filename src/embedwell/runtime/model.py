@@ -205,15 +205,17 @@ def open_model(
         TaskCancelledError: `watch` was asked to stop.
     """
     watch.check("load")
-    engine = open_engine(artifact)
+    engine = None
     try:
+        engine = open_engine(artifact)
         watch.check("load")
         embedder = LocalEmbedder(artifact, engine, tokens_per_batch)
         warming()
         embedder.embed(["warm"], "document", Watch(cancelled=watch.cancelled))
     except BaseException as error:
-        with suppress(EmbedwellError):
-            engine.close()
+        if engine is not None:
+            with suppress(EmbedwellError):
+                engine.close()
         if isinstance(error, MemoryError):
             raise EngineMemoryError(
                 f"There was no memory to load '{artifact.name}'.", "Free some and try again."
