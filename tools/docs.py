@@ -17,6 +17,8 @@ from embedwell.cli.main import COMMANDS, cli
 from embedwell.core import errors
 from embedwell.ingest.formats import table as formats_table
 from embedwell.models.catalogue import catalogue
+from embedwell.runtime.pressure import ACTIONS
+from embedwell.runtime.profile import PROFILES
 from embedwell.server.application import ENDPOINTS
 from embedwell.server.events import table as events_table
 from embedwell.server.metrics import table as metrics_table
@@ -122,6 +124,36 @@ def routes_table() -> str:
     return "\n".join(rows)
 
 
+def pressure_table() -> str:
+    """What each level of memory pressure does, as Markdown."""
+    rows = ["| level | memory in use | batches | cache | unused models leave | loading |"]
+    rows.append("| --- | --- | --- | --- | --- | --- |")
+    for level, action in ACTIONS.items():
+        leave = "as set" if action.idle_s is None else f"after {action.idle_s:g} s at most"
+        cells = [
+            f"`{level}`",
+            action.meaning,
+            f"{action.batch_share:.0%}",
+            f"{action.cache_share:.0%}",
+            "at once" if action.idle_s == 0 else leave,
+            "yes" if action.loads else "refused",
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def profiles_table() -> str:
+    """What a machine's memory gives by default, as Markdown."""
+    rows = ["| memory | quantization of large models | models at once | unload after |"]
+    rows.append("| --- | --- | --- | --- |")
+    for profile in PROFILES:
+        size = profile.up_to_bytes
+        memory = "more" if size is None else f"up to {size >> 30} GiB"
+        leave = f"{profile.idle_s:g} s" if profile.idle_s else "never"
+        rows.append(f"| {memory} | {profile.quantization} | {profile.n_models} | {leave} |")
+    return "\n".join(rows)
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "settings": settings_table,
     "errors": errors_table,
@@ -131,6 +163,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "metrics": metrics_table,
     "events": events_table,
     "routes": routes_table,
+    "pressure": pressure_table,
+    "profiles": profiles_table,
 }
 
 
