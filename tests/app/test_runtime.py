@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from embedwell.app.runtime import Runtime
+from embedwell.app.settings import Settings
+from embedwell.app.shared import shared_embedder
+from embedwell.core.errors import (
+    EmbeddingsOffError,
+    EngineError,
+    OverBudgetError,
+    UnknownModelError,
+)
+from embedwell.core.events import Watch
+
+MODEL = "all-MiniLM-L6-v2"
+
+
+@pytest.fixture
+def settings(real_cache, tmp_path):
+    return Settings(cache=real_cache, threads=1, service="off")
+
+
+@pytest.fixture
+def events():
+    return []
+
+
+@pytest.fixture
+def runtime(settings, events):
+    made = Runtime(settings, events.append)
+    yield made
+    made.close()
+
+
+def kinds(events):
+    return [event.kind for event in events if event.kind in {"loaded", "unloaded"}]
+
+
+def test_a_model_is_embedded_with_and_what_it_takes_is_told(runtime):
+    found = runtime.embed(MODEL, ["one", "two"], "document", Watch())
+    assert found.artifact == f"{MODEL}@q8"
+    memory = runtime.memory()
+    assert 0 < memory.models_bytes < memory.rss_bytes < memory.budget_bytes
+    assert memory.pressure.level in {"low", "medium", "high", "critical"}
+
+
+def test_the_last_handle_of_a_model_that_closes_unloads_it(runtime, events):
+    first, second = runtime.embedder(MODEL), runtime.embedder(MODEL)
+    first.embed(["one"], "query", Watch())
+    first.close()
+    first.close()
+    assert kinds(events) == ["loaded"]
+    second.close()
+    assert kinds(events) == ["loaded", "unloaded"]
+    assert events[-1].detail["reason"] == "closed"
+
+
+def test_a_closed_handle_says_so(runtime):
+    embedder = runtime.embedder(MODEL)
+    embedder.close()
+    for use in (
+        lambda: embedder.embed(["one"], "query", Watch()),
+        lambda: embedder.token_starts("one"),
+        embedder.check_idle,
+    ):
+        with pytest.raises(EngineError, match="closed"):
+            use()
+    assert embedder.space.dimensions == 384
+
+
+def test_a_pinned_model_stays_when_its_handles_close(runtime, events):
+    runtime.load(MODEL, Watch(), pinned=True)
+    runtime.embedder(MODEL).close()
+    assert kinds(events) == ["loaded"]
+    assert runtime.unload(MODEL)
+
+
+def test_embedders_with_equal_settings_share_one_load(settings):
+    first_events, second_events, made = [], [], []
+    first = shared_embedder(settings, MODEL, Watch(), first_events.append)
+    threads = [
+        threading.Thread(
+            target=lambda: made.append(
+                shared_embedder(settings, MODEL, Watch(), second_events.append)
+            )
+        )
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert first.embed(["one"], "query", Watch()).vectors.shape == (1, 384)
+    first.close()
+    first.close()
+    assert made[0].embed(["two"], "query", Watch()).vectors.shape == (1, 384)
+    for embedder in made:
+        embedder.close()
+    assert kinds(first_events) == ["loaded"]
+    assert kinds(second_events) == ["unloaded"]
+
+
+def test_a_shared_model_that_cannot_be_had_leaves_nothing_open(settings):
+    from embedwell.app import shared
+
+    with pytest.raises(UnknownModelError):
+        shared_embedder(settings, "no-such-model", Watch())
+    assert not shared._shared
+
+
+def test_a_budget_too_small_is_refused_with_what_would_help(real_cache):
+    runtime = Runtime(Settings(cache=real_cache, memory_budget="40MiB"))
+    with pytest.raises(OverBudgetError, match="the memory budget is 42 MB") as caught:
+        runtime.load(MODEL, Watch())
+    assert "memory_budget" in caught.value.remedy
+
+
+def test_only_quantizations_that_agree_stand_in_for_another(runtime, real_artifact):
+    lower = runtime._lower(real_artifact("q32"))
+    assert lower is not None
+    assert lower.name == f"{MODEL}@q16"
+    assert runtime._lower(real_artifact("q8")) is None
+
+
+def test_embeddings_that_are_off_load_nothing(real_cache):
+    runtime = Runtime(Settings(cache=real_cache, embeddings=False))
+    with pytest.raises(EmbeddingsOffError):
+        runtime.load(MODEL, Watch())
+
+
+def test_the_machines_profile_gives_the_limits_and_settings_replace_them(real_cache):
+    limits = Runtime(Settings(cache=real_cache, memory_budget="1600MiB"))._models.limits
+    assert (limits.n_models, limits.idle_s) == (1, 60.0)
+    own = Settings(cache=real_cache, memory_budget="1600MiB", models_at_once=7, idle_s=0)
+    limits = Runtime(own)._models.limits
+    assert (limits.n_models, limits.idle_s) == (7, 0)
