@@ -168,12 +168,12 @@ class Runtime:
         """Unload everything."""
         self._models.close()
 
-    def hold(self, model: str) -> None:
+    def take_handle(self, model: str) -> None:
         """One more handle of a model is held."""
         with self._lock:
             self._handles[model] += 1
 
-    def let_go(self, model: str) -> None:
+    def return_handle(self, model: str) -> None:
         """One handle less; with the last, the model is unloaded unless it is pinned."""
         with self._lock:
             self._handles[model] -= 1
@@ -235,7 +235,7 @@ class NamedEmbedder:
         self._runtime = runtime
         self._model = model
         self._is_open = True
-        runtime.hold(model)
+        runtime.take_handle(model)
 
     @property
     def space(self) -> Space:
@@ -258,7 +258,7 @@ class NamedEmbedder:
         """Let go of the model; with the last handle of it, it is unloaded unless it is pinned."""
         if self._is_open:
             self._is_open = False
-            self._runtime.let_go(self._model)
+            self._runtime.return_handle(self._model)
 
     def _open(self) -> Runtime:
         if not self._is_open:
