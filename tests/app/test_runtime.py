@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gc
 import threading
+import time
 
 import pytest
 
@@ -101,6 +103,20 @@ def test_embedders_with_equal_settings_share_one_load(settings):
         embedder.close()
     assert kinds(first_events) == ["loaded"]
     assert kinds(second_events) == ["unloaded"]
+
+
+def test_an_embedder_that_is_dropped_without_closing_it_is_let_go(settings):
+    from embedwell.app import shared
+
+    embedder = shared_embedder(settings, MODEL, Watch())
+    assert len(shared._shared) == 1
+    del embedder
+    gc.collect()
+    for _ in range(400):
+        if not shared._shared:
+            break
+        time.sleep(0.01)
+    assert not shared._shared
 
 
 def test_a_shared_model_that_cannot_be_had_leaves_nothing_open(settings):

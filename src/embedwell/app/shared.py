@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Callable
 
 from msgspec import structs
@@ -30,17 +31,28 @@ class _Shared:
 
 
 class SharedEmbedder(NamedEmbedder):
-    """A `NamedEmbedder` of the process's runtime, which is closed with the last of them."""
+    """A `NamedEmbedder` of the process's runtime, which is closed with the last of them.
+
+    One that is dropped without being closed is closed when it is collected.
+    """
 
     def __init__(self, runtime: Runtime, model: str, on_close: Callable[[], None]) -> None:
         super().__init__(runtime, model)
-        self._on_close = on_close
+
+        def let_go() -> None:
+            runtime.return_handle(model)
+            on_close()
+
+        # Collecting may happen inside of anything, with any lock held: another thread does it.
+        self._dropped = weakref.finalize(self, _in_a_thread, let_go)
+        self._dropped.atexit = False
+        self._let_go = let_go
 
     def close(self) -> None:
         """Let go of the model; it is unloaded if this was the last handle of it."""
-        super().close()
-        on_close, self._on_close = self._on_close, _nothing
-        on_close()
+        self._is_open = False
+        if self._dropped.detach():
+            self._let_go()
 
 
 def shared_embedder(
@@ -62,8 +74,7 @@ def shared_embedder(
         PressureError: Memory is nearly full and it was not loaded.
         EmbeddingsOffError: The settings switch embeddings off.
     """
-    plain = Settings()
-    common = structs.replace(settings, model=plain.model)
+    common = structs.replace(settings, model=Settings().model)
     key = (os.getpid(), common)  # threads and locks do not survive a fork
     with _lock:
         shared = _shared.get(key) or _shared.setdefault(key, _Shared(common))
@@ -89,5 +100,5 @@ def shared_embedder(
     return embedder
 
 
-def _nothing() -> None:
-    pass
+def _in_a_thread(do: Callable[[], None]) -> None:
+    threading.Thread(target=do, name="embedwell-close", daemon=True).start()
