@@ -223,15 +223,24 @@ def test_events_of_this_process_are_told(real_cache):
     assert all(isinstance(event, embedwell.Event) for event in events)
 
 
+def started_for(settings):
+    """Our children that serve these settings; other tests may have services of their own."""
+    found = []
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):  # it ends while it is looked at
+            if child.environ().get("EMBEDWELL_SOCKET") == str(settings.socket):
+                found.append(child)
+    return found
+
+
 @contextmanager
 def on_demand(settings):
     """Services started below here are stopped again."""
     try:
         yield
     finally:
-        for child in psutil.Process().children():
-            if "serve" in child.cmdline():
-                child.terminate()
+        for child in started_for(settings):
+            child.terminate()
         with suppress(OSError):
             wait_until(lambda: not settings.socket.exists())
 
@@ -250,7 +259,7 @@ def own_cache(settings, short, real_cache, monkeypatch):
 def test_the_service_is_started_on_demand_and_again(own_cache, expected):
     with on_demand(own_cache), embedwell.Embedder() as embedder:
         assert same(embedder.embed(TEXTS), expected)
-        (child,) = [c for c in psutil.Process().children() if "serve" in c.cmdline()]
+        (child,) = started_for(own_cache)
         assert child.cwd() == str(own_cache.cache)
         child.kill()
         wait_until(lambda: not child.is_running())
@@ -275,8 +284,7 @@ def test_however_many_ask_one_service_is_started(own_cache):
         for thread in threads:
             thread.join()
         assert faults == []
-        children = [c for c in psutil.Process().children() if "serve" in c.cmdline()]
-        assert len(children) == 1
+        assert len(started_for(own_cache)) == 1
 
 
 def test_a_service_that_cannot_start_shows_the_end_of_its_log(own_cache):

@@ -96,7 +96,7 @@ def _near(
 ) -> tuple[int, int, int]:
     """Which texts of a request to add to a batch: begin, end, and the longest text thereafter."""
     begin = end = bisect_right(lengths, longest)
-    most = max(tokens_per_batch // longest, 1)
+    most = max(tokens_per_batch // max(longest, 1), 1)
     while begin and n_texts < most and longest - lengths[begin - 1] <= _TOKENS_OF_A_START:
         begin -= 1
         n_texts += 1

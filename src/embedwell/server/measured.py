@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from msgspec import Struct
 
 from embedwell.app.runtime import Runtime
-from embedwell.app.sizes import parse_budget, parse_bytes
-from embedwell.core.device import available_memory_bytes, resident_bytes, total_memory_bytes
+from embedwell.app.sizes import parse_bytes
 
 
 class Pressure(Struct):
@@ -52,15 +51,9 @@ class Memory:
 
 def memory(runtime: Runtime) -> Memory:
     """The process's memory now."""
-    total = total_memory_bytes()
-    fraction = 1 - available_memory_bytes() / total
-    budget = parse_budget(runtime.settings.memory_budget, total)
-    return Memory(resident_bytes(), budget, Pressure(_level(fraction), fraction))
-
-
-def _level(fraction: float) -> str:
-    marks = ((0.9, "critical"), (0.75, "high"), (0.6, "medium"))
-    return next((level for mark, level in marks if fraction > mark), "low")
+    now = runtime.memory()
+    pressure = Pressure(now.pressure.level, now.pressure.fraction)
+    return Memory(now.rss_bytes, now.budget_bytes, pressure)
 
 
 def cache_statistics(runtime: Runtime) -> CacheStatistics | None:

@@ -58,7 +58,6 @@ TEXTS = Metric(
     "texts_total", "counter", "Texts that were embedded, kept vectors included.", ("artifact",)
 )
 TOKENS = Metric("tokens_total", "counter", "Tokens of these texts, before any cut.", ("artifact",))
-BATCHES = Metric("batches_total", "counter", "Batches that engines ran.", ("artifact",))
 LOADS = Metric("model_loads_total", "counter", "Loadings of a model.", ("artifact",))
 LOADING = Metric(
     "model_load_seconds_total", "counter", "Time that the loadings took.", ("artifact",)
@@ -92,7 +91,7 @@ UPTIME = Metric("uptime_seconds", "gauge", "Time since the service started.")
 BUILD = Metric("build_info", "gauge", "Always 1.", ("version", "python"))
 
 METRICS: tuple[Metric, ...] = (
-    *(REQUESTS, DURATION, TEXTS, TOKENS, BATCHES),
+    *(REQUESTS, DURATION, TEXTS, TOKENS),
     *(LOADS, LOADING, UNLOADS, REFUSALS, WARNINGS, MODEL_BYTES, MODEL_IN_USE),
     *(BUDGET, RESIDENT, PRESSURE, LEVEL),
     *(CACHE_HITS, CACHE_MISSES, CACHE_EVICTIONS, CACHE_ENTRIES, CACHE_BYTES),

@@ -54,7 +54,9 @@ class HubMirror:
             request=json.dumps(request),
         )
         sizes = {name: card.files[name].size_bytes for name in names}
-        ended = child.run(_Report(child, sizes, watch), watch)
+        report = _Report(child, sizes, watch)
+        ended = child.run(report, watch)
+        report()  # what came between the last look and its end
         return _answer(names, child.output(), ended, self.silence_s)
 
 
