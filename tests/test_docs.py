@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from serving import free_port, short_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "docs/library.md"]
@@ -34,22 +35,30 @@ def test_examples_run(code, real_cache, tmp_path):
     assert run.returncode == 0, run.stderr
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="one of the commands is curl")
 def test_the_commands_of_the_readme_run(real_cache, tmp_path):
     shutil.copytree(ROOT / "examples/library", tmp_path / "notes")
+    port = str(free_port())
+    wait = f"until curl -sf http://127.0.0.1:{port}/health; do sleep 0.1; done"
     lines = [line for block in blocks(ROOT / "README.md", "sh") for line in block.splitlines()]
     commands = [line.split("  #")[0].replace("~/notes", "notes") for line in lines]
     script = "set -e\n" + "\n".join(line for line in commands if not line.startswith("make"))
+    script = script.replace("serve &", f"serve 2>/dev/null & trap 'kill $!' EXIT\n{wait}")
+    script = script.replace("8437", port)
     folder = Path(sys.executable).parent
-    run = subprocess.run(
-        ["sh", "-c", script],
-        cwd=tmp_path,
-        env=os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    with short_folder() as place:
+        variables = {"EMBEDWELL_SOCKET": f"{place}/s", "EMBEDWELL_PORT": port}
+        run = subprocess.run(
+            ["sh", "-c", script],
+            cwd=tmp_path,
+            env=os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"} | variables,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     assert run.returncode == 0, run.stderr
     assert "guides/backup.md" in run.stdout
+    assert '"object":"embedding"' in run.stdout
 
 
 def test_every_link_between_pages_leads_somewhere():
