@@ -139,7 +139,7 @@ def test_out_of_memory_is_survived_where_the_system_sets_the_limit(real_artifact
         """
 models = LoadedModels(Limits(8 << 30, 5, 0.0, 1), events.append)
 embed(models, first, ["warm"], "query", Watch())
-resource.setrlimit(resource.RLIMIT_AS, (taken() + 60 * MB, resource.RLIM_INFINITY))
+resource.setrlimit(resource.RLIMIT_AS, (taken() + 10 * MB, resource.RLIM_INFINITY))
 try:
     embed(models, second, ["w3"], "query", Watch())
     error = ""

@@ -15,6 +15,9 @@ from embedwell.core.cgroup import MEMBERSHIP, ROOT, limited_groups
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
+_M_ARENA_MAX = -8  # of mallopt(3)
+_N_ARENAS = 2  # with one, embedding is 5 % slower
+
 
 def available_cpus(cgroup: Path = ROOT) -> int:
     """Processors that this process may use: its affinity, cut by the cgroup's quota.
@@ -63,6 +66,17 @@ def return_freed_memory() -> None:
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):  # musl has no malloc_trim
             ctypes.CDLL(None).malloc_trim(0)
+
+
+def keep_few_arenas() -> None:
+    """Bound the arenas of glibc's malloc, for the whole process.
+
+    There may be eight for each CPU, and `malloc_trim` leaves the end of all but the first alone:
+    45 MB of an unloaded model stayed there when several threads had run it.
+    """
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):  # musl has no mallopt
+            ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _N_ARENAS)
 
 
 def _cpu_quota(cgroup: Path) -> float | None:

@@ -6,7 +6,9 @@ next batch, which may hold anybody's texts, until its own texts are done; then i
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
@@ -27,6 +29,8 @@ Raises EngineError where it cannot, EngineMemoryError where fewer texts at once 
 
 # Without a turn now and then, bulk would wait for as long as queries keep coming.
 _URGENT_IN_A_ROW = 4
+# While queries come, batches of bulk are half as long: so is what the next query waits for.
+_URGENT_LATELY_S = 0.5
 
 
 class _Request:
@@ -85,6 +89,7 @@ class Batcher:
         self._batch: list[Item] = []  # what it runs
         self._n_turns = 0
         self._n_urgent = 0  # urgent batches since the last of bulk
+        self._urgent_at = -math.inf  # when the last urgent request came
 
     def run(self, ids: Sequence[Ids], rows: FloatArray, watch: Watch) -> dict[int, str]:
         """Compute the vectors of some texts.
@@ -122,6 +127,8 @@ class Batcher:
             self._n_turns += 1
             request.turn = self._n_turns
             self._waiting[request] = None
+            if request.urgent:
+                self._urgent_at = time.monotonic()
 
     def _lead(self, request: _Request) -> bool:
         """Wait until this thread has a batch to run, or false: until its own texts are done."""
@@ -145,6 +152,10 @@ class Batcher:
                 self._drop(request)
         waiting = list(self._waiting)
         due = self._n_urgent >= _URGENT_IN_A_ROW
+        if time.monotonic() - self._urgent_at < _URGENT_LATELY_S and (
+            due or not any(request.urgent for request in waiting)
+        ):
+            tokens_per_batch = max(1, tokens_per_batch // 2)
         shares = choose(waiting, tokens_per_batch, bulk_is_due=due)
         first = waiting[shares[0].request]
         self._n_turns += 1

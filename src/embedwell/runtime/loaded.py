@@ -12,6 +12,7 @@ from functools import partial
 from typing import TypeAlias, TypeVar
 
 from embedwell.core.artifact import Artifact
+from embedwell.core.device import keep_few_arenas
 from embedwell.core.errors import (
     EmbedwellError,
     EngineMemoryError,
@@ -69,6 +70,7 @@ class LoadedModels:
         machine: Machine | None = None,
         patience_s: float = 60.0,
     ) -> None:
+        keep_few_arenas()  # else what is unloaded does not all go back to the system
         self.limits = limits
         self.lower: Lower = lower or (lambda artifact: None)  # noqa: ARG005 - the one that gives none
         self._machine = machine or Machine()
@@ -344,12 +346,11 @@ class LoadedModels:
         for model in models:
             before = self._machine.resident_bytes()
             self._close(model)
-            after = self._machine.resident_bytes()
-            given_back = max(0, before - after)
+            given_back = max(0, before - self._machine.resident_bytes())
             self._teller.tell("unloaded", model.artifact, reason=reason, bytes=given_back)
             with self._changed:
                 self._models.pop(model.artifact.key, None)
-                self._set_floor(after)
+                self._set_floor()
                 self._changed.notify_all()
 
     def _close(self, model: Model) -> None:
@@ -382,11 +383,12 @@ class LoadedModels:
         """Bring in an engine's libraries before anything is measured: they stay for good."""
         self._machine.import_engine(artifact.engine)
         with self._changed:
-            self._set_floor(self._machine.resident_bytes())
+            self._set_floor()
 
-    def _set_floor(self, resident_bytes: int) -> None:
+    def _set_floor(self) -> None:
+        """Remember what the process takes without models, while it has none; the lock is held."""
         if not self._models and self._loading is None:
-            self._floor = resident_bytes
+            self._floor = self._machine.resident_bytes()
 
     def _refused(self, artifact: Artifact, error: Refusal) -> Refusal:
         """Tell of a refusal, and hand its error back to be raised."""

@@ -12,7 +12,6 @@ import uvicorn
 from embedwell.app.settings import Settings
 from embedwell.core.errors import EmbedwellError, ServiceStartError
 from embedwell.core.events import Watch
-from embedwell.server.allocator import keep_few_arenas
 from embedwell.server.application import application
 from embedwell.server.logs import log_to_stderr, logger
 from embedwell.server.security import check_exposure
@@ -41,7 +40,6 @@ def serve(
         raise ServiceStartError(
             "`port` is 0, and this system has no Unix sockets.", "Set `port`, such as 8437."
         )
-    keep_few_arenas()
     log_to_stderr(as_json=log_json)
     with listening(settings) as sockets:
         service = Service(settings)
