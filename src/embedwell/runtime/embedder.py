@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from embedwell.engines.protocol import Engine
 from embedwell.runtime.batcher import Batcher, Ids
 from embedwell.runtime.batching import TOKENS_PER_BATCH, pad
 from embedwell.runtime.tokenizer import Tokenizer
+from embedwell.runtime.windows import windows
 
 # Texts are tokenized and sorted this many at a time, which bounds the memory of any call.
 _WINDOW_TEXTS = 2048
@@ -58,7 +59,7 @@ class LocalEmbedder:
         vectors = np.empty((len(texts), self.space.dimensions), dtype=np.float32)
         n_tokens = np.zeros(len(texts), dtype=np.int64)
         failures: dict[int, str] = {}
-        for begin, end in _windows(texts):
+        for begin, end in windows(texts, _WINDOW_TEXTS, _WINDOW_CHARACTERS):
             watch.progress("embed", begin, len(texts), "texts")
             rows = slice(begin, end)
             failed = self._embed_window(texts[rows], kind, vectors[rows], n_tokens[rows], watch)
@@ -104,17 +105,3 @@ class LocalEmbedder:
     def _compute(self, ids: Sequence[Ids]) -> FloatArray:
         vectors = self._engine.run(pad(ids))
         return normalized(vectors) if self.space.normalized else vectors
-
-
-def _windows(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Where each window begins and ends: bounded in texts and in characters."""
-    begin = size = 0
-    for position, text in enumerate(texts):
-        length = len(text) if isinstance(text, str) else 0
-        full = position - begin == _WINDOW_TEXTS or size + length > _WINDOW_CHARACTERS
-        if full and position > begin:
-            yield begin, position
-            begin, size = position, 0
-        size += length
-    if begin < len(texts):
-        yield begin, len(texts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -15,6 +15,7 @@ from embedwell.core.events import Progress, Watch
 from embedwell.core.space import Kind
 from embedwell.runtime.loaded import LoadedModels
 from embedwell.runtime.refusals import no_memory_to_run
+from embedwell.runtime.windows import windows
 
 # A model is let go after this much of a long call, so that another one gets its turn: some
 # seconds of a 384-d model, half a minute of a 768-d one.
@@ -44,12 +45,12 @@ def embed(
         EngineError: It cannot be loaded.
         TaskCancelledError: `watch` was asked to stop.
     """
-    windows = list(_windows(texts))
-    if len(windows) <= 1:
+    spans = list(windows(texts, _WINDOW_TEXTS, _WINDOW_CHARACTERS))
+    if len(spans) <= 1:
         return _embed_window(models, artifact, texts, kind, watch)
     failures: dict[int, str] = {}
     parts = []
-    for begin, end in windows:
+    for begin, end in spans:
         told = Watch(partial(_shifted, watch, begin, end, len(texts)), watch.cancelled)
         try:
             part = _embed_window(models, artifact, texts[begin:end], kind, told)
@@ -88,19 +89,6 @@ def _lease(
 ) -> Embedded:
     with models.using(artifact, watch) as embedder:
         return embedder.embed(texts, kind, watch)
-
-
-def _windows(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
-    begin = n_characters = 0
-    for end, text in enumerate(texts):
-        size = len(text) if isinstance(text, str) else 0
-        full = end - begin >= _WINDOW_TEXTS or n_characters + size > _WINDOW_CHARACTERS
-        if full and end > begin:
-            yield begin, end
-            begin, n_characters = end, 0
-        n_characters += size
-    if begin < len(texts):
-        yield begin, len(texts)
 
 
 def _shifted(watch: Watch, begin: int, end: int, n_texts: int, step: Progress) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -23,6 +23,7 @@ from embedwell.core.space import Kind, Space
 from embedwell.core.vectors import IntArray
 from embedwell.engines.http import HttpEngine
 from embedwell.engines.wire import BinaryEmbedded, EmbedRequest, TokenStartsRequest
+from embedwell.runtime.windows import windows
 
 # Enough for the service to fill sorted batches, little enough that others' requests come between.
 _TEXTS_PER_REQUEST = 256
@@ -85,7 +86,7 @@ class RemoteEmbedder:
             if not isinstance(text, str)
         }
         n_truncated, artifact = 0, self._model
-        for begin, end in _requests(texts):
+        for begin, end in windows(texts, _TEXTS_PER_REQUEST, _CHARACTERS_PER_REQUEST):
             watch.progress("embed", begin, len(texts), "texts")
             asked = [_sendable(text) for text in texts[begin:end]]
             found = self._embed(EmbedRequest(self._model, asked, kind, self.space.id), watch)
@@ -181,20 +182,6 @@ def _rows(raw: bytes, dtype: str, n_rows: int, width: int) -> npt.NDArray[Any]:
             "Run the same version of embedwell in both places.",
         )
     return np.frombuffer(raw, dtype).reshape(n_rows, width)
-
-
-def _requests(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Where each request begins and ends: bounded in texts and in characters."""
-    begin = size = 0
-    for position, text in enumerate(texts):
-        length = len(text) if isinstance(text, str) else 0
-        full = position - begin == _TEXTS_PER_REQUEST or size + length > _CHARACTERS_PER_REQUEST
-        if full and position > begin:
-            yield begin, position
-            begin, size = position, 0
-        size += length
-    if begin < len(texts):
-        yield begin, len(texts)
 
 
 def _sendable(text: object) -> str:
