@@ -112,6 +112,19 @@ def test_a_query_runs_before_the_rest_of_bulk_and_bulk_has_its_turns(threads):
     assert urgent == [False, True, True, True, True, False, True, True, *[False] * 4]
 
 
+def test_batches_of_bulk_are_half_as_long_while_queries_come():
+    model, now = Model(), [0.0]
+    shared = Batcher(model, lambda: 64, "model@q8", lambda: now[0])
+    bulk = [text(1)] * 16
+    run(shared, bulk)
+    run(shared, [text(100)])
+    now[0] = 0.4
+    run(shared, bulk)
+    now[0] = 0.6
+    run(shared, bulk)
+    assert [len(batch) for batch in model.batches] == [8, 8, 1, 4, 4, 4, 4, 8, 8]
+
+
 def test_bulk_requests_take_turns(threads):
     model = Model()
     shared = batcher(model)

@@ -77,12 +77,20 @@ class Batcher:
         compute: Runs one batch.
         tokens_per_batch: Most padded tokens of the next batch; asked before each.
         name: Whose vectors they are, for messages.
+        clock: Seconds, never going back.
     """
 
-    def __init__(self, compute: Compute, tokens_per_batch: Callable[[], int], name: str) -> None:
+    def __init__(
+        self,
+        compute: Compute,
+        tokens_per_batch: Callable[[], int],
+        name: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._compute = compute
         self._tokens_per_batch = tokens_per_batch
         self._name = name
+        self._clock = clock
         self._lock = threading.Lock()
         self._waiting: dict[_Request, None] = {}  # those with texts that wait, oldest first
         self._leader: _Request | None = None  # whose thread runs a batch now
@@ -128,7 +136,7 @@ class Batcher:
             request.turn = self._n_turns
             self._waiting[request] = None
             if request.urgent:
-                self._urgent_at = time.monotonic()
+                self._urgent_at = self._clock()
 
     def _lead(self, request: _Request) -> bool:
         """Wait until this thread has a batch to run, or false: until its own texts are done."""
@@ -152,7 +160,7 @@ class Batcher:
                 self._drop(request)
         waiting = list(self._waiting)
         due = self._n_urgent >= _URGENT_IN_A_ROW
-        if time.monotonic() - self._urgent_at < _URGENT_LATELY_S and (
+        if self._clock() - self._urgent_at < _URGENT_LATELY_S and (
             due or not any(request.urgent for request in waiting)
         ):
             tokens_per_batch = max(1, tokens_per_batch // 2)
