@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from embedwell.core.vectors import FloatArray, IntArray
+import numpy as np
+import numpy.typing as npt
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Embedded:
         artifact: Name of what computed them, such as `all-MiniLM-L6-v2@q8`.
     """
 
-    vectors: FloatArray
-    n_tokens: IntArray
+    vectors: npt.NDArray[np.float32]
+    n_tokens: npt.NDArray[np.int64]
     n_truncated: int
     artifact: str
