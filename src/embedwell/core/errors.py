@@ -29,12 +29,16 @@
      ├── BadVectorError             NaN, infinite, zero or of another length
      ├── ExtractionError            a file could not be turned into text
      ├── SpaceMismatchError         vectors of two spaces would have been compared
+     │    ├── DriftError            a build's vectors are too far from those in the store
+     │    └── SpaceMovedError       the store has gone over to another space meanwhile
      ├── QueryError                 a search that cannot be run as asked
      └── StoreError
           ├── StoreNotFoundError    no index there
           ├── ForeignStoreError     a database, but not one of embedwell's
           ├── NewerStoreError       written by a newer embedwell
           ├── StoreBusyError        another process is writing
+          ├── StoreGoneError        the database server cannot be reached, or went away
+          ├── StoreSetupError       the database lacks an extension, a version or a right
           ├── StoreFullError        the disk is full
           └── StoreReadOnlyError    the file or folder cannot be written
 
@@ -219,6 +223,14 @@ class SpaceMismatchError(EmbedwellError):
     """Vectors of two spaces would have been compared."""
 
 
+class DriftError(SpaceMismatchError):
+    """A build gave vectors too far from those in the store; see docs/handshake.md."""
+
+
+class SpaceMovedError(SpaceMismatchError):
+    """The store has gone over to another space meanwhile; open it again."""
+
+
 class QueryError(EmbedwellError):
     """A search that cannot be run as asked."""
 
@@ -241,6 +253,14 @@ class NewerStoreError(StoreError):
 
 class StoreBusyError(StoreError):
     """Another process is writing to the store."""
+
+
+class StoreGoneError(StoreError):
+    """The database server cannot be reached, or went away."""
+
+
+class StoreSetupError(StoreError):
+    """The database lacks an extension, a version or a right that the store needs."""
 
 
 class StoreFullError(StoreError):

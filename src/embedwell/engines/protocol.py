@@ -22,8 +22,28 @@ class TokenBatch:
     mask: IntArray
 
 
+@dataclass(frozen=True)
+class EngineBuild:
+    """Which code an engine runs.
+
+    Attributes:
+        name: The engine's name in the registry.
+        version: What its package states.
+        native: Build id of its native library, or the SHA-256 of the file; empty where it has none.
+    """
+
+    name: str
+    version: str
+    native: str
+
+
 class Engine(Protocol):
     """A loaded artifact. Safe to call from several threads."""
+
+    @property
+    def build(self) -> EngineBuild:
+        """The code that runs."""
+        ...
 
     def run(self, batch: TokenBatch) -> FloatArray:
         """Compute the pooled vectors of a batch, not yet normalized.

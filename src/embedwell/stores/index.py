@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from embedwell.core.vectors import FloatArray, IntArray
 from embedwell.stores.protocol import Scored
@@ -18,32 +17,27 @@ class Index(Protocol):
     """A rebuildable copy of the vectors of one space, by chunk id."""
 
     @property
-    def ids(self) -> IntArray:
-        """Ids held: int64, shape (n,), ascending."""
+    def kind(self) -> str:
+        """What it is, for people: `exact`, `codes (numpy)`, `sqlite-vec 0.1.9`."""
         ...
 
-    def update(self, removed: IntArray, added: IntArray, vectors: npt.NDArray[np.float16]) -> None:
-        """Follow the store.
+    def follow(self) -> None:
+        """Bring it up to date with the database: built at first, then only what changed.
 
-        Args:
-            removed: Ids to drop, int64.
-            added: Ids to add, int64, ascending, none of them held.
-            vectors: Their vectors, float16, shape (len(added), d).
+        Called inside the snapshot that is searched.
         """
         ...
 
     def nearest(self, vector: FloatArray, k: int, allowed: IntArray | None) -> Scored:
         """The k highest cosines to a unit vector of shape (d,), best first, ties by id.
 
+        Scores are those of the stored float16 vectors, whatever the first pass was.
+
         Args:
             vector: float32, shape (d,).
             k: How many.
             allowed: Ids that may be found (int64, ascending), or None for all.
         """
-        ...
-
-    def similarities(self, vector: FloatArray, ids: IntArray) -> FloatArray:
-        """Cosine of a unit vector to given ids, all of them held: float32, shape (len(ids),)."""
         ...
 
 

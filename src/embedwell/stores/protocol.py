@@ -4,146 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from pathlib import Path
+from typing import Protocol
 
-from embedwell.core.space import Space
 from embedwell.core.vectors import FloatArray, IntArray
+from embedwell.stores.spaces import Spaces
+from embedwell.stores.values import (
+    ChunkKind,
+    CollectionSettings,
+    Compacted,
+    Counts,
+    Document,
+    DocumentChunks,
+    Filter,
+    FoundChunk,
+    Scored,
+    Stat,
+    StoredChunk,
+)
 
-ChunkKind = Literal["text", "code"]
-
-
-@dataclass(frozen=True)
-class CollectionSettings:
-    """What is fixed when a collection is created.
-
-    Attributes:
-        space: The space of its vectors.
-        chunk_tokens: Most tokens of a chunk.
-        made_by: Who created it, for people: program, version, artifact; may be empty.
-    """
-
-    space: Space
-    chunk_tokens: int
-    made_by: str = ""
-
-
-@dataclass(frozen=True)
-class Document:
-    """A file, or a record that a program added.
-
-    Attributes:
-        key: Path relative to the folder with `/` between its parts, or the record's id.
-        size_bytes: Size of the file, or of the record's text in UTF-8.
-        mtime_ns: Modification time of the file; 0 for records.
-        sha256: Hash of the bytes.
-        kind: Whether it is text or code.
-        language: `markdown`, `python`, …; may be empty.
-        is_record: Whether a program added it (it then does not leave when a folder is re-indexed).
-        metadata: What the program wants to filter by.
-    """
-
-    key: str
-    size_bytes: int
-    mtime_ns: int
-    sha256: str
-    kind: ChunkKind
-    language: str
-    is_record: bool = False
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Stat:
-    """What is compared to know whether a file changed."""
-
-    size_bytes: int
-    mtime_ns: int
-    sha256: str
-
-
-@dataclass(frozen=True)
-class StoredChunk:
-    """A passage of a document.
-
-    Attributes:
-        start: First character in the document's text, in code points.
-        end: One past the last character.
-        start_line: First line, from 1.
-        end_line: Last line.
-        title: Heading or symbol path; may be empty.
-        text: The passage.
-        embedded_sha256: Hash of exactly what was embedded (title and passage).
-    """
-
-    start: int
-    end: int
-    start_line: int
-    end_line: int
-    title: str
-    text: str
-    embedded_sha256: str
-
-
-@dataclass(frozen=True)
-class DocumentChunks:
-    """A document with its chunks and their vectors (float32, shape (len(chunks), d))."""
-
-    document: Document
-    chunks: Sequence[StoredChunk]
-    vectors: FloatArray
-
-
-@dataclass(frozen=True)
-class Filter:
-    """Which chunks may be found. Empty fields do not restrict.
-
-    Attributes:
-        path: Glob over the document's key (`*` stays inside a folder, `**` does not).
-        language: The document's language.
-        kind: The document's kind.
-        metadata: Values that the document's metadata must have, each equal as JSON
-            (1 equals 1.0, not true).
-    """
-
-    path: str = ""
-    language: str = ""
-    kind: ChunkKind | None = None
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class FoundChunk:
-    """A chunk read back, with what is shown of its document."""
-
-    id: int
-    key: str
-    kind: ChunkKind
-    language: str
-    metadata: Mapping[str, Any]
-    chunk: StoredChunk
-
-
-@dataclass(frozen=True)
-class Scored:
-    """Chunk ids with their scores, best first.
-
-    Attributes:
-        ids: int64, shape (n,).
-        scores: float32, shape (n,); higher is better.
-    """
-
-    ids: IntArray
-    scores: FloatArray
-
-
-@dataclass(frozen=True)
-class Counts:
-    """How much a store holds."""
-
-    documents: int
-    chunks: int
-    size_bytes: int
+__all__ = [
+    "ChunkKind",
+    "CollectionSettings",
+    "Compacted",
+    "Counts",
+    "Document",
+    "DocumentChunks",
+    "Filter",
+    "FoundChunk",
+    "Scored",
+    "Stat",
+    "Store",
+    "StoredChunk",
+]
 
 
 class Store(Protocol):
@@ -151,13 +44,26 @@ class Store(Protocol):
 
     A chunk keeps its id until its document is replaced or deleted; ids grow and are never reused.
 
+    Where a method takes `space`, that is the number of one of `spaces`, the main one if left out;
+    it raises `SpaceMovedError` where the store no longer has it.
+
     Every method may raise `StoreError`; those that write also `StoreBusyError`,
     `StoreFullError` and `StoreReadOnlyError`, after which the store is as before the call.
     """
 
     @property
     def settings(self) -> CollectionSettings:
-        """What was fixed when the collection was created."""
+        """What the collection is made for, with the space that is the main one now."""
+        ...
+
+    @property
+    def spaces(self) -> Spaces:
+        """The spaces that it holds vectors of."""
+        ...
+
+    @property
+    def index_kind(self) -> str:
+        """How vectors are searched, for people: `codes (numpy)`, `hnsw`, …."""
         ...
 
     def writing(self) -> AbstractContextManager[None]:
@@ -178,14 +84,21 @@ class Store(Protocol):
         """Size, time and hash of each file by key; records are left out."""
         ...
 
-    def known_vectors(self, hashes: Sequence[str]) -> Mapping[str, FloatArray]:
+    def known_vectors(
+        self, hashes: Sequence[str], *, space: int | None = None
+    ) -> Mapping[str, FloatArray]:
         """Vectors (float32, shape (d,)) already stored, by `embedded_sha256`."""
         ...
 
-    def put(self, documents: Sequence[DocumentChunks]) -> None:
-        """Insert or replace whole documents.
+    def put(self, documents: Sequence[DocumentChunks], *, space: int | None = None) -> None:
+        """Insert or replace whole documents with vectors of the main space.
+
+        Args:
+            documents: What to store.
+            space: The space that the vectors are of, as the caller knows it.
 
         Raises:
+            SpaceMovedError: Another space is the main one by now; nothing is kept.
             BadVectorError: A vector is NaN, infinite, zero or of another length; nothing is kept.
         """
         ...
@@ -198,22 +111,29 @@ class Store(Protocol):
         """Remove documents with all that hangs on them; returns how many there were."""
         ...
 
-    def warm(self) -> None:
+    def warm(self, *, space: int | None = None) -> None:
         """Bring into memory what vector search needs; `nearest` does so itself if it must."""
         ...
 
-    def nearest(self, vector: FloatArray, k: int, where: Filter) -> Scored:
+    def nearest(
+        self, vector: FloatArray, k: int, where: Filter, *, space: int | None = None
+    ) -> Scored:
         """The k chunks with the highest cosine to a unit vector of shape (d,).
 
-        Equal scores (to six decimals) come in the order of their ids.
+        An index may miss a few: `index_kind` says which, docs/search.md how many. Equal scores
+        (to six decimals) come in the order of their ids.
 
         Raises:
             BadVectorError: The vector is NaN, infinite, zero or of another length.
         """
         ...
 
-    def similarities(self, vector: FloatArray, ids: IntArray) -> FloatArray:
+    def similarities(
+        self, vector: FloatArray, ids: IntArray, *, space: int | None = None
+    ) -> FloatArray:
         """Cosine of a unit vector of shape (d,) to given chunks: float32, shape (len(ids),).
+
+        A chunk that has no vector in a `light` space yet is as far as can be: -1.
 
         Raises:
             BadVectorError: The vector is NaN, infinite, zero or of another length.
@@ -246,7 +166,22 @@ class Store(Protocol):
         ...
 
     def check(self) -> list[str]:
-        """What is broken in the database, a sentence each; empty when it is sound."""
+        """What is broken in the database, a sentence each; empty when it is sound.
+
+        Vectors without chunks, main chunks without vectors, indexes against tables included.
+        """
+        ...
+
+    def compact(self) -> Compacted:
+        """Give the space of what was deleted back to the system; others may read meanwhile."""
+        ...
+
+    def backup(self, target: Path) -> None:
+        """Copy the store as of now into a new file, while others go on writing.
+
+        Raises:
+            StoreError: There is a file already, or this kind of store has another way to do it.
+        """
         ...
 
     def close(self) -> None:

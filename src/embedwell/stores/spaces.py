@@ -1,0 +1,169 @@
+"""The spaces of a store: which vectors it holds, what proves them, and how they are exchanged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from embedwell.core.build import BuildRecord
+from embedwell.core.space import Space
+from embedwell.core.vectors import FloatArray, IntArray
+from embedwell.stores.values import FoundChunk
+
+Role = Literal["main", "light", "next", "kept"]
+"""What a space is there for: `main` is searched and written; `light` is kept current beside it for
+when the main model does not fit; `next` is being filled by a migration; `kept` was the main one."""
+
+
+@dataclass(frozen=True)
+class StoredSpace:
+    """A space that a store holds vectors of.
+
+    The same declaration may be there twice, as when a migration only changes the quantization.
+
+    Attributes:
+        number: Its name in this store; never reused.
+        space: The declaration.
+        role: What it is there for.
+        made_by: Who made it, for people: program, version, artifact; may be empty.
+    """
+
+    number: int
+    space: Space
+    role: Role
+    made_by: str
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What every build is measured against.
+
+    Attributes:
+        probes: Name of the set of probe texts.
+        vectors: What the first writer's build made of them: float32, shape (n_probes, d).
+        build: The first writer's.
+    """
+
+    probes: str
+    vectors: FloatArray
+    build: BuildRecord
+
+
+@dataclass(frozen=True)
+class Admission:
+    """A build that may write to a space and compare with its vectors.
+
+    Attributes:
+        build: Who.
+        drift_mean: Mean drift over the natural probes.
+        drift_worst: Worst drift of a natural probe.
+        accepted: The entry of `accept_drift` by which it was let in; empty within the bounds.
+        at: When, ISO 8601 in UTC.
+    """
+
+    build: BuildRecord
+    drift_mean: float
+    drift_worst: float
+    accepted: str
+    at: str
+
+
+class Spaces(Protocol):
+    """The spaces of one collection. Every write is one transaction.
+
+    Every method that takes a number raises `SpaceMovedError` where the store no longer has it.
+    """
+
+    def all(self) -> list[StoredSpace]:
+        """All of them, by number."""
+        ...
+
+    def main(self) -> StoredSpace:
+        """The one that is searched and written now."""
+        ...
+
+    def get(self, number: int) -> StoredSpace:
+        """One of them."""
+        ...
+
+    def add(self, space: Space, role: Literal["light", "next"], made_by: str) -> StoredSpace:
+        """Make room for vectors of another space.
+
+        Raises:
+            StoreError: There is a space with that role already.
+        """
+        ...
+
+    def switch(self, number: int, *, keep: bool) -> None:
+        """Make a space the main one, if every chunk has its vector in it, else change nothing.
+
+        The one that was main becomes `kept`, or is dropped with its vectors.
+
+        Raises:
+            StoreError: Chunks are missing in it; the message says how many.
+        """
+        ...
+
+    def drop(self, number: int) -> None:
+        """Remove a space with its vectors and its proof.
+
+        Raises:
+            StoreError: It is the main one.
+        """
+        ...
+
+    def n_missing(self, number: int) -> int:
+        """How many chunks have no vector in a space."""
+        ...
+
+    def missing(self, number: int, after: int, n: int) -> list[FoundChunk]:
+        """The first n chunks with an id above `after` that have no vector in a space, by id."""
+        ...
+
+    def fill(self, number: int, ids: IntArray, vectors: FloatArray) -> int:
+        """Store vectors of chunks; those that are gone, or have one already, are left out.
+
+        Args:
+            number: The space.
+            ids: Chunk ids: int64, shape (n,).
+            vectors: float32, shape (n, d).
+
+        Returns:
+            How many were stored.
+
+        Raises:
+            BadVectorError: A vector is NaN, infinite, zero or of another length; none is kept.
+        """
+        ...
+
+    def sample(self, number: int, n: int) -> IntArray:
+        """Ids of at most n chunks with a vector in a space, spread over all of them, ascending."""
+        ...
+
+    def vectors(self, number: int, ids: IntArray) -> FloatArray:
+        """Vectors as they are stored: float32, shape (len(ids), d); a NaN row where there is none.
+
+        What lies in the database is given as it is, however broken.
+        """
+        ...
+
+    def reference(self, number: int) -> Reference | None:
+        """What builds are measured against; None where nothing was written yet."""
+        ...
+
+    def refer(self, number: int, reference: Reference) -> Reference:
+        """Set the reference of a space that has none; gives the one that it has now."""
+        ...
+
+    def admissions(self, number: int) -> Sequence[Admission]:
+        """Who was admitted, the first one first."""
+        ...
+
+    def admission(self, number: int, build_key: str) -> Admission | None:
+        """The admission of a build by the key of its record."""
+        ...
+
+    def admit(self, number: int, admission: Admission) -> None:
+        """Record an admission, in place of an earlier one of the same build."""
+        ...
