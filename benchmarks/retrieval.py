@@ -11,7 +11,7 @@ from benchmarks.datasets import Retrieval
 from benchmarks.environments import MODEL
 from benchmarks.metrics import Floats
 from embedwell.models.catalogue import card
-from embedwell.search.searcher import Searcher
+from embedwell.search.searcher import QueryVector, Searcher
 from embedwell.stores.protocol import (
     ChunkKind,
     CollectionSettings,
@@ -49,7 +49,8 @@ def build(set_: Retrieval, vectors: Floats) -> Iterator[Store]:
 def rankings(store: Store, set_: Retrieval, vectors: Floats) -> dict[str, Ranked]:
     """What each mode finds for every question."""
     vector_of = dict(zip(set_.questions.values(), vectors, strict=True))
-    searcher = Searcher(store, vector_of.__getitem__)
+    space = store.spaces.main().number
+    searcher = Searcher(store, lambda query: QueryVector(vector_of[query], space))
     found: dict[str, Ranked] = {"hybrid": {}, "semantic": {}, "lexical": {}}
     for id_, question in set_.questions.items():
         for mode, k in (("hybrid", 10), ("semantic", DEPTH), ("lexical", DEPTH)):

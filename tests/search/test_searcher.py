@@ -16,7 +16,7 @@ from embedwell.core.errors import (
 )
 from embedwell.core.space import Space
 from embedwell.search.results import as_json
-from embedwell.search.searcher import Searcher
+from embedwell.search.searcher import QueryVector, Searcher
 from embedwell.stores.memory import MemoryStore
 from embedwell.stores.protocol import (
     CollectionSettings,
@@ -52,7 +52,7 @@ def searcher() -> Searcher:
             for key, (text, angle) in TEXTS.items()
         ]
     )
-    return Searcher(store, lambda query: at(0.0))
+    return Searcher(store, lambda query: QueryVector(at(0.0), store.spaces.main().number))
 
 
 def keys(found) -> list[str]:

@@ -31,6 +31,6 @@ def make_index(place: Path) -> Path:
     space = card("all-MiniLM-L6-v2").space
     file = default_file(place)
     store = create_store(file, CollectionSettings(space, 60))
-    with Index(file, store, Settings(), embedder=FakeEmbedder(space)) as index:
+    with Index(file, store, Settings(), connect=lambda *_: FakeEmbedder(space)) as index:
         index.add_folder()
     return place

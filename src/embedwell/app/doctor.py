@@ -15,7 +15,7 @@ from embedwell.app.checkup import Check, service_checks
 from embedwell.app.choose import AUTO, machine, quantization_for
 from embedwell.app.configuration import load, personal_in
 from embedwell.app.index import open_index
-from embedwell.app.place import find_file
+from embedwell.app.place import shown_target, target_of
 from embedwell.app.runtime import Runtime
 from embedwell.app.settings import Settings
 from embedwell.app.sizes import format_bytes, parse_budget
@@ -29,7 +29,7 @@ from embedwell.runtime.pressure import judge, read_machine
 from embedwell.runtime.profile import DeviceProfile, profile_for
 
 
-def diagnose(db: Path | None = None) -> list[Check]:
+def diagnose(db: str | None = None) -> list[Check]:
     """Look at settings, machine, SQLite, model and index; nothing is downloaded or changed."""
     try:
         settings = load({"db": db}).settings
@@ -155,20 +155,21 @@ def _model(settings: Settings) -> Iterator[Check]:
 
 def _index(settings: Settings) -> Iterator[Check]:
     try:
-        file = settings.db or find_file(Path.cwd())
+        target = target_of(settings, Path.cwd(), create=False)
     except StoreNotFoundError:
         yield Check("index", ok=True, found="none here; `embedwell index` makes one")
         return
+    shown = shown_target(target)
     try:
-        with open_index(db=file, create=False) as index:
+        with open_index(db=str(target), create=False) as index:
             broken = index.store.check()
             counts = index.counts()
     except EmbedwellError as error:
         yield Check("index", ok=False, found=error.problem, remedy=error.remedy)
         return
-    found = f"{file}: {counts.documents:,} documents, {counts.chunks:,} chunks"
+    found = f"{shown}: {counts.documents:,} documents, {counts.chunks:,} chunks"
     if broken:
         remedy = "Delete the file and run `embedwell index` again."
-        yield Check("index", ok=False, found=f"{file}: {'; '.join(broken)}", remedy=remedy)
+        yield Check("index", ok=False, found=f"{shown}: {'; '.join(broken)}", remedy=remedy)
     else:
         yield Check("index", ok=True, found=found)

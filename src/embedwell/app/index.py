@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -13,27 +14,38 @@ import embedwell
 from embedwell.app.choose import AUTO, ModelChoice, quantization_for
 from embedwell.app.configuration import load
 from embedwell.app.connect import connect
-from embedwell.app.place import default_file, find_file, indexed_folder, prepare_folder
+from embedwell.app.embedders import Connect, Embedders
+from embedwell.app.place import indexed_folder, prepare_folder, shown_target, target_of
 from embedwell.app.settings import Settings
 from embedwell.app.sizes import parse_bytes
-from embedwell.app.trust import check_index_inside
-from embedwell.core.errors import EmbeddingsOffError, QueryError, StoreNotFoundError
+from embedwell.core.errors import (
+    EmbeddingsOffError,
+    EmbedwellError,
+    EngineMemoryError,
+    OverBudgetError,
+    PressureError,
+    QueryError,
+    SpaceMovedError,
+    StoreNotFoundError,
+)
 from embedwell.core.events import Watch
 from embedwell.core.space import Space
 from embedwell.core.vectors import FloatArray
-from embedwell.handshake.admit import admit
+from embedwell.handshake.admit import AdmittedEmbedder
+from embedwell.jobs.fill import fill_space
 from embedwell.jobs.index import IndexReport, index_folder
 from embedwell.jobs.records import Record, add_records
 from embedwell.models.catalogue import card
-from embedwell.runtime.protocol import TextEmbedder
 from embedwell.search.results import Mode, SearchResults
-from embedwell.search.searcher import Searcher
+from embedwell.search.searcher import QueryVector, Searcher
 from embedwell.stores.protocol import CollectionSettings, Counts, Filter, Store
 from embedwell.stores.registry import create_store, open_store
+from embedwell.stores.spaces import StoredSpace
 
 # Special tokens, and a token or two that a passage may gain when it is cut out of its text.
 _SPARE_TOKENS = 6
 _DEFAULT_MAX_FILE_BYTES = 2 << 20
+_DOES_NOT_FIT = (OverBudgetError, PressureError, EngineMemoryError)
 
 
 class Index:
@@ -42,27 +54,26 @@ class Index:
     Open one with `embedwell.open`. An index belongs to one thread.
 
     Args:
-        file: The index file.
+        target: The index file, or the address of a database.
         store: The opened store.
         settings: What applies to this index.
-        embedder: Embeds for it; the one that the settings name, once it is needed, if left out.
+        connect: Makes the embedder for the model that settings name, once it is needed.
     """
 
     def __init__(
-        self,
-        file: Path,
-        store: Store,
-        settings: Settings,
-        *,
-        embedder: TextEmbedder | None = None,
+        self, target: Path | str, store: Store, settings: Settings, *, connect: Connect = connect
     ) -> None:
-        self.file = file
-        self.folder = indexed_folder(file)
+        self.target = target
+        self.folder = indexed_folder(target) if isinstance(target, Path) else None
         self.store = store
-        self.settings = settings
         self.chosen: ModelChoice | None = None  # why this model, where it was chosen just now
-        self._embedder = embedder
+        self.embedders = Embedders(store, settings, shown_target(target), connect)
         self._searcher = Searcher(store, self._embed_query)
+
+    @property
+    def settings(self) -> Settings:
+        """What applies to this index, with the model of its main space."""
+        return self.embedders.settings
 
     @property
     def space(self) -> Space:
@@ -105,7 +116,9 @@ class Index:
             Record(name, text, value)
             for name, text, value in zip(names, texts, values, strict=True)
         ]
-        add_records(records, self.store, self.load())
+        self.embedders.check()
+        add_records(records, self.store, self.load)
+        self._fill_light(Watch())
         return names
 
     def add_folder(
@@ -128,11 +141,13 @@ class Index:
                 "Name the folder to index.",
             )
         watch = watch or Watch()
-        self._admit()
+        self.embedders.check()
         with self.store.writing():
-            return index_folder(
+            report = index_folder(
                 place, self.store, lambda: self.load(watch), self.size_factor, watch
             )
+        self._fill_light(watch)
+        return report
 
     def delete(self, ids: Sequence[str]) -> int:
         """Remove documents by id, or files by their path in the folder.
@@ -161,13 +176,23 @@ class Index:
             QueryError: The query is empty, or a filter is not understood.
             SpaceMismatchError: The settings name another model than the index.
         """
-        return self._searcher.search(query, k, mode, _filter(where or {}))
+        chosen = _filter(where or {})
+        try:
+            return self._searcher.search(query, k, mode, chosen)
+        except SpaceMovedError:  # a migration ended in this moment
+            return self._searcher.search(query, k, mode, chosen)
 
     def counts(self) -> Counts:
         """Documents, chunks and bytes."""
         return self.store.counts()
 
-    def load(self, watch: Watch | None = None) -> TextEmbedder:
+    def free_bytes(self) -> int | None:
+        """Free bytes on the disk of the index; None where that cannot be known."""
+        if not isinstance(self.target, Path):
+            return None
+        return shutil.disk_usage(self.target.parent).free
+
+    def load(self, watch: Watch | None = None) -> AdmittedEmbedder:
         """The embedder, admitted to the store; loaded now if it was not yet.
 
         Called by itself when vectors are needed; call it to choose the moment.
@@ -176,16 +201,12 @@ class Index:
             SpaceMismatchError: The settings name another model than the index.
             ModelError: The model cannot be had, or its bytes are wrong.
         """
-        self._admit()
-        if self._embedder is None:
-            self._embedder = connect(self.settings, watch or Watch())
-        return self._embedder
+        return self.embedders.main(watch or Watch())
 
     def close(self) -> None:
-        """Let go of the file and unload the model."""
+        """Let go of the store and unload the models."""
         self.store.close()
-        if self._embedder is not None:
-            self._embedder.close()
+        self.embedders.close()
 
     def __enter__(self) -> Self:
         return self
@@ -193,12 +214,32 @@ class Index:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def _admit(self) -> None:
-        admit(self.store.settings, card(self.settings.model).space)
+    def _embed_query(self, query: str) -> QueryVector:
+        try:
+            embedder, notice = self.load(), ""
+        except _DOES_NOT_FIT as error:
+            embedder, notice = self._light(error)
+        vector: FloatArray = embedder.embed([query], "query", Watch()).vectors[0]
+        return QueryVector(vector, embedder.number, notice)
 
-    def _embed_query(self, query: str) -> FloatArray:
-        vector: FloatArray = self.load().embed([query], "query", Watch()).vectors[0]
-        return vector
+    def _light(self, error: EmbedwellError) -> tuple[AdmittedEmbedder, str]:
+        """The light space's embedder, where there is one, and why it is used."""
+        stored = self._light_space()
+        if stored is None:
+            raise error
+        missing = self.store.spaces.n_missing(stored.number)
+        lacks = f" {missing:,} passages are not in it yet." if missing else ""
+        notice = f"Searched in the light space ({stored.space.model}): {error.problem}{lacks}"
+        return self.embedders.of(stored, Watch()), notice
+
+    def _light_space(self) -> StoredSpace | None:
+        return next((one for one in self.store.spaces.all() if one.role == "light"), None)
+
+    def _fill_light(self, watch: Watch) -> None:
+        """Bring the light space up to date with what was just written."""
+        stored = self._light_space()
+        if stored is not None and self.store.spaces.n_missing(stored.number):
+            fill_space(self.store, self.embedders.of(stored, watch), watch)
 
 
 def open_index(
@@ -214,7 +255,8 @@ def open_index(
 
     Args:
         folder: The folder; its index lies in `.embedwell/index.db` below it.
-        db: The index file, where it lies elsewhere.
+        db: The index file, where it lies elsewhere, or the address of a database
+            (`postgresql://…`, `postgres-embedded:`).
         model: Model of a new index; an index that exists keeps its own. `auto` takes the strongest
             that the machine's memory is fit for, once: its name is written into the index.
         quantization: `q4`, `q8`, `q16` or `q32`.
@@ -232,15 +274,13 @@ def open_index(
     given = {"model": model, "quantization": quantization, "threads": threads, "db": db}
     loaded = load(given, place)
     settings = loaded.settings
-    file = settings.db or (default_file(place) if create else find_file(place))
-    if settings.db is None:
-        check_index_inside(file)
-    if file.exists() or not create:
-        store = open_store(file)
+    target = target_of(settings, place, create=create)
+    store = _existing(target, create=create)
+    if store is not None:
         if loaded.origins["model"] == "default" or settings.model == AUTO:
             # an index knows its own model
             settings = structs.replace(settings, model=store.settings.space.model)
-        return Index(file, store, settings)
+        return Index(target, store, settings)
     if not place.is_dir():
         raise StoreNotFoundError(f"There is no folder {place}.", "Name a folder that exists.")
     if not settings.embeddings:
@@ -253,10 +293,23 @@ def open_index(
         from embedwell.app.auto import with_model  # noqa: PLC0415 - only where it is asked for
 
         settings, chosen = with_model(settings, Watch())
-    prepare_folder(file)
-    index = Index(file, create_store(file, _new_collection(settings)), settings)
+    if isinstance(target, Path):
+        prepare_folder(target)
+    index = Index(target, create_store(target, _new_collection(settings)), settings)
     index.chosen = chosen
     return index
+
+
+def _existing(target: Path | str, *, create: bool) -> Store | None:
+    """The store at a target; None where there is none and one may be made."""
+    if isinstance(target, Path) and create and not target.exists():
+        return None
+    try:
+        return open_store(target)
+    except StoreNotFoundError:
+        if not create:
+            raise
+        return None
 
 
 def _new_collection(settings: Settings) -> CollectionSettings:

@@ -3,11 +3,45 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from embedwell.app.settings import Settings
+from embedwell.app.trust import check_index_inside
 from embedwell.core.errors import StoreNotFoundError, StoreReadOnlyError
+from embedwell.stores.registry import store_kind
 
 FOLDER = ".embedwell"
 FILE = "index.db"
+
+
+def target_of(settings: Settings, folder: Path, *, create: bool) -> Path | str:
+    """Where the index of a folder is: a file, or the address of a database.
+
+    Args:
+        settings: They may name it.
+        folder: Else it is in this folder.
+        create: Whether it may be made there; else it is looked for in the folders above as well.
+
+    Raises:
+        StoreNotFoundError: None is named, and there is none.
+        SettingsError: A link of the folder puts its index elsewhere, without the user's consent.
+    """
+    named = settings.db or settings.database_url
+    if named:
+        return named if store_kind(named) != "sqlite" else Path(named).expanduser()
+    file = default_file(folder) if create else find_file(folder)
+    check_index_inside(file)
+    return file
+
+
+def shown_target(target: Path | str) -> str:
+    """A target for people: the password of an address is left out."""
+    if isinstance(target, Path) or "@" not in target:
+        return str(target)
+    parts = urlsplit(target)
+    host = parts.netloc.rpartition("@")[2]
+    user = f"{parts.username}@" if parts.username else ""
+    return f"{parts.scheme}://{user}{host}{parts.path}"
 
 
 def default_file(folder: Path) -> Path:

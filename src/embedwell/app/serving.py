@@ -148,7 +148,6 @@ class OpenIndexes:
 
     def _opened(self, file: Path) -> Index:
         from embedwell.app.configuration import load  # noqa: PLC0415 - when one is asked for
-        from embedwell.app.connect import model_name  # noqa: PLC0415 - the same
         from embedwell.app.index import Index  # noqa: PLC0415 - the same
         from embedwell.app.place import indexed_folder  # noqa: PLC0415 - the same
         from embedwell.stores.registry import open_store  # noqa: PLC0415 - the same
@@ -160,7 +159,14 @@ class OpenIndexes:
         settings = structs.replace(
             self._settings, model=store.settings.space.model, max_file=max_file
         )
-        return Index(file, store, settings, embedder=self._embedder_of(model_name(settings)))
+        return Index(file, store, settings, connect=self._connect)
+
+    def _connect(self, settings: Settings, watch: Watch) -> TextEmbedder:
+        """The service's own embedder: loaded by its first use, which tells progress itself."""
+        del watch
+        from embedwell.app.connect import model_name  # noqa: PLC0415 - when one is asked for
+
+        return self._embedder_of(model_name(settings))
 
 
 def served(settings: Settings) -> Mapping[str, Path]:

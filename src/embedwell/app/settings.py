@@ -131,12 +131,29 @@ class Settings(Struct, frozen=True, kw_only=True):
         ),
     ] = None
     db: Annotated[
-        Path | None,
+        str,
         Meta(
-            description="Index file; by default `.embedwell/index.db` in the folder.",
+            description="Index file, or the address of a database (`postgresql://…`, "
+            "`postgres-embedded:`); by default `.embedwell/index.db` in the folder.",
             extra=_PERSONAL,
         ),
-    ] = None
+    ] = ""
+    database_url: Annotated[
+        str,
+        Meta(
+            description="Address of a PostgreSQL database, with its password; used where `db` "
+            "names nothing.",
+            extra={"personal": True, "secret": True},
+        ),
+    ] = ""
+    accept_drift: Annotated[
+        tuple[ModelName, ...],
+        Meta(
+            description="Artifacts, such as `all-MiniLM-L6-v2@q4`, that may use an index although "
+            "their vectors are further from its own than the bounds, separated by commas.",
+            extra=_MODELS,
+        ),
+    ] = ()
     service: Annotated[
         Literal["auto", "start", "require", "off"],
         Meta(

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from embedwell.app.index import Index
+from embedwell.app.place import shown_target
 from embedwell.jobs.changes import compare
 from embedwell.jobs.index import worth_indexing
+from embedwell.stores.spaces import StoredSpace
 
 
 @dataclass(frozen=True)
@@ -24,11 +26,33 @@ class Stale:
 
 
 @dataclass(frozen=True)
+class SpaceStatus:
+    """One of an index's spaces.
+
+    Attributes:
+        number: Its name in the index.
+        role: `main` is searched; `light` for when the main model does not fit; `next` is being
+            filled by a migration; `kept` was the main one.
+        model: Its model.
+        dimensions: Length of its vectors.
+        missing: Chunks that have no vector in it.
+        builds: What has proved fit for it, the first writer's first.
+    """
+
+    number: int
+    role: str
+    model: str
+    dimensions: int
+    missing: int
+    builds: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Status:
     """An index at a glance.
 
     Attributes:
-        db: The index file.
+        db: The index file, or the address of the database.
         folder: The folder that it speaks of, if its place tells.
         documents: Documents in it.
         chunks: Passages in it.
@@ -37,10 +61,12 @@ class Status:
         dimensions: Length of its vectors.
         space: Id of its space.
         made_by: Who created it.
+        index: How its vectors are searched.
+        spaces: All spaces that it holds vectors of.
         stale: How the folder differs from it; None where the folder is unknown.
     """
 
-    db: Path
+    db: str
     folder: Path | None
     documents: int
     chunks: int
@@ -49,6 +75,8 @@ class Status:
     dimensions: int
     space: str
     made_by: str
+    index: str
+    spaces: tuple[SpaceStatus, ...]
     stale: Stale | None
 
 
@@ -56,7 +84,7 @@ def status(index: Index) -> Status:
     """Look at an index and at its folder; nothing is read but names, sizes and times."""
     counts = index.counts()
     return Status(
-        db=index.file,
+        db=shown_target(index.target),
         folder=index.folder,
         documents=counts.documents,
         chunks=counts.chunks,
@@ -65,7 +93,21 @@ def status(index: Index) -> Status:
         dimensions=index.space.dimensions,
         space=index.space.id,
         made_by=index.store.settings.made_by,
+        index=index.store.index_kind,
+        spaces=tuple(_space(index, stored) for stored in index.store.spaces.all()),
         stale=_stale(index, index.folder) if index.folder else None,
+    )
+
+
+def _space(index: Index, stored: StoredSpace) -> SpaceStatus:
+    spaces = index.store.spaces
+    return SpaceStatus(
+        number=stored.number,
+        role=stored.role,
+        model=stored.space.model,
+        dimensions=stored.space.dimensions,
+        missing=spaces.n_missing(stored.number),
+        builds=tuple(str(admission.build) for admission in spaces.admissions(stored.number)),
     )
 
 

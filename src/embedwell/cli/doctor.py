@@ -14,7 +14,7 @@ from embedwell.cli.options import db_option, json_option
 @click.command("doctor")
 @db_option
 @json_option
-def command(*, db: Path | None, as_json: bool) -> None:
+def command(*, db: str | None, as_json: bool) -> None:
     """Check settings, machine, SQLite, model and index. Exits with 1 if something is broken."""
     from embedwell.app.doctor import diagnose
     from embedwell.cli.output import write_json, write_table

@@ -27,7 +27,7 @@ _SHOWN = 10
 def command(
     *,
     path: Path,
-    db: Path | None,
+    db: str | None,
     model: str | None,
     quantization: str | None,
     threads: int | None,
@@ -39,6 +39,7 @@ def command(
     Ctrl-C keeps what was done; the next run goes on from there.
     """
     from embedwell.app.index import open_index
+    from embedwell.app.place import shown_target
     from embedwell.cli.output import write_json
     from embedwell.cli.progress import watching
 
@@ -51,11 +52,11 @@ def command(
         report = index.add_folder(path, watch)
         counts = index.counts()
     if as_json:
-        write_json(asdict(report) | {"db": str(index.file), "total": asdict(counts)})
+        write_json(asdict(report) | {"db": shown_target(index.target), "total": asdict(counts)})
     else:
         _tell(report)
         sys.stdout.write(
-            f"{index.file}: {counts.documents:,} documents, {counts.chunks:,} chunks\n"
+            f"{shown_target(index.target)}: {counts.documents:,} documents, {counts.chunks:,} chunks\n"
         )
     if report.failed:
         sys.exit(3)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -13,8 +12,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 db_option = click.option(
     "--db",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Index file; by default `.embedwell/index.db`, found by walking up.",
+    metavar="FILE|ADDRESS",
+    help="Index file, or a database's address; by default `.embedwell/index.db`, found by "
+    "walking up.",
 )
 threads_option = click.option(
     "--threads", type=click.IntRange(min=0), help="Threads of the engine; 0 takes all CPUs."

@@ -44,7 +44,7 @@ def command(
     path: str | None,
     language: str | None,
     kind: str | None,
-    db: Path | None,
+    db: str | None,
     model: str | None,
     quantization: str | None,
     threads: int | None,

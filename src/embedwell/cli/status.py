@@ -13,7 +13,7 @@ from embedwell.cli.options import db_option, json_option
 @click.command("status")
 @db_option
 @json_option
-def command(*, db: Path | None, as_json: bool) -> None:
+def command(*, db: str | None, as_json: bool) -> None:
     """Show what the index of this folder holds and which files are stale."""
     from embedwell.app.index import open_index
     from embedwell.app.sizes import format_bytes
@@ -26,7 +26,7 @@ def command(*, db: Path | None, as_json: bool) -> None:
         write_json(asdict(found))
         return
     rows = [
-        ("index", str(found.db)),
+        ("index", f"{found.db}, searched by {found.index}"),
         ("documents", f"{found.documents:,}"),
         ("chunks", f"{found.chunks:,}"),
         ("size", format_bytes(found.size_bytes)),
@@ -34,6 +34,10 @@ def command(*, db: Path | None, as_json: bool) -> None:
         ("space", found.space[:12]),
         ("made by", found.made_by),
     ]
+    for one in found.spaces:
+        if one.role != "main":
+            lacks = f", {one.missing:,} chunks are not in it" if one.missing else ""
+            rows.append((one.role, f"{one.model}, {one.dimensions} dimensions{lacks}"))
     if found.stale is not None:
         n_stale = len(found.stale.changed) + len(found.stale.gone)
         remedy = ": run `embedwell index`" if n_stale else ""

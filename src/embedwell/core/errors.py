@@ -31,6 +31,7 @@
      ├── SpaceMismatchError         vectors of two spaces would have been compared
      │    ├── DriftError            a build's vectors are too far from those in the store
      │    └── SpaceMovedError       the store has gone over to another space meanwhile
+     ├── MigrationError             a store cannot go over to another space as asked
      ├── QueryError                 a search that cannot be run as asked
      └── StoreError
           ├── StoreNotFoundError    no index there
@@ -229,6 +230,10 @@ class DriftError(SpaceMismatchError):
 
 class SpaceMovedError(SpaceMismatchError):
     """The store has gone over to another space meanwhile; open it again."""
+
+
+class MigrationError(EmbedwellError):
+    """A store cannot go over to another space as asked."""
 
 
 class QueryError(EmbedwellError):

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from embedwell.core.events import Watch
+from embedwell.handshake.admit import AdmittedEmbedder
 from embedwell.ingest.prepare import Prepared
-from embedwell.runtime.protocol import TextEmbedder
 from embedwell.stores.protocol import DocumentChunks, Store
 
 
@@ -31,11 +31,12 @@ class Filled:
 
 
 def fill(
-    prepared: Sequence[Prepared], embedder: TextEmbedder, store: Store, watch: Watch
+    prepared: Sequence[Prepared], embedder: AdmittedEmbedder, store: Store, watch: Watch
 ) -> Filled:
     """Look known vectors up and embed the others, each distinct text once.
 
     Raises:
+        DriftError: The embedder's build is not fit for the store.
         BadTextsError: The engine failed on some texts.
         TaskCancelledError: `watch` was asked to stop.
     """
@@ -44,7 +45,7 @@ def fill(
         for document in prepared
         for chunk, text in zip(document.chunks, document.texts, strict=True)
     }
-    known = dict(store.known_vectors(list(texts)))
+    known = dict(store.known_vectors(list(texts), space=embedder.number))
     new = [name for name in texts if name not in known]
     embedded = embedder.embed([texts[name] for name in new], "document", watch)
     known.update(zip(new, embedded.vectors, strict=True))

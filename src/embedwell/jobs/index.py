@@ -10,14 +10,13 @@ from pathlib import Path
 
 from embedwell.core.errors import ExtractionError
 from embedwell.core.events import Watch
-from embedwell.ingest.embed import fill
 from embedwell.ingest.extract import extract
 from embedwell.ingest.formats import Format, format_of
 from embedwell.ingest.prepare import Prepared, prepare
 from embedwell.ingest.read import read_stable
 from embedwell.ingest.walk import Candidate, Skipped, walk
 from embedwell.jobs.changes import compare
-from embedwell.runtime.protocol import TextEmbedder
+from embedwell.jobs.put import LoadEmbedder, embed_and_put
 from embedwell.stores.protocol import Document, Stat, Store
 
 # Documents are embedded and committed together until they hold this many chunks: enough to fill
@@ -61,7 +60,7 @@ class IndexReport:
 def index_folder(
     folder: Path,
     store: Store,
-    load_embedder: Callable[[], TextEmbedder],
+    load_embedder: LoadEmbedder,
     size_factor: float,
     watch: Watch,
 ) -> IndexReport:
@@ -88,7 +87,7 @@ def index_folder(
     changes = compare(formats, stored)
     report.n_unchanged = changes.n_unchanged
     if changes.to_read:
-        run = _Run(store, load_embedder(), stored, watch, report)
+        run = _Run(store, load_embedder, stored, watch, report)
         run.add({candidate: formats[candidate] for candidate in changes.to_read})
     if changes.gone:
         report.n_removed = store.delete(changes.gone)
@@ -118,7 +117,7 @@ class _Run:
     """One pass over the files that have to be read."""
 
     store: Store
-    embedder: TextEmbedder
+    load_embedder: LoadEmbedder
     stored: Mapping[str, Stat]
     watch: Watch
     report: IndexReport
@@ -168,7 +167,7 @@ class _Run:
             self.report.failed.append(Skipped(candidate.key, str(error)))
             return Prepared(document, [], [])
         self.report.notes += [Skipped(candidate.key, note) for note in extracted.notes]
-        return prepare(document, extracted, self.embedder.token_starts, limit)
+        return prepare(document, extracted, self.load_embedder().token_starts, limit)
 
     def _commit(self) -> None:
         if self.touched:
@@ -177,8 +176,7 @@ class _Run:
         if not self.pending:
             return
         quiet = Watch(cancelled=self.watch.cancelled)  # progress is told in bytes of files
-        filled = fill(self.pending, self.embedder, self.store, quiet)
-        self.store.put(filled.documents)
+        filled = embed_and_put(self.pending, self.store, self.load_embedder, quiet)
         self.report.n_chunks += self.n_pending
         self.report.n_embedded += filled.n_embedded
         self.report.n_reused += filled.n_reused

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from embedwell.core.events import Watch
-from embedwell.ingest.embed import fill
 from embedwell.ingest.extract import extract_text
 from embedwell.ingest.formats import PLAIN
 from embedwell.ingest.prepare import prepare
-from embedwell.runtime.protocol import TextEmbedder
+from embedwell.jobs.put import LoadEmbedder, embed_and_put
 from embedwell.stores.protocol import Document, Store
 
 # Records committed together: whole documents, enough to fill batches.
@@ -28,7 +27,7 @@ class Record:
     metadata: Mapping[str, Any]
 
 
-def add_records(records: Sequence[Record], store: Store, embedder: TextEmbedder) -> None:
+def add_records(records: Sequence[Record], store: Store, load_embedder: LoadEmbedder) -> None:
     """Chunk, embed and store texts, replacing those that have the same ids.
 
     Raises:
@@ -36,6 +35,7 @@ def add_records(records: Sequence[Record], store: Store, embedder: TextEmbedder)
     """
     for begin in range(0, len(records), _RECORDS_PER_COMMIT):
         batch = records[begin : begin + _RECORDS_PER_COMMIT]
+        embedder = load_embedder()
         prepared = [
             prepare(
                 _document(record),
@@ -45,7 +45,7 @@ def add_records(records: Sequence[Record], store: Store, embedder: TextEmbedder)
             )
             for record in batch
         ]
-        store.put(fill(prepared, embedder, store, Watch()).documents)
+        embed_and_put(prepared, store, load_embedder, Watch())
 
 
 def _document(record: Record) -> Document:

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import get_args
 
 import numpy as np
 
-from embedwell.core.errors import EmbeddingsOffError, PressureError, QueryError
+from embedwell.core.errors import (
+    EmbeddingsOffError,
+    PressureError,
+    QueryError,
+    SpaceMovedError,
+)
 from embedwell.core.vectors import FloatArray, IntArray
 from embedwell.search.fusion import fused
 from embedwell.search.results import Mode, SearchResult, SearchResults
 from embedwell.stores.protocol import Filter, Scored, Store
 
-__all__ = ["Mode", "SearchResult", "SearchResults", "Searcher"]
+__all__ = ["Mode", "QueryVector", "SearchResult", "SearchResults", "Searcher"]
 
 CANDIDATES = 100
 """How many each half names; raised where more results are asked for."""
@@ -23,15 +29,30 @@ Ranking = tuple[Scored, FloatArray | None, FloatArray | None]
 """Ids and scores, best first, with their cosines and BM25 where they are known."""
 
 
+@dataclass(frozen=True)
+class QueryVector:
+    """A query as a vector.
+
+    Attributes:
+        vector: float32, shape (d,), unit length.
+        space: Number of the store's space that it belongs to.
+        notice: Why it is not the main space, where it is another; else empty.
+    """
+
+    vector: FloatArray
+    space: int
+    notice: str = ""
+
+
 class Searcher:
     """Searches one store with one embedder.
 
     Args:
         store: Where to look.
-        embed_query: A query's vector in the store's space: float32, shape (d,), unit length.
+        embed_query: Makes a query's vector.
     """
 
-    def __init__(self, store: Store, embed_query: Callable[[str], FloatArray]) -> None:
+    def __init__(self, store: Store, embed_query: Callable[[str], QueryVector]) -> None:
         self._store = store
         self._embed_query = embed_query
 
@@ -53,58 +74,73 @@ class Searcher:
                 cannot be applied.
             BadVectorError: The embedder gave no usable vector.
             EmbeddingsOffError, PressureError: No model may run, and the mode is `semantic`.
+            SpaceMovedError: The store went over to another space in this moment.
             StoreError: The store could not be read.
         """
         _check(query, k, mode)
         where = where or Filter()
         began = time.perf_counter()
-        vector, notice = self._vector(query, mode)
-        if notice:
+        asked, notice = self._vector(query, mode)
+        if asked is None:
             mode = "lexical"
         embedded = time.perf_counter()
-        if vector is not None:
-            self._store.warm()
+        if asked is not None:
+            self._store.warm(space=asked.space)
         loaded = time.perf_counter()
         with self._store.snapshot():
-            scored, cosines, bm25 = self._ranking(query, vector, k, mode, where)
+            space = self._space(asked)
+            scored, cosines, bm25 = self._ranking(query, asked, k, mode, where)
             results = self._read(scored, cosines, bm25)
         done = time.perf_counter()
         return SearchResults(
             query=query,
             mode=mode,
-            space=self._store.settings.space.id,
+            space=space,
             took_ms=1000 * (done - began),
-            embed_ms=1000 * (embedded - began) if vector is not None else 0.0,
-            load_ms=1000 * (loaded - embedded) if vector is not None else 0.0,
+            embed_ms=1000 * (embedded - began) if asked is not None else 0.0,
+            load_ms=1000 * (loaded - embedded) if asked is not None else 0.0,
             results=results,
             notice=notice,
         )
 
-    def _vector(self, query: str, mode: Mode) -> tuple[FloatArray | None, str]:
-        """The query's vector where one is needed, else why there is none."""
+    def _vector(self, query: str, mode: Mode) -> tuple[QueryVector | None, str]:
+        """The query's vector where one is needed, and what there is to say about it."""
         if mode == "lexical":
             return None, ""
         try:
-            return self._embed_query(query), ""
+            asked = self._embed_query(query)
         except (EmbeddingsOffError, PressureError) as error:
             if mode == "semantic":
                 raise
             return None, f"Searched by words only: {error.problem}"
+        return asked, asked.notice
+
+    def _space(self, asked: QueryVector | None) -> str:
+        """Id of the space that is searched, if it still is one that may be."""
+        if asked is None:
+            return self._store.settings.space.id
+        stored = self._store.spaces.get(asked.space)
+        if stored.role not in {"main", "light"}:
+            raise SpaceMovedError(
+                f"The index has gone over from {stored.space.model} to another space meanwhile.",
+                "Search again.",
+            )
+        return stored.space.id
 
     def _ranking(
-        self, query: str, vector: FloatArray | None, k: int, mode: Mode, where: Filter
+        self, query: str, asked: QueryVector | None, k: int, mode: Mode, where: Filter
     ) -> Ranking:
-        if vector is None:
+        if asked is None:
             found = self._store.matching(query, k, where)
             return found, None, found.scores
         if mode == "semantic":
-            found = self._store.nearest(vector, k, where)
+            found = self._store.nearest(asked.vector, k, where, space=asked.space)
             return found, found.scores, None
         depth = max(CANDIDATES, k)
-        near = self._store.nearest(vector, depth, where).ids
+        near = self._store.nearest(asked.vector, depth, where, space=asked.space).ids
         match = self._store.matching(query, depth, where).ids
         ids = _union(near, match)
-        cosines = self._store.similarities(vector, ids)
+        cosines = self._store.similarities(asked.vector, ids, space=asked.space)
         bm25 = self._store.match_scores(query, ids)
         scores = fused(cosines, bm25)
         order = np.lexsort((ids, -scores))[:k]

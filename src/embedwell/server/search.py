@@ -122,6 +122,17 @@ class StaleFiles(Struct):
     gone: list[str]
 
 
+class SpaceState(Struct):
+    """One of an index's spaces; see `embedwell status`."""
+
+    number: int
+    role: str
+    model: str
+    dimensions: int
+    missing: int
+    builds: list[str]
+
+
 class IndexStatus(Struct):
     """What `embedwell status --json` prints."""
 
@@ -134,6 +145,8 @@ class IndexStatus(Struct):
     dimensions: int
     space: str
     made_by: str
+    index: str
+    spaces: list[SpaceState]
     stale: StaleFiles | None
 
 

@@ -1,0 +1,164 @@
+"""`embedwell migrate`: move an index to another model while it is used."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Literal, cast
+
+import click
+
+from embedwell.cli.options import db_option, json_option
+
+if TYPE_CHECKING:
+    from embedwell.app.index import Index
+    from embedwell.app.migration import Target
+    from embedwell.jobs.migrate import Goal, MigrationReport, Plan
+
+
+@click.command("migrate")
+@click.option("--to", "to", metavar="MODEL[@QUANTIZATION]", help="The model to move to.")
+@click.option("--keep-old", is_flag=True, help="Keep the old vectors, so that `--back` is instant.")
+@click.option(
+    "--keep-both",
+    is_flag=True,
+    help="Do not switch: keep the new space beside, searched when the main model does not fit.",
+)
+@click.option("--back", is_flag=True, help="Go back to the space that was kept.")
+@click.option(
+    "--drop",
+    type=click.Choice(["next", "light", "kept"]),
+    help="Drop the vectors of a migration begun, of the light space, or of what was kept.",
+)
+@click.option("--plan", "plan_only", is_flag=True, help="Only say what it would take.")
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    help="Most chunks embedded in a second; 0, the default, for as many as can be.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@db_option
+@json_option
+def command(
+    *,
+    to: str | None,
+    keep_old: bool,
+    keep_both: bool,
+    back: bool,
+    drop: str | None,
+    plan_only: bool,
+    rate: float,
+    yes: bool,
+    db: str | None,
+    as_json: bool,
+) -> None:
+    """Move an index to another model, dimension or quantization, online.
+
+    Searches and writes go on. The new vectors are made beside the old ones and checked; then one
+    transaction switches. Ctrl-C keeps what was done: the same command goes on from there.
+    """
+    from embedwell.app.index import open_index
+    from embedwell.app.migration import target_named
+
+    if sum((to is not None, back, drop is not None)) != 1:
+        raise click.UsageError("Give one of --to MODEL, --back and --drop.")
+    if keep_old and keep_both:
+        raise click.UsageError("--keep-both keeps the main space anyway; leave --keep-old out.")
+    with open_index(db=db, create=False) as index:
+        if back:
+            _back(index, as_json=as_json)
+        elif drop:
+            _drop(index, cast('Literal["next", "light", "kept"]', drop), as_json=as_json)
+        else:
+            goal: Goal = "light" if keep_both else "switch"
+            target = target_named(index, str(to))
+            if _agreed(index, target, goal, plan_only=plan_only, yes=yes, as_json=as_json):
+                _run(index, target, goal, keep_old=keep_old, rate=rate, as_json=as_json)
+
+
+def _agreed(
+    index: Index, target: Target, goal: Goal, *, plan_only: bool, yes: bool, as_json: bool
+) -> bool:
+    """Say what it would take; whether it is wanted."""
+    from embedwell.app.migration import look_ahead
+    from embedwell.cli.output import write_json
+    from embedwell.cli.progress import watching
+
+    with watching() as watch:
+        found = look_ahead(index, target, goal, watch)
+    if as_json and plan_only:
+        write_json(asdict(found))
+    elif not as_json:
+        sys.stdout.write(_told(found))
+    if plan_only:
+        return False
+    if yes or as_json or not sys.stdin.isatty():
+        return True
+    return click.confirm("Go on?", default=True)
+
+
+def _told(found: Plan) -> str:
+    from embedwell.app.sizes import format_bytes
+
+    old, new = found.dimensions
+    lines = [
+        f"{found.from_model} ({old} dimensions) to {found.to_artifact} ({new})",
+        f"{found.n_missing:,} of {found.n_chunks:,} chunks to embed, {found.chunks_per_s:,.0f} a "
+        f"second here: about {_duration(found.seconds)}, {format_bytes(found.bytes)} on disk",
+    ]
+    if found.n_truncated:
+        share = found.n_truncated / found.n_sampled
+        lines.append(f"{share:.0%} of the chunks are longer than the new model takes: their end is")
+        lines.append("not in their vectors (words in it are still found).")
+    return "\n".join(lines) + "\n"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _run(
+    index: Index, target: Target, goal: Goal, *, keep_old: bool, rate: float, as_json: bool
+) -> None:
+    from embedwell.app.migration import run
+    from embedwell.cli.output import write_json
+    from embedwell.cli.progress import watching
+
+    with watching() as watch:
+        report: MigrationReport = run(
+            index, target, goal, watch, keep_old=keep_old, chunks_per_s=rate
+        )
+    if as_json:
+        write_json(asdict(report))
+        return
+    checked = report.validation
+    sys.stdout.write(
+        f"{report.outcome}: {report.n_embedded:,} chunks embedded in {_duration(report.took_s)}; "
+        f"{checked.n_found} of {checked.n_checked} sampled chunks found by their own text, "
+        f"{checked.overlap:.0%} of the first ten as before\n"
+    )
+
+
+def _back(index: Index, *, as_json: bool) -> None:
+    from embedwell.cli.output import write_json
+    from embedwell.jobs.migrate import roll_back
+
+    stored = roll_back(index.store)
+    if as_json:
+        write_json({"model": stored.space.model, "number": stored.number})
+    else:
+        sys.stdout.write(f"back to {stored.space.model}\n")
+
+
+def _drop(index: Index, role: Literal["next", "light", "kept"], *, as_json: bool) -> None:
+    from embedwell.app.migration import drop
+    from embedwell.cli.output import write_json
+
+    gone = [stored.space.model for stored in drop(index, role)]
+    if as_json:
+        write_json({"dropped": gone})
+    else:
+        sys.stdout.write(f"dropped {', '.join(gone)}\n")

@@ -1,0 +1,281 @@
+"""Move a store to another space while it is searched and written."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from embedwell.chunking.titles import titled
+from embedwell.core.errors import MigrationError, StoreError
+from embedwell.core.events import Watch
+from embedwell.core.space import Space
+from embedwell.core.vectors import FloatArray, IntArray, normalized
+from embedwell.handshake.admit import AdmittedEmbedder
+from embedwell.jobs.fill import fill_space
+from embedwell.runtime.protocol import TextEmbedder
+from embedwell.stores.protocol import Filter, Store
+from embedwell.stores.spaces import StoredSpace
+
+Goal: TypeAlias = Literal["switch", "light"]
+"""Whether the new space takes the main one's place, or is kept beside it."""
+
+_ROUNDS = 1000
+_TIMED = 64
+_CHECKED = 64
+_DEPTH = 10
+# A chunk asked for by its own text must come first or nearly so; copies of it may come before.
+_MOST_LOST = 0.05
+# Rows, the codes of the first pass and the pages around them, beside the vectors themselves.
+_BYTES_A_ROW = 40
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a migration would do.
+
+    Attributes:
+        from_model: Model of the space that is searched now.
+        to_model: Model of the new one.
+        to_artifact: What computes the new vectors here.
+        dimensions: Lengths of the vectors, old and new.
+        n_chunks: Chunks in the store.
+        n_missing: Chunks that have no vector in the new space yet.
+        chunks_per_s: Measured just now on a sample.
+        seconds: Estimate for what is missing.
+        bytes: Estimate of what the new space takes on disk.
+        n_truncated: Chunks of the sample that are longer than the new model takes.
+        n_sampled: Chunks of the sample.
+    """
+
+    from_model: str
+    to_model: str
+    to_artifact: str
+    dimensions: tuple[int, int]
+    n_chunks: int
+    n_missing: int
+    chunks_per_s: float
+    seconds: float
+    bytes: int
+    n_truncated: int
+    n_sampled: int
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What was looked at before the switch.
+
+    Attributes:
+        n_checked: Chunks whose own text was asked for.
+        n_found: Those that came among the first ten in the new space.
+        overlap: Share of the old space's first ten that the new one's has too, on average; two
+            models differ, so this is told and not judged.
+    """
+
+    n_checked: int
+    n_found: int
+    overlap: float
+
+
+@dataclass(frozen=True)
+class MigrationReport:
+    """What a migration did.
+
+    Attributes:
+        from_model: Model of the space that was searched before.
+        to_model: Model of the new one.
+        number: The new space's in the store.
+        n_embedded: Chunks embedded in this run.
+        validation: What was looked at before the switch.
+        outcome: `switched`, or `kept beside`.
+        took_s: Seconds.
+    """
+
+    from_model: str
+    to_model: str
+    number: int
+    n_embedded: int
+    validation: Validation
+    outcome: str
+    took_s: float
+
+
+def found_space(store: Store, space: Space, artifact: str, goal: Goal) -> StoredSpace | None:
+    """What there is of the space that a migration would fill: begun, kept, or light.
+
+    Args:
+        store: What is migrated.
+        space: The new space.
+        artifact: Name of what is to compute it, such as `all-MiniLM-L6-v2@q8`.
+        goal: Whether the new space takes the main one's place.
+
+    Raises:
+        MigrationError: It is the main space, or another migration or light space is in the way.
+    """
+    role = "next" if goal == "switch" else "light"
+    for stored in store.spaces.all():
+        same = stored.space == space and _is_made_by(stored, artifact)
+        if same and stored.role == "main":
+            raise MigrationError(
+                f"The index is in the space of {artifact} already.", "Name another with `--to`."
+            )
+        if same and (goal == "switch" or stored.role == role):
+            return stored
+        if stored.role == role:
+            raise MigrationError(
+                f"A migration to {stored.made_by} was begun already."
+                if role == "next"
+                else f"The index has a light space of {stored.made_by} already.",
+                f"Finish it with the same `--to`, or drop it: `embedwell migrate --drop {role}`.",
+            )
+    return None
+
+
+def plan(store: Store, space: Space, filled: StoredSpace | None, embedder: TextEmbedder) -> Plan:
+    """Look at what a migration would take; nothing is written.
+
+    Args:
+        store: What would be migrated.
+        space: The new space.
+        filled: What there is of it already.
+        embedder: Of the new model.
+    """
+    main = store.spaces.main()
+    n_chunks = store.counts().chunks
+    ids = store.spaces.sample(main.number, _TIMED)
+    texts = [titled(found.chunk.title, found.chunk.text) for found in store.chunks(ids.tolist())]
+    began = time.perf_counter()
+    embedded = embedder.embed(texts, "document", Watch())
+    rate = len(texts) / max(time.perf_counter() - began, 1e-6) if texts else 0.0
+    missing = store.spaces.n_missing(filled.number) if filled else n_chunks
+    return Plan(
+        from_model=main.space.model,
+        to_model=space.model,
+        to_artifact=embedded.artifact,
+        dimensions=(main.space.dimensions, space.dimensions),
+        n_chunks=n_chunks,
+        n_missing=missing,
+        chunks_per_s=rate,
+        seconds=missing / rate if rate else 0.0,
+        bytes=missing * (2 * space.dimensions + space.dimensions // 8 + _BYTES_A_ROW),
+        n_truncated=embedded.n_truncated,
+        n_sampled=len(texts),
+    )
+
+
+def migrate(
+    store: Store,
+    embedder: AdmittedEmbedder,
+    goal: Goal,
+    watch: Watch,
+    *,
+    keep_old: bool = False,
+    chunks_per_s: float = 0.0,
+) -> MigrationReport:
+    """Fill a space, look whether it is good, and switch to it.
+
+    Searches and writes go on meanwhile; what is written goes into the main space and is embedded
+    for the new one in the next round. Stopped at any moment, it goes on when it is called again.
+
+    Args:
+        store: What is migrated.
+        embedder: Of the space that is filled, see `found_space`.
+        goal: Whether the new space takes the main one's place.
+        watch: Told of progress, asked to stop.
+        keep_old: Whether the vectors of the old space stay, for `roll_back`.
+        chunks_per_s: Most chunks embedded in a second; 0 for as many as can be.
+
+    Raises:
+        MigrationError: The new space is not good, or writes come faster than it is filled.
+        DriftError: The embedder's build is not fit for the space.
+        TaskCancelledError: `watch` was asked to stop; what was stored is kept.
+    """
+    began = time.perf_counter()
+    before = store.spaces.main()
+    n_embedded = fill_space(store, embedder, watch, chunks_per_s)
+    validation = validate(store, before.number, embedder, watch)
+    if validation.n_found < (1 - _MOST_LOST) * validation.n_checked:
+        raise MigrationError(
+            f"Only {validation.n_found} of {validation.n_checked} chunks are found by their own "
+            f"text in the new space of {embedder.space.model}; nothing was switched.",
+            "Run `embedwell doctor --deep`; give the migration up with `embedwell migrate "
+            "--drop next`.",
+        )
+    if goal == "switch":
+        n_embedded += _switch(store, embedder, watch, keep_old=keep_old)
+    return MigrationReport(
+        from_model=before.space.model,
+        to_model=embedder.space.model,
+        number=embedder.number,
+        n_embedded=n_embedded,
+        validation=validation,
+        outcome="switched" if goal == "switch" else "kept beside",
+        took_s=time.perf_counter() - began,
+    )
+
+
+def validate(store: Store, old: int, embedder: AdmittedEmbedder, watch: Watch) -> Validation:
+    """Ask for a sample of chunks by their own texts, in the new space and in the old one."""
+    ids = store.spaces.sample(old, _CHECKED)
+    found = store.chunks(ids.tolist())
+    texts = [titled(one.chunk.title, one.chunk.text) for one in found]
+    asked = embedder.embed(texts, "document", Watch(cancelled=watch.cancelled)).vectors
+    stored = store.spaces.vectors(old, np.array([one.id for one in found], np.int64))
+    n_found, overlaps = 0, []
+    for one, new, before in zip(found, asked, normalized(stored), strict=True):
+        watch.check("migrate")
+        now = _top(store, new, embedder.number)
+        n_found += int(one.id in now)
+        overlaps.append(len(np.intersect1d(now, _top(store, before, old))) / max(len(now), 1))
+    return Validation(len(found), n_found, float(np.mean(overlaps)) if overlaps else 1.0)
+
+
+def roll_back(store: Store) -> StoredSpace:
+    """Go back to the space that a migration has kept, if it has all chunks.
+
+    Returns:
+        The space that is the main one now; the one that was stays as `kept`.
+
+    Raises:
+        MigrationError: None was kept, or chunks were written since.
+    """
+    kept = [stored for stored in store.spaces.all() if stored.role == "kept"]
+    if not kept:
+        raise MigrationError("No earlier space was kept.", "Migrate back with `--to MODEL`.")
+    last = kept[-1]
+    if missing := store.spaces.n_missing(last.number):
+        raise MigrationError(
+            f"{missing:,} chunks were written since and have no vector of {last.space.model}.",
+            f"Run `embedwell migrate --to {last.space.model}`: only these are embedded.",
+        )
+    store.spaces.switch(last.number, keep=True)
+    return store.spaces.get(last.number)
+
+
+def _switch(store: Store, embedder: AdmittedEmbedder, watch: Watch, *, keep_old: bool) -> int:
+    """Switch in a moment when nothing is missing; how many more chunks that took."""
+    n_embedded = 0
+    for _ in range(_ROUNDS):
+        n_embedded += fill_space(store, embedder, watch)
+        try:
+            store.spaces.switch(embedder.number, keep=keep_old)
+        except StoreError:
+            if not store.spaces.n_missing(embedder.number):
+                raise
+        else:
+            return n_embedded
+    raise MigrationError(
+        f"Chunks are written faster than they are embedded for {embedder.space.model}.",
+        "Run the same again when less is written; what is embedded is kept.",
+    )
+
+
+def _top(store: Store, vector: FloatArray, number: int) -> IntArray:
+    return store.nearest(vector, _DEPTH, Filter(), space=number).ids
+
+
+def _is_made_by(stored: StoredSpace, artifact: str) -> bool:
+    """Whether an artifact made it; before its name stands the program's version, where known."""
+    return stored.made_by.rpartition(" ")[2] == artifact
