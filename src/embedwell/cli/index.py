@@ -55,9 +55,8 @@ def command(
         write_json(asdict(report) | {"db": shown_target(index.target), "total": asdict(counts)})
     else:
         _tell(report)
-        sys.stdout.write(
-            f"{shown_target(index.target)}: {counts.documents:,} documents, {counts.chunks:,} chunks\n"
-        )
+        place = shown_target(index.target)
+        sys.stdout.write(f"{place}: {counts.documents:,} documents, {counts.chunks:,} chunks\n")
     if report.failed:
         sys.exit(3)
 

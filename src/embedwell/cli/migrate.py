@@ -102,10 +102,11 @@ def _told(found: Plan) -> str:
     from embedwell.app.sizes import format_bytes
 
     old, new = found.dimensions
+    size = format_bytes(found.bytes)
     lines = [
         f"{found.from_model} ({old} dimensions) to {found.to_artifact} ({new})",
-        f"{found.n_missing:,} of {found.n_chunks:,} chunks to embed, {found.chunks_per_s:,.0f} a "
-        f"second here: about {_duration(found.seconds)}, {format_bytes(found.bytes)} on disk",
+        f"{found.n_missing:,} of {found.n_chunks:,} chunks to embed, about {size} on disk",
+        f"{found.chunks_per_s:,.0f} chunks a second here: about {_duration(found.seconds)}",
     ]
     if found.n_truncated:
         share = found.n_truncated / found.n_sampled
