@@ -57,7 +57,8 @@ class Embedders:
         stored = self._store.spaces.main()
         if self._main not in {None, stored.number}:
             self._move_on(stored)
-        check_declaration(stored, card(self.settings.model).space)
+        if self.settings.model != stored.space.model:  # else seen when the model is loaded
+            check_declaration(stored, card(self.settings.model).space)
         self._main = stored.number
         return stored
 
