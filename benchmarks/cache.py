@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from embedwell.runtime.cache import Origin, VectorCache
+from embedwell.testing import FAKE_BUILD
 
 ENTRIES = 1000
 LENGTH = 60_000
@@ -67,7 +68,7 @@ def embedwell(stream: Stream) -> float:
     for number in stream:
         text = str(number)
         if cache.find(here, [text])[0] is None:
-            cache.keep(here, [text], vector, n_tokens, 0)
+            cache.keep(here, [text], vector, n_tokens, FAKE_BUILD, epoch=0)
     return cache.statistics().hits / len(stream)
 
 
@@ -112,7 +113,7 @@ def hit_us(*, half: bool) -> float:
     cache, here = VectorCache(ENTRIES, half=half), Origin("s" * 64, "b" * 64, "query")
     texts = [f"{number} " + "how is bread baked " * 5 for number in range(ENTRIES)]
     vectors = np.random.default_rng(0).normal(size=(ENTRIES, 384)).astype(np.float32)
-    cache.keep(here, texts, vectors, np.ones(ENTRIES, np.int64), 0)
+    cache.keep(here, texts, vectors, np.ones(ENTRIES, np.int64), FAKE_BUILD, epoch=0)
     took = []
     for number in range(ENTRIES):
         text = f"{number} " + "how is bread baked " * 5  # as it comes from a request: never hashed

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from embedwell.core.build import BuildRecord
 from embedwell.core.embedded import Embedded
 from embedwell.core.events import Watch
 from embedwell.core.space import Kind, Space
 from embedwell.core.vectors import FloatArray, IntArray, normalized
 from embedwell.stores.memory import MemoryStore
 
-__all__ = ["FAKE_SPACE", "FakeEmbedder", "MemoryStore", "word_starts"]
+__all__ = ["FAKE_BUILD", "FAKE_SPACE", "FakeEmbedder", "MemoryStore", "word_starts"]
 
 _WORD = re.compile(r"\S+")
 
@@ -40,6 +41,21 @@ FAKE_SPACE = Space(
     dimensions=32,
 )
 
+FAKE_BUILD = BuildRecord(
+    artifact="fake@q32",
+    artifact_key="0" * 64,
+    weights_sha256="0" * 64,
+    tokenizer_sha256="0" * 64,
+    quantization="q32",
+    engine="fake",
+    engine_version="1",
+    native="0" * 40,
+    tokenizers_version="1",
+    cpu=("fake",),
+    host="fake",
+    made_at="2000-01-01T00:00:00+00:00",
+)
+
 
 @dataclass
 class FakeEmbedder:
@@ -47,10 +63,12 @@ class FakeEmbedder:
 
     Attributes:
         space: What it claims to be.
+        build: What it claims to compute with.
         seen: Every text that it was given, in order.
     """
 
     space: Space = FAKE_SPACE
+    build: BuildRecord = FAKE_BUILD
     seen: list[str] = field(default_factory=list)
 
     def embed(self, texts: Sequence[str], kind: Kind, watch: Watch) -> Embedded:
@@ -62,7 +80,7 @@ class FakeEmbedder:
         n_tokens = np.array([len(word_starts(text)) + 2 for text in texts], dtype=np.int64)
         n_truncated = int((n_tokens > self.space.max_tokens).sum())
         shaped = vectors.reshape(len(texts), self.space.dimensions)
-        return Embedded(normalized(shaped), n_tokens, n_truncated, f"{self.space.model}@q32")
+        return Embedded(normalized(shaped), n_tokens, n_truncated, self.build)
 
     def token_starts(self, text: str) -> IntArray:
         """Every word is one token."""

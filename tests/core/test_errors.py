@@ -8,6 +8,7 @@ import pytest
 from embedwell.core import errors
 from embedwell.core.embedded import Embedded
 from embedwell.core.events import Progress, Watch
+from embedwell.testing import FAKE_BUILD
 
 
 def test_the_tree_at_the_top_of_the_file_is_the_tree():
@@ -31,7 +32,7 @@ def test_a_message_ends_with_the_remedy():
 def test_bad_texts_keep_the_good_vectors():
     vectors = np.ones((3, 2), np.float32)
     error = errors.BadTextsError(
-        {1: "it is None"}, Embedded(vectors, np.zeros(len(vectors), np.int64), 0, "m@q8")
+        {1: "it is None"}, Embedded(vectors, np.zeros(len(vectors), np.int64), 0, FAKE_BUILD)
     )
     assert error.failures == {1: "it is None"}
     assert error.vectors is vectors

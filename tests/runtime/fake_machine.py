@@ -14,7 +14,7 @@ from tokenizers.processors import TemplateProcessing
 
 from embedwell.core.artifact import Artifact
 from embedwell.core.space import Space
-from embedwell.engines.protocol import TokenBatch
+from embedwell.engines.protocol import EngineBuild, TokenBatch
 from embedwell.runtime.model import Machine
 from embedwell.runtime.needs import activation_bytes
 from embedwell.runtime.pressure import Reading
@@ -119,6 +119,8 @@ class FakeEngine:
         self._machine = machine
         self._key = artifact.key
         self._held = artifact.size_bytes + machine.swells
+
+    build = EngineBuild("fake", "1", "")
 
     def run(self, batch: TokenBatch):
         if faults := self._machine.run_faults.get(self._key):

@@ -12,6 +12,7 @@ from hypothesis.extra.numpy import arrays
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from embedwell.runtime.cache import Origin, VectorCache, pack
+from embedwell.testing import FAKE_BUILD
 
 HERE = Origin("space", "build", "query")
 OTHER = Origin("other space", "build", "query")
@@ -29,7 +30,7 @@ class Clock:
 def keep(cache, *texts, origin=HERE, value=1.0, epoch=None):
     vectors = np.full((len(texts), DIMENSIONS), value, np.float32)
     epoch = cache.epoch if epoch is None else epoch
-    cache.keep(origin, texts, vectors, np.arange(len(texts)), epoch)
+    cache.keep(origin, texts, vectors, np.arange(len(texts)), FAKE_BUILD, epoch=epoch)
 
 
 def found(cache, *texts, origin=HERE):
@@ -39,7 +40,7 @@ def found(cache, *texts, origin=HERE):
 def test_what_was_kept_is_found_with_its_tokens():
     cache = VectorCache()
     vectors = np.random.default_rng(0).normal(size=(2, 384)).astype(np.float32)
-    cache.keep(HERE, ["a", "b"], vectors, np.array([3, 5]), cache.epoch)
+    cache.keep(HERE, ["a", "b"], vectors, np.array([3, 5]), FAKE_BUILD, epoch=cache.epoch)
     kept = cache.find(HERE, ["b", "a", "c"])
     assert np.array_equal(kept[0].vector, vectors[1])
     assert kept[1].n_tokens == 3
@@ -49,7 +50,7 @@ def test_what_was_kept_is_found_with_its_tokens():
 def test_a_kept_vector_is_nobodys_to_change():
     cache = VectorCache()
     vectors = np.ones((1, 4), np.float32)
-    cache.keep(HERE, ["a"], vectors, np.array([3]), cache.epoch)
+    cache.keep(HERE, ["a"], vectors, np.array([3]), FAKE_BUILD, epoch=cache.epoch)
     vectors[:] = 2
     (kept,) = cache.find(HERE, ["a"])
     assert kept.vector.tolist() == [1] * 4
@@ -192,7 +193,7 @@ def test_half_the_memory_keeps_direction_and_length(vector):
 def test_a_cache_of_halves_gives_float32():
     cache = VectorCache(half=True)
     vector = np.random.default_rng(0).normal(size=(1, 384)).astype(np.float32)
-    cache.keep(HERE, ["a"], vector, np.array([3]), cache.epoch)
+    cache.keep(HERE, ["a"], vector, np.array([3]), FAKE_BUILD, epoch=cache.epoch)
     (kept,) = cache.find(HERE, ["a"])
     assert kept.vector.dtype == np.float32
     assert np.allclose(kept.vector, vector[0], rtol=1e-3)
@@ -284,7 +285,7 @@ def test_nothing_older_than_an_invalidation_or_its_time_is_found_by_any_thread(e
                 epoch, at = cache.epoch, tick()
                 vector = np.full((1, 4), at, np.float32)
                 with lock:  # time stands still
-                    cache.keep(HERE, [text], vector, np.array([now[0]]), epoch)
+                    cache.keep(HERE, [text], vector, np.array([now[0]]), FAKE_BUILD, epoch=epoch)
 
     with ThreadPoolExecutor(n) as pool:
         list(pool.map(work, [drawn.randrange(10**6) for _ in range(n)]))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from embedwell.core.events import Watch
 from embedwell.core.space import Space
 from embedwell.runtime.cache import VectorCache
 from embedwell.runtime.cached import ComputedOnce
+from embedwell.testing import FAKE_BUILD
 
 SPACE = Space("model", "1", "mean", True, "", "", 8, 2)
 ARTIFACT = Artifact(SPACE, "q8", "onnx", Path(), "key", "", "", 0)
@@ -25,8 +27,8 @@ ARTIFACT = Artifact(SPACE, "q8", "onnx", Path(), "key", "", "", 0)
 class Model:
     """Gives each text its length; fails texts that say so; may be held up."""
 
-    def __init__(self, name="model@q8"):
-        self.name = name
+    def __init__(self, name="model@q8", native="one"):
+        self.build = replace(FAKE_BUILD, artifact=name, native=native)
         self.asked = []
         self.gate = threading.Event()
         self.gate.set()
@@ -45,7 +47,7 @@ class Model:
         failures = {i: "bad" for i, text in enumerate(texts) if text in ("bad", "worse", None)}
         vectors[list(failures)] = np.nan
         n_truncated = sum(length > 8 for length in lengths)
-        embedded = Embedded(vectors, np.array(lengths, np.int64), n_truncated, self.name)
+        embedded = Embedded(vectors, np.array(lengths, np.int64), n_truncated, self.build)
         if failures:
             raise BadTextsError(failures, embedded)
         return embedded
@@ -87,7 +89,7 @@ def test_texts_are_computed_once_in_a_call_and_kept():
     assert again.vectors[:, 0].tolist() == [3, 17, 1]
     assert again.n_tokens.tolist() == [3, 17, 1]
     assert first.n_truncated == again.n_truncated == 1
-    assert again.artifact == "model@q8"
+    assert again.build == first.build == model.build
 
 
 def test_queries_and_documents_are_different_texts():
@@ -121,6 +123,28 @@ def test_what_another_quantization_computed_instead_is_not_kept():
     assert embed(shared, model, ["a", "a"]).artifact == "model@q4"
     embed(shared, model, ["a"])
     assert model.asked == [["a"], ["a"]]
+
+
+@pytest.mark.parametrize("other", [Model("model@q4"), Model(native="two")])
+def test_where_another_build_computes_the_rest_it_computes_all(other):
+    model, shared = Model(), once()
+    embed(shared, model, ["a", "b"])
+    found = embed(shared, other, ["a", "new", "a"])
+    assert found.build == other.build
+    assert found.vectors[:, 0].tolist() == [1, 3, 1]
+    assert other.asked == [["new"], ["a", "new", "a"]]
+
+
+def test_the_same_build_seen_at_another_time_is_no_other():
+    model, later, shared = Model(), Model(), once()
+    later.build = replace(later.build, made_at="later")
+    embed(shared, model, ["a"])
+    assert embed(shared, later, ["a", "b"]).build.key == model.build.key
+    assert later.asked == [["b"]]
+
+
+def test_nothing_computes_no_texts():
+    assert embed(once(), Model(), []).build.native == ""
 
 
 def test_bad_texts_are_named_at_every_position_and_not_kept():

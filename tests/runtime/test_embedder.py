@@ -7,7 +7,7 @@ import pytest
 
 from embedwell.core.errors import BadTextsError, EngineError, TaskCancelledError
 from embedwell.core.events import Watch
-from embedwell.engines.protocol import TokenBatch
+from embedwell.engines.protocol import EngineBuild, TokenBatch
 from embedwell.engines.registry import open_engine
 from embedwell.runtime.embedder import LocalEmbedder
 
@@ -29,6 +29,7 @@ class BrokenEngine:
     token: int
     gives_nan: bool
     sizes: list[int] = field(default_factory=list)
+    build = EngineBuild("broken", "1", "")
 
     def run(self, batch: TokenBatch):
         self.sizes.append(len(batch.ids))

@@ -95,6 +95,23 @@ def test_then_a_lower_quantization_answers_and_says_so(fake, artifact, tmp_path)
     assert [state.artifact for state in models.states()] == [lower]
 
 
+def test_what_was_computed_before_is_computed_again_by_the_lower_one(fake, artifact, tmp_path):
+    lower = artifact_of(tmp_path, "a", 10, "q4")
+    models = models_of(fake, lower=lambda found: lower if found is artifact else None)
+
+    def fail_in_the_middle(step):
+        if step.done == 1024 and not fake.n_loads[lower.key]:
+            fake.run_faults[artifact.key] = [NO_MEMORY] * 100
+
+    texts = ["word"] * 2500
+    texts[3] = None
+    with pytest.raises(BadTextsError, match="1 of 2500") as caught:
+        embed(models, artifact, texts, "document", Watch(fail_in_the_middle))
+    assert caught.value.embedded.build.artifact == "a@q4"
+    assert list(caught.value.failures) == [3]
+    assert np.isfinite(caught.value.vectors).all(axis=1).sum() == 2499
+
+
 def test_and_without_one_it_is_refused_clearly(fake, artifact):
     models = models_of(fake)
     embed(models, artifact, ["word"], "query", Watch())

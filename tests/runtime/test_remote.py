@@ -6,6 +6,7 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -26,7 +27,7 @@ from embedwell.core.events import Watch
 from embedwell.engines.http import Address, HttpEngine
 from embedwell.engines.wire import BinaryEmbedded, EmbedRequest, ErrorAnswer, ErrorBody
 from embedwell.runtime.remote import RemoteEmbedder
-from embedwell.testing import FAKE_SPACE, FakeEmbedder, word_starts
+from embedwell.testing import FAKE_BUILD, FAKE_SPACE, FakeEmbedder, word_starts
 
 pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no Unix sockets here")
 
@@ -35,7 +36,7 @@ def embed(request: EmbedRequest, **changed) -> bytes:
     """What a sound service says."""
     found = FakeEmbedder().embed(request.texts, request.kind, Watch())
     said = BinaryEmbedded(
-        "fake@q8",
+        FAKE_BUILD.to_json(),
         FAKE_SPACE.id,
         FAKE_SPACE.dimensions,
         found.vectors.astype("<f4").tobytes(),
@@ -94,7 +95,7 @@ def test_vectors_come_back_in_order(path):
     expected = FakeEmbedder().embed([*TEXTS[:-1], "\ufffd alone"], "document", Watch())
     assert np.array_equal(found.vectors, expected.vectors)
     assert np.array_equal(found.n_tokens, expected.n_tokens)
-    assert found.artifact == "fake@q8"
+    assert found.build == FAKE_BUILD
 
 
 def test_many_texts_go_in_several_requests(path):
@@ -107,6 +108,43 @@ def test_many_texts_go_in_several_requests(path):
     assert sizes == [256, 256, 88]
     assert np.array_equal(found.vectors, FakeEmbedder().embed(texts, "query", Watch()).vectors)
     assert [step.done for step in steps] == [0, 256, 512, 600]
+
+
+def test_one_answer_is_of_one_build(path):
+    other = replace(FAKE_BUILD, native="another")
+    texts = [f"text {number}" for number in range(600)]
+
+    def script(connection, number):
+        request = service.seen()[-1]
+        connection.sendall(
+            answer(embed(request, build=(other if number else FAKE_BUILD).to_json()))
+        )
+
+    service = script.service = _Seen()
+    with asking(path, script) as (embedder, _):
+        found = embedder.embed(texts, "document", Watch())
+        assert [len(request.texts) for request in service.seen()] == [256, 256, 256, 256, 88]
+    assert found.build == other
+    assert np.array_equal(found.vectors, FakeEmbedder().embed(texts, "document", Watch()).vectors)
+
+
+def test_a_service_that_changes_all_the_time_is_refused(path):
+    def script(connection, number):
+        build = replace(FAKE_BUILD, native=str(number))
+        connection.sendall(answer(embed(service.seen()[-1], build=build.to_json())))
+
+    service = script.service = _Seen()
+    with asking(path, script) as (embedder, _), pytest.raises(ServiceBusyError, match="5 times"):
+        embedder.embed(["text"] * 300, "document", Watch())
+
+
+@pytest.mark.parametrize("build", ["", "[]", "{}", '{"cpu": []}'])
+def test_a_build_that_is_not_understood_is_refused(path, build):
+    with (
+        asking(path, sound(build=build)) as (embedder, _),
+        pytest.raises(BadRequestError, match="build record"),
+    ):
+        embedder.embed(["text"], "document", Watch())
 
 
 def test_long_texts_go_alone_and_what_no_model_reads_is_not_sent(path):

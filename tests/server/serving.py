@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from embedwell.app.runtime import Runtime
@@ -25,7 +25,7 @@ from embedwell.core.vectors import IntArray
 from embedwell.engines.http import Address, HttpEngine
 from embedwell.models.catalogue import named
 from embedwell.runtime.loaded import ModelState
-from embedwell.testing import FakeEmbedder
+from embedwell.testing import FAKE_BUILD, FakeEmbedder
 
 MODEL = "all-MiniLM-L6-v2"
 
@@ -164,8 +164,8 @@ class FakeRuntime(Runtime):
         if self.fault:
             raise self.fault
         self.load(model, watch)
-        found = FakeEmbedder(card.space).embed(texts, kind, watch)
-        return Embedded(found.vectors, found.n_tokens, found.n_truncated, f"{card.name}@q8")
+        build = replace(FAKE_BUILD, artifact=f"{card.name}@q8", quantization="q8")
+        return FakeEmbedder(card.space, build).embed(texts, kind, watch)
 
     def token_starts(self, model: str, text: str) -> IntArray:
         return FakeEmbedder(named(model)[0].space).token_starts(text)

@@ -11,6 +11,7 @@ from embedwell.app.settings import Settings
 from embedwell.runtime.cache import Origin
 from embedwell.server.application import application
 from embedwell.server.service import Service
+from embedwell.testing import FAKE_BUILD
 
 ADDRESS = "/v1/runtime/cache"
 TEXTS = ["a b", "a c", "d"]
@@ -22,7 +23,7 @@ def runtime():
     vectors, n_tokens = np.ones((3, 4), np.float32), np.ones(3, np.int64)
     for space in ("one", "two"):
         origin = Origin(space, "build", "document")
-        runtime.cache.keep(origin, TEXTS, vectors, n_tokens, runtime.cache.epoch)
+        runtime.cache.keep(origin, TEXTS, vectors, n_tokens, FAKE_BUILD, epoch=runtime.cache.epoch)
     runtime.cache.find(Origin("one", "build", "document"), ["a b", "unknown"])
     return runtime
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import msgspec
 import numpy as np
+from msgspec import convert
 from serving import MODEL
 
+from embedwell.core.build import BuildRecord
 from embedwell.core.embedded import Embedded
 from embedwell.core.errors import BadTextsError
 from embedwell.core.events import Watch
 from embedwell.engines.wire import BINARY, BinaryEmbedded, EmbedRequest
+from embedwell.testing import FAKE_BUILD
 
 
 def test_a_real_service_gives_the_librarys_vectors(service, real_cache):
@@ -21,6 +24,8 @@ def test_a_real_service_gives_the_librarys_vectors(service, real_cache):
     vectors = np.frombuffer(found.vectors, "<f4").reshape(3, -1)
     with embedwell.Embedder() as embedder:
         assert np.abs(vectors - embedder.embed(texts)).max() < 1e-6
+        here = embedder._inner.embed(texts, "document", Watch()).build
+    assert BuildRecord.from_json(found.build).key == here.key
 
 
 def test_json_and_msgpack_say_the_same(fake_service):
@@ -32,13 +37,14 @@ def test_json_and_msgpack_say_the_same(fake_service):
         np.float32(x) for row in readable["vectors"] for x in row
     ]
     assert found.space == readable["space"]
+    assert BuildRecord.from_json(found.build) == convert(readable["build"], BuildRecord)
     assert readable["n_tokens"] == [4, 3]
 
 
 def test_texts_that_failed_are_named_and_the_others_are_there(fake_service, runtime):
     vectors = np.full((2, 384), np.nan, dtype=np.float32)
     vectors[0] = 0.5
-    embedded = Embedded(vectors, np.array([3, 4]), 0, f"{MODEL}@q8")
+    embedded = Embedded(vectors, np.array([3, 4]), 0, FAKE_BUILD)
     runtime.fault = BadTextsError({1: "it is odd"}, embedded)
     answer = fake_service.post("/v1/embed", json={"model": MODEL, "texts": ["a", "b"]}).json()
     assert answer["failures"] == {"1": "it is odd"}

@@ -24,6 +24,7 @@ from embedwell.core.errors import (
 from embedwell.models import catalogue
 from embedwell.models.catalogue import card
 from embedwell.server.texts import check_dimensions
+from embedwell.testing import FAKE_BUILD
 
 TEXTS = ["a short text", "", "bonjour à tous", "word " * 400]
 
@@ -173,7 +174,7 @@ def test_a_cut_text_is_told_in_a_header(client):
 
 def test_texts_that_fail_are_named(runtime, client):
     vectors = np.ones((3, 384), dtype=np.float32)
-    embedded = Embedded(vectors, np.ones(3, dtype=np.int64), 0, f"{MODEL}@q8")
+    embedded = Embedded(vectors, np.ones(3, dtype=np.int64), 0, FAKE_BUILD)
     runtime.fault = BadTextsError({1: "it is bad"}, embedded)
     with pytest.raises(openai.BadRequestError, match="input 1: it is bad"):
         client.embeddings.create(model=MODEL, input=["a", "b", "c"])

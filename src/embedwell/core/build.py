@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any
 
 
@@ -41,12 +42,17 @@ class BuildRecord:
     host: str = ""
     made_at: str = ""
 
-    @property
+    @cached_property
     def key(self) -> str:
         """SHA-256 (64 hex digits) of all that can change a result: host and time are left out."""
         import hashlib  # noqa: PLC0415 - 3.6 MB; whoever passes requests on needs none
 
         return hashlib.sha256(replace(self, host="", made_at="").to_json().encode()).hexdigest()
+
+    @classmethod
+    def of_nothing(cls, artifact: str) -> BuildRecord:
+        """For a batch of no texts, which nothing computed."""
+        return cls(artifact, "", "", "", "", "", "", "", "", ())
 
     def to_json(self) -> str:
         """The canonical form: sorted keys, no spaces, ASCII."""

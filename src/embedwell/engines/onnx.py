@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state
 
 from embedwell.core.artifact import Artifact
 from embedwell.core.device import return_freed_memory
 from embedwell.core.errors import EngineError, EngineMemoryError
 from embedwell.core.vectors import FloatArray
-from embedwell.engines.protocol import Engine, TokenBatch
+from embedwell.engines.native import native_build
+from embedwell.engines.protocol import Engine, EngineBuild, TokenBatch
 
 MODEL_FILE = "model.onnx"
 _PROBE_FILE = Path(__file__).parent / "product_probe.onnx"
@@ -66,6 +68,12 @@ class OnnxEngine:
                 f"Make it again: `embedwell models remove {self._name}`, "
                 f"then `embedwell models pull {self._name}`.",
             ) from error
+
+    @property
+    def build(self) -> EngineBuild:
+        """See `Engine.build`."""
+        library = Path(onnxruntime_pybind11_state.__file__)
+        return EngineBuild("onnx", onnxruntime.__version__, native_build(library))
 
     def run(self, batch: TokenBatch) -> FloatArray:
         """See `Engine.run`."""

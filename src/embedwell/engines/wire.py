@@ -31,7 +31,7 @@ class BinaryEmbedded(Struct):
     """The answer in msgpack.
 
     Attributes:
-        artifact: Name of what computed the vectors, such as `all-MiniLM-L6-v2@q8`.
+        build: What computed the vectors: a `BuildRecord` in JSON.
         space: Id of their space.
         dimensions: Length of each.
         vectors: float32, little-endian, row after row; NaN in the rows that failed.
@@ -40,7 +40,7 @@ class BinaryEmbedded(Struct):
         failures: Why, by position, for texts that could not be embedded.
     """
 
-    artifact: str
+    build: str
     space: str
     dimensions: int
     vectors: bytes

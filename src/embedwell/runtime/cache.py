@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from embedwell.core.build import BuildRecord
 from embedwell.core.space import Kind
 from embedwell.core.vectors import FloatArray, IntArray
 
@@ -30,10 +31,10 @@ _BULK_PART = 16
 
 
 class Origin(NamedTuple):
-    """What besides its text determines a vector."""
+    """What besides its text a vector is asked by."""
 
     space: str
-    build: str
+    artifact: str
     kind: Kind
 
 
@@ -44,10 +45,12 @@ class Kept:
     Attributes:
         vector: float32, shape (d,); not to be written to.
         n_tokens: Its tokens before any cut.
+        build: What computed the vector.
     """
 
     vector: FloatArray
     n_tokens: int
+    build: BuildRecord
 
 
 @dataclass(frozen=True)
@@ -74,13 +77,16 @@ class CacheStatistics:
 class _Entry:
     """A vector in the cache, whole or packed."""
 
-    __slots__ = ("n_bytes", "n_tokens", "packed", "place", "scale", "since")
+    __slots__ = ("build", "n_bytes", "n_tokens", "packed", "place", "scale", "since")
 
-    def __init__(self, vector: FloatArray, n_tokens: int, text: str, *, half: bool) -> None:
+    def __init__(
+        self, vector: FloatArray, n_tokens: int, build: BuildRecord, text: str, *, half: bool
+    ) -> None:
         self.packed: npt.NDArray[np.floating[Any]]
         self.packed, self.scale = pack(vector) if half else (vector.copy(), 1.0)
         self.packed.setflags(write=False)
         self.n_tokens = n_tokens
+        self.build = build
         self.n_bytes = self.packed.nbytes + sys.getsizeof(text) + _OVERHEAD_BYTES
         self.place = 0
         self.since = 0.0
@@ -144,6 +150,8 @@ class VectorCache:
         texts: Sequence[str],
         vectors: FloatArray,
         n_tokens: IntArray,
+        build: BuildRecord,
+        *,
         epoch: int,
     ) -> None:
         """Keep vectors, unless anything was invalidated meanwhile.
@@ -153,10 +161,11 @@ class VectorCache:
             texts: n texts.
             vectors: float32, shape (n, d), finite.
             n_tokens: int64, shape (n,).
+            build: What computed the vectors.
             epoch: `epoch` as it was before the vectors were computed.
         """
         new = [
-            (text, _Entry(vector, int(count), text, half=self._half))
+            (text, _Entry(vector, int(count), build, text, half=self._half))
             for text, vector, count in zip(texts, vectors, n_tokens, strict=True)
         ]
         with self._lock:
@@ -225,7 +234,9 @@ class VectorCache:
         self._hits += 1
         self._uses[entry.place] += 1
         vector = entry.packed.astype(np.float32, copy=False)
-        return Kept(vector * np.float32(entry.scale) if self._half else vector, entry.n_tokens)
+        if self._half:
+            vector = vector * np.float32(entry.scale)
+        return Kept(vector, entry.n_tokens, entry.build)
 
     def _put(self, key: tuple[Origin, str], entry: _Entry) -> None:
         if key in self._entries or entry.n_bytes > self._most_bytes // _BULK_PART:

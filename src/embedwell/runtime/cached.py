@@ -10,6 +10,7 @@ from typing import TypeAlias
 import numpy as np
 
 from embedwell.core.artifact import Artifact
+from embedwell.core.build import BuildRecord
 from embedwell.core.embedded import Embedded
 from embedwell.core.errors import BadTextsError
 from embedwell.core.events import Watch
@@ -18,7 +19,7 @@ from embedwell.core.vectors import FloatArray
 from embedwell.runtime.cache import Origin, VectorCache
 
 Embed: TypeAlias = Callable[[Sequence[str], Kind, Watch], Embedded]
-"""As `TextEmbedder.embed`."""
+"""As `TextEmbedder.embed`; one build computes all that one call gives."""
 
 # How often a thread that waits for another's vectors looks whether it was asked to stop.
 _LOOK_S = 0.05
@@ -48,7 +49,8 @@ class _Answer:
 
     def __init__(self, artifact: Artifact, texts: Sequence[object]) -> None:
         self.max_tokens = artifact.space.max_tokens
-        self.by = artifact.name
+        self.artifact = artifact.name
+        self.builds: list[BuildRecord] = []  # of what was taken, each once
         self.vectors = np.full((len(texts), artifact.space.dimensions), np.nan, dtype=np.float32)
         self.n_tokens = np.zeros(len(texts), dtype=np.int64)
         self.failures: dict[int, str] = {}
@@ -60,8 +62,9 @@ class _Answer:
             else:
                 self.odd.append(position)
 
-    def take(self, text: str, vector: FloatArray, n_tokens: int) -> None:
+    def take(self, text: str, vector: FloatArray, n_tokens: int, build: BuildRecord) -> None:
         """Take a text's vector; it may stand at several positions."""
+        self._note(build)
         for position in self.places[text]:
             self.vectors[position] = vector
             self.n_tokens[position] = n_tokens
@@ -71,7 +74,7 @@ class _Answer:
         found = flight.embedded
         if found is None:
             return
-        self.by = found.artifact
+        self._note(found.build)
         wanted = [self.places[text] for text in flight.rows] + [[at] for at in self.odd]
         for row, positions in enumerate(wanted):
             self.vectors[positions] = found.vectors[row]
@@ -87,10 +90,15 @@ class _Answer:
             BadTextsError: Some texts could not be embedded.
         """
         n_truncated = int((self.n_tokens > self.max_tokens).sum())
-        found = Embedded(self.vectors, self.n_tokens, n_truncated, self.by)
+        build = self.builds[0] if self.builds else BuildRecord.of_nothing(self.artifact)
+        found = Embedded(self.vectors, self.n_tokens, n_truncated, build)
         if self.failures:
             raise BadTextsError(dict(sorted(self.failures.items())), found)
         return found
+
+    def _note(self, build: BuildRecord) -> None:
+        if not any(build is known or build.key == known.key for known in self.builds):
+            self.builds.append(build)
 
 
 class ComputedOnce:
@@ -112,6 +120,7 @@ class ComputedOnce:
 
         A text that another call computes now is waited for, and computed here if that call fails
         or is cancelled. A short call does not wait for a long one: computing again is quicker.
+        Where the vectors found come from two builds, all are computed anew by one.
 
         Args:
             artifact: What computes them.
@@ -138,6 +147,8 @@ class ComputedOnce:
                     return mine.embedded
                 answer.take_all(mine)
             left = _wait(answer, others, watch)
+        if len(answer.builds) > 1:
+            return compute(texts, kind, watch)
         watch.progress("embed", len(texts), len(texts), "texts")
         return answer.embedded()
 
@@ -151,7 +162,7 @@ class ComputedOnce:
             for text, kept in zip(texts, self.cache.find(origin, texts), strict=True):
                 flight = self._flights.get((origin, text))
                 if kept is not None:
-                    answer.take(text, kept.vector, kept.n_tokens)
+                    answer.take(text, kept.vector, kept.n_tokens, kept.build)
                 elif flight is not None and (bulk or not flight.bulk):
                     flight.followed = True
                     others.append((text, flight))
@@ -188,7 +199,8 @@ class ComputedOnce:
             return
         good = [text for text in flight.rows if flight.has(text)]
         rows = [flight.rows[text] for text in good]
-        self.cache.keep(origin, good, found.vectors[rows], found.n_tokens[rows], epoch)
+        vectors, n_tokens = found.vectors[rows], found.n_tokens[rows]
+        self.cache.keep(origin, good, vectors, n_tokens, found.build, epoch=epoch)
 
 
 def _is_all(flight: _Flight, n_texts: int) -> bool:
@@ -203,8 +215,8 @@ def _wait(answer: _Answer, others: Awaited, watch: Watch) -> list[str]:
         while not flight.landed.wait(_LOOK_S):
             watch.check("embed")
         if flight.embedded is not None and flight.has(text):
-            row = flight.rows[text]
-            answer.take(text, flight.embedded.vectors[row], int(flight.embedded.n_tokens[row]))
+            row, found = flight.rows[text], flight.embedded
+            answer.take(text, found.vectors[row], int(found.n_tokens[row]), found.build)
         else:
             left.append(text)
     return left

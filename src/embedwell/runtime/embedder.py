@@ -15,6 +15,7 @@ from embedwell.core.vectors import FloatArray, IntArray, normalized
 from embedwell.engines.protocol import Engine
 from embedwell.runtime.batcher import Batcher, Ids
 from embedwell.runtime.batching import TOKENS_PER_BATCH, pad
+from embedwell.runtime.build import build_record
 from embedwell.runtime.tokenizer import Tokenizer
 from embedwell.runtime.windows import windows
 
@@ -39,6 +40,7 @@ class LocalEmbedder:
         tokens_per_batch: Callable[[], int] = lambda: TOKENS_PER_BATCH,
     ) -> None:
         self.artifact = artifact
+        self.build = build_record(artifact, engine.build)
         self._engine = engine
         self._batcher = Batcher(self._compute, tokens_per_batch, artifact.name)
         self._tokenizer = Tokenizer(artifact.tokenizer_file, artifact.space.max_tokens)
@@ -66,7 +68,7 @@ class LocalEmbedder:
             failures |= {begin + position: reason for position, reason in failed.items()}
         watch.progress("embed", len(texts), len(texts), "texts")
         n_truncated = int((n_tokens > self.space.max_tokens).sum())
-        embedded = Embedded(vectors, n_tokens, n_truncated, self.artifact.name)
+        embedded = Embedded(vectors, n_tokens, n_truncated, self.build)
         if failures:
             raise BadTextsError(failures, embedded)
         return embedded

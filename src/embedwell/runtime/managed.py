@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -25,6 +26,15 @@ _WINDOW_CHARACTERS = 200_000
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class _Part:
+    """A window's vectors, the texts that failed by position, and what computed them."""
+
+    artifact: Artifact
+    embedded: Embedded
+    failures: Mapping[int, str]
+
+
 def embed(
     models: LoadedModels, artifact: Artifact, texts: Sequence[str], kind: Kind, watch: Watch
 ) -> Embedded:
@@ -33,7 +43,7 @@ def embed(
     Args:
         models: Who loads the artifact.
         artifact: What computes them. Where it cannot fit and a lower quantization of the same
-            model can, `Embedded.artifact` names that one; where both were used, both.
+            model can, that one computes all of them, also those that were done before.
         texts: Any number.
         kind: What they are.
         watch: Told of progress, asked to stop.
@@ -45,19 +55,16 @@ def embed(
         EngineError: It cannot be loaded.
         TaskCancelledError: `watch` was asked to stop.
     """
-    spans = list(windows(texts, _WINDOW_TEXTS, _WINDOW_CHARACTERS))
-    if len(spans) <= 1:
-        return _embed_window(models, artifact, texts, kind, watch)
     failures: dict[int, str] = {}
-    parts = []
-    for begin, end in spans:
+    parts: list[Embedded] = []
+    for begin, end in list(windows(texts, _WINDOW_TEXTS, _WINDOW_CHARACTERS)) or [(0, 0)]:
         told = Watch(partial(_shifted, watch, begin, end, len(texts)), watch.cancelled)
-        try:
-            part = _embed_window(models, artifact, texts[begin:end], kind, told)
-        except BadTextsError as error:
-            failures |= {begin + position: why for position, why in error.failures.items()}
-            part = error.embedded
-        parts.append(part)
+        part = _embed_window(models, artifact, texts[begin:end], kind, told)
+        if parts and part.artifact.key != artifact.key:
+            return embed(models, part.artifact, texts, kind, watch)
+        artifact = part.artifact
+        parts.append(part.embedded)
+        failures |= {begin + position: why for position, why in part.failures.items()}
     watch.progress("embed", len(texts), len(texts), "texts")
     embedded = _joined(parts)
     if failures:
@@ -67,7 +74,7 @@ def embed(
 
 def _embed_window(
     models: LoadedModels, artifact: Artifact, texts: Sequence[str], kind: Kind, watch: Watch
-) -> Embedded:
+) -> _Part:
     try:
         return _lease(models, artifact, texts, kind, watch)
     except EngineMemoryError:
@@ -86,9 +93,12 @@ def _embed_window(
 
 def _lease(
     models: LoadedModels, artifact: Artifact, texts: Sequence[str], kind: Kind, watch: Watch
-) -> Embedded:
+) -> _Part:
     with models.using(artifact, watch) as embedder:
-        return embedder.embed(texts, kind, watch)
+        try:
+            return _Part(embedder.artifact, embedder.embed(texts, kind, watch), {})
+        except BadTextsError as error:
+            return _Part(embedder.artifact, error.embedded, error.failures)
 
 
 def _shifted(watch: Watch, begin: int, end: int, n_texts: int, step: Progress) -> None:
@@ -98,9 +108,12 @@ def _shifted(watch: Watch, begin: int, end: int, n_texts: int, step: Progress) -
 
 
 def _joined(parts: Sequence[Embedded]) -> Embedded:
+    """Parts that one artifact computed, as one."""
+    if len(parts) == 1:
+        return parts[0]
     return Embedded(
         np.concatenate([part.vectors for part in parts]),
         np.concatenate([part.n_tokens for part in parts]),
         sum(part.n_truncated for part in parts),
-        ", ".join(dict.fromkeys(part.artifact for part in parts)),
+        parts[0].build,
     )

@@ -13,7 +13,7 @@ from embedwell.core.device import resident_bytes, return_freed_memory
 from embedwell.core.errors import EmbedwellError, EngineError, EngineMemoryError
 from embedwell.core.events import Watch
 from embedwell.core.vectors import FloatArray
-from embedwell.engines.protocol import Engine, OpenEngine, TokenBatch
+from embedwell.engines.protocol import Engine, EngineBuild, OpenEngine, TokenBatch
 from embedwell.engines.registry import import_engine, open_engine
 from embedwell.runtime.embedder import LocalEmbedder
 from embedwell.runtime.needs import activation_bytes
@@ -94,6 +94,11 @@ class MeteredEngine:
         self._engine = engine
         self._most_bytes = most_bytes
         self._activity = activity
+
+    @property
+    def build(self) -> EngineBuild:
+        """See `Engine.build`."""
+        return self._engine.build
 
     def run(self, batch: TokenBatch) -> FloatArray:
         """See `Engine.run`."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from embedwell.core.build import BuildRecord
 from embedwell.core.embedded import Embedded
 from embedwell.core.errors import (
     BadRequestError,
@@ -30,6 +32,9 @@ _TEXTS_PER_REQUEST = 256
 _CHARACTERS_PER_REQUEST = 1 << 20
 # How long a busy service is asked again before its refusal is passed on.
 _PATIENCE_S = 30.0
+
+# How often a call is begun anew because its answers came from different builds.
+_TRIES = 5
 
 # Of a longer text only this much is sent: no model takes as many tokens as it holds.
 _LONGEST_TEXT = 1 << 20
@@ -78,30 +83,15 @@ class RemoteEmbedder:
             SpaceMismatchError: It has another model under this name.
             TaskCancelledError: `watch` was asked to stop.
         """
-        vectors = np.full((len(texts), self.space.dimensions), np.nan, dtype=np.float32)
-        n_tokens = np.zeros(len(texts), dtype=np.int64)
-        failures = {
-            position: f"it is {type(text).__name__}, not str"
-            for position, text in enumerate(texts)
-            if not isinstance(text, str)
-        }
-        n_truncated, artifact = 0, self._model
-        for begin, end in windows(texts, _TEXTS_PER_REQUEST, _CHARACTERS_PER_REQUEST):
-            watch.progress("embed", begin, len(texts), "texts")
-            asked = [_sendable(text) for text in texts[begin:end]]
-            found = self._embed(EmbedRequest(self._model, asked, kind, self.space.id), watch)
-            vectors[begin:end] = _rows(found.vectors, "<f4", end - begin, self.space.dimensions)
-            n_tokens[begin:end] = _rows(found.n_tokens, "<i8", end - begin, 1)[:, 0]
-            n_truncated += found.n_truncated
-            artifact = found.artifact
-            for position, reason in found.failures.items():
-                failures.setdefault(begin + position, reason)
-        watch.progress("embed", len(texts), len(texts), "texts")
-        vectors[list(failures)] = np.nan
-        embedded = Embedded(vectors, n_tokens, n_truncated, artifact)
-        if failures:
-            raise BadTextsError(failures, embedded)
-        return embedded
+        for _ in range(_TRIES):
+            embedded = self._embed_all(texts, kind, watch)
+            if embedded is not None:
+                return embedded
+        raise ServiceBusyError(
+            f"The service at {self._engine.address} went over to another build in the middle of "
+            f"a call, {_TRIES} times in a row.",
+            "Ask for fewer texts at once, or give the service more memory.",
+        )
 
     def token_starts(self, text: str) -> IntArray:
         """Offsets in code points of every token's first character, special tokens left out.
@@ -133,6 +123,36 @@ class RemoteEmbedder:
     def close(self) -> None:
         """Close the connections."""
         self._engine.close()
+
+    def _embed_all(self, texts: Sequence[str], kind: Kind, watch: Watch) -> Embedded | None:
+        """None where the service answered from two builds, as when it was started anew."""
+        vectors = np.full((len(texts), self.space.dimensions), np.nan, dtype=np.float32)
+        n_tokens = np.zeros(len(texts), dtype=np.int64)
+        failures = {
+            position: f"it is {type(text).__name__}, not str"
+            for position, text in enumerate(texts)
+            if not isinstance(text, str)
+        }
+        n_truncated, builds = 0, list[BuildRecord]()
+        for begin, end in windows(texts, _TEXTS_PER_REQUEST, _CHARACTERS_PER_REQUEST):
+            watch.progress("embed", begin, len(texts), "texts")
+            asked = [_sendable(text) for text in texts[begin:end]]
+            found = self._embed(EmbedRequest(self._model, asked, kind, self.space.id), watch)
+            vectors[begin:end] = _rows(found.vectors, "<f4", end - begin, self.space.dimensions)
+            n_tokens[begin:end] = _rows(found.n_tokens, "<i8", end - begin, 1)[:, 0]
+            n_truncated += found.n_truncated
+            builds.append(_build(found.build))
+            if builds[-1].key != builds[0].key:
+                return None
+            for position, reason in found.failures.items():
+                failures.setdefault(begin + position, reason)
+        watch.progress("embed", len(texts), len(texts), "texts")
+        vectors[list(failures)] = np.nan
+        build = builds[0] if builds else BuildRecord.of_nothing(self._model)
+        embedded = Embedded(vectors, n_tokens, n_truncated, build)
+        if failures:
+            raise BadTextsError(failures, embedded)
+        return embedded
 
     def _ask_for_tokens(self, text: str) -> IntArray:
         request = TokenStartsRequest(self._model, _sendable(text))
@@ -172,6 +192,17 @@ def _patiently(ask: Callable[[], Answer], watch: Watch) -> Answer:
                 raise
             watch.cancelled.wait(busy.retry_after_s)
             watch.check("embed")
+
+
+@lru_cache(maxsize=64)
+def _build(text: str) -> BuildRecord:
+    try:
+        return BuildRecord.from_json(text)
+    except (ValueError, TypeError, KeyError) as error:
+        raise BadRequestError(
+            f"The service gave a build record that is not understood ({error}).",
+            "Run the same version of embedwell in both places.",
+        ) from error
 
 
 def _rows(raw: bytes, dtype: str, n_rows: int, width: int) -> npt.NDArray[Any]:

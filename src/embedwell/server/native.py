@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
 from starlette.responses import Response
 
+from embedwell.core.build import BuildRecord
 from embedwell.core.embedded import Embedded
 from embedwell.core.errors import BadTextsError, SpaceMismatchError
 from embedwell.core.events import Watch
@@ -32,6 +34,7 @@ class EmbedAnswer(Struct):
     """The vectors of texts, and what computed them."""
 
     artifact: str
+    build: BuildRecord
     space: str
     dimensions: int
     vectors: list[list[float] | None]
@@ -60,7 +63,7 @@ async def embed(service: Service, request: Request, body: EmbedRequest) -> Respo
 
 def _binary(space: Space, embedded: Embedded, failures: dict[int, str]) -> bytes:
     answer = BinaryEmbedded(
-        embedded.artifact,
+        _json(embedded.build),
         space.id,
         space.dimensions,
         embedded.vectors.astype("<f4").tobytes(),
@@ -75,6 +78,7 @@ def _readable(space: Space, embedded: Embedded, failures: dict[int, str]) -> byt
     rows = embedded.vectors.tolist()
     answer = EmbedAnswer(
         embedded.artifact,
+        embedded.build,
         space.id,
         space.dimensions,
         [None if position in failures else row for position, row in enumerate(rows)],
@@ -94,6 +98,11 @@ def _embed(service: Service, body: EmbedRequest, watch: Watch) -> tuple[Embedded
         embedded, failures = error.embedded, error.failures
     service.monitor.embedded(embedded)
     return embedded, failures
+
+
+@lru_cache(maxsize=64)
+def _json(build: BuildRecord) -> str:
+    return build.to_json()
 
 
 async def token_starts(service: Service, request: Request, body: TokenStartsRequest) -> Response:
