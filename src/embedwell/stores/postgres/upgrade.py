@@ -150,7 +150,73 @@ def current(connection: Connection, names: Names) -> str | None:
     return revision_of(read(connection, names), names)
 
 
-def check_rights(connection: Connection, names: Names) -> None:
+def upgrade(connection: Connection, names: Names) -> str | None:
+    """Bring the schema to the newest revision, in one transaction; others that do so wait.
+
+    Args:
+        connection: Not in a transaction.
+        names: What our things are called.
+
+    Returns:
+        The revision before: None where nothing of ours was there.
+
+    Raises:
+        StoreSetupError: A right or the extension is missing.
+        ForeignStoreError: Under our names is something of another program.
+        NewerStoreError: A newer embedwell made it.
+    """
+    with connection.transaction():
+        before = prepare(connection, names)
+        if before == HEAD:
+            return before
+        connection.execute(_versions_text(names))
+        for revision in pending(before):
+            connection.execute(script(revision, names))
+        connection.execute(f"DELETE FROM {versions_name(names)}")  # noqa: S608 - quoted
+        connection.execute(f"INSERT INTO {versions_name(names)} VALUES (%s)", [HEAD])  # noqa: S608
+    return before
+
+
+def prepare(connection: Connection, names: Names) -> str | None:
+    """Let nobody else change the schema until the transaction ends, and make it if need be.
+
+    Args:
+        connection: In a transaction that did nothing yet.
+        names: What our things are called.
+
+    Returns:
+        The revision that it is at: None where nothing of ours is there.
+
+    Raises:
+        StoreSetupError: A right is missing.
+        ForeignStoreError: Under our names is something of another program.
+        NewerStoreError: A newer embedwell made it.
+    """
+    connection.execute(lock_text(names))
+    before = current(connection, names)
+    if before != HEAD:
+        _check_rights(connection, names)
+        connection.execute(schema_text(names))
+    return before
+
+
+def pending(revision: str | None) -> tuple[str, ...]:
+    """The revisions that follow one; all of them after None."""
+    return REVISIONS if revision is None else REVISIONS[REVISIONS.index(revision) + 1 :]
+
+
+def lock_text(names: Names) -> str:
+    """SQL that makes this transaction the only one that changes the schema, or waits for that."""
+    digest = hashlib.sha256(f"embedwell schema {names.schema}".encode()).digest()
+    return _LOCK.format(key=int.from_bytes(digest[:8], "big", signed=True))
+
+
+def schema_text(names: Names) -> str:
+    """SQL that makes the schema where it is not there."""
+    return _CREATE_SCHEMA.format(schema=quoted(names.schema))
+
+
+def _check_rights(connection: Connection, names: Names) -> None:
     """Make sure that this role may make tables in our schema, or make the schema.
 
     Raises:
@@ -176,53 +242,10 @@ def check_rights(connection: Connection, names: Names) -> None:
         )
 
 
-def upgrade(connection: Connection, names: Names) -> str | None:
-    """Bring the schema to the newest revision, in one transaction; others that do so wait.
-
-    Args:
-        connection: Not in a transaction.
-        names: What our things are called.
-
-    Returns:
-        The revision before: None where nothing of ours was there.
-
-    Raises:
-        StoreSetupError: A right or the extension is missing.
-        ForeignStoreError: Under our names is something of another program.
-        NewerStoreError: A newer embedwell made it.
-    """
-    with connection.transaction():
-        connection.execute(lock_text(names))
-        before = current(connection, names)
-        if before == HEAD:
-            return before
-        check_rights(connection, names)
-        connection.execute(prepare_text(names))
-        for revision in pending(before):
-            connection.execute(script(revision, names))
-        connection.execute(f"DELETE FROM {versions_name(names)}")  # noqa: S608 - quoted
-        connection.execute(f"INSERT INTO {versions_name(names)} VALUES (%s)", [HEAD])  # noqa: S608
-    return before
-
-
-def pending(revision: str | None) -> tuple[str, ...]:
-    """The revisions that follow one; all of them after None."""
-    return REVISIONS if revision is None else REVISIONS[REVISIONS.index(revision) + 1 :]
-
-
-def lock_text(names: Names) -> str:
-    """SQL that makes this transaction the only one that changes the schema, or waits for that."""
-    digest = hashlib.sha256(f"embedwell schema {names.schema}".encode()).digest()
-    return _LOCK.format(key=int.from_bytes(digest[:8], "big", signed=True))
-
-
-def prepare_text(names: Names) -> str:
-    """SQL that makes the schema and the version table where they are not there."""
-    schema = _CREATE_SCHEMA.format(schema=quoted(names.schema))
-    versions = _CREATE_VERSIONS.format(
+def _versions_text(names: Names) -> str:
+    return _CREATE_VERSIONS.format(
         versions=versions_name(names), key=quoted(f"{names.version_table}_pkc")
     )
-    return f"{schema}\n{versions}"
 
 
 def script(revision: str, names: Names, *, down: bool = False) -> str:
@@ -245,8 +268,9 @@ def script(revision: str, names: Names, *, down: bool = False) -> str:
         return ""
     name = f"{revision}.down.sql" if down else f"{revision}.sql"
     text = resources.files(__package__).joinpath(name).read_text("utf-8")
-    extension = "" if down else f"{_EXTENSION}\n"
-    return f"{extension}{search_path_text(names)}\n{text}"
+    # On the way down no name may mean a table outside of our schema.
+    path = f"SET LOCAL search_path TO {quoted(names.schema)};" if down else search_path_text(names)
+    return f"{path}\n{text}" if down else f"{_EXTENSION}\n{path}\n{text}"
 
 
 def search_path_text(names: Names, *, local: bool = True) -> str:

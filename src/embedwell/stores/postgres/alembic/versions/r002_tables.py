@@ -1,0 +1,18 @@
+"""Our tables."""
+
+from __future__ import annotations
+
+from embedwell.stores.postgres.alembic.run import run
+
+revision = "002"
+down_revision = "001"
+
+
+def upgrade() -> None:
+    """Make them."""
+    run(revision)
+
+
+def downgrade() -> None:
+    """Drop them, with all that is in them, and nothing else."""
+    run(revision, down=True)
