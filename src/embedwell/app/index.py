@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from msgspec import structs
 
 import embedwell
+from embedwell.app import migration
 from embedwell.app.choose import AUTO, ModelChoice, quantization_for
 from embedwell.app.configuration import load
 from embedwell.app.connect import connect
@@ -34,6 +34,7 @@ from embedwell.core.vectors import FloatArray
 from embedwell.handshake.admit import AdmittedEmbedder
 from embedwell.jobs.fill import fill_space
 from embedwell.jobs.index import IndexReport, index_folder
+from embedwell.jobs.migrate import MigrationReport, Plan, migrate, roll_back
 from embedwell.jobs.records import Record, add_records
 from embedwell.models.catalogue import card
 from embedwell.search.results import Mode, SearchResults
@@ -182,15 +183,79 @@ class Index:
         except SpaceMovedError:  # a migration ended in this moment
             return self._searcher.search(query, k, mode, chosen)
 
+    def plan_migration(
+        self, to: str, *, keep_both: bool = False, watch: Watch | None = None
+    ) -> Plan:
+        """What `migrate` would take; the new model is loaded for it, and nothing is written.
+
+        Raises:
+            UnknownModelError: The catalogue has no such model.
+            MigrationError: It cannot be done as asked.
+            StoreFullError: The disk has too little room for it.
+            OverBudgetError: The model does not fit.
+        """
+        target = migration.target_named(self.settings, to)
+        return migration.look_ahead(
+            self.store, self.embedders, target, keep_both=keep_both, watch=watch or Watch()
+        )
+
+    def migrate(
+        self,
+        to: str,
+        *,
+        keep_old: bool = False,
+        keep_both: bool = False,
+        chunks_per_s: float = 0.0,
+        watch: Watch | None = None,
+    ) -> MigrationReport:
+        """Move to another model, dimension or quantization while others search and write.
+
+        Stopped at any moment, it goes on when it is called again with the same `to`.
+
+        Args:
+            to: A model, with `@q8` or the like where the quantization matters.
+            keep_old: Keep the old vectors, for `roll_back`.
+            keep_both: Do not switch: keep the new space beside the main one, for searches while
+                the main model does not fit.
+            chunks_per_s: Most chunks embedded in a second; 0 for as many as can be.
+            watch: Told of progress; may stop the run.
+
+        Raises:
+            UnknownModelError: The catalogue has no such model.
+            MigrationError: It cannot be done as asked, or the new space is not good.
+        """
+        target = migration.target_named(self.settings, to)
+        embedder = migration.embedder_for(
+            self.store, self.embedders, target, keep_both=keep_both, watch=watch or Watch()
+        )
+        return migrate(
+            self.store,
+            embedder,
+            watch or Watch(),
+            keep_old=keep_old,
+            keep_both=keep_both,
+            chunks_per_s=chunks_per_s,
+        )
+
+    def roll_back(self) -> Space:
+        """Go back to the space that a migration has kept; gives its declaration.
+
+        Raises:
+            MigrationError: None was kept, or chunks were written since.
+        """
+        return roll_back(self.store).space
+
+    def drop_space(self, role: Literal["next", "light", "kept"]) -> list[Space]:
+        """Drop the vectors of all spaces with a role, and give their bytes back.
+
+        Raises:
+            MigrationError: There is none.
+        """
+        return [stored.space for stored in migration.drop(self.store, role)]
+
     def counts(self) -> Counts:
         """Documents, chunks and bytes."""
         return self.store.counts()
-
-    def free_bytes(self) -> int | None:
-        """Free bytes on the disk of the index; None where that cannot be known."""
-        if not isinstance(self.target, Path):
-            return None
-        return shutil.disk_usage(self.target.parent).free
 
     def load(self, watch: Watch | None = None) -> AdmittedEmbedder:
         """The embedder, admitted to the store; loaded now if it was not yet.

@@ -1,4 +1,4 @@
-"""Migrate an index to another model, or back; see docs/migration.md."""
+"""What `Index.migrate` is made of: which model, how much it takes, and whose embedder."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from typing import Literal
 from msgspec import structs
 
 from embedwell.app.choose import quantization_for
-from embedwell.app.index import Index
+from embedwell.app.embedders import Embedders
 from embedwell.app.settings import Settings
+from embedwell.app.sizes import format_bytes
 from embedwell.core.errors import MigrationError, StoreFullError
 from embedwell.core.events import Watch
-from embedwell.jobs.migrate import Goal, MigrationReport, Plan, found_space, migrate, plan
-from embedwell.models.catalogue import ModelCard, named
+from embedwell.core.space import Space
+from embedwell.handshake.admit import AdmittedEmbedder
+from embedwell.jobs.migrate import Plan, found_space, plan
+from embedwell.models.catalogue import named
+from embedwell.stores.protocol import Store
 from embedwell.stores.spaces import StoredSpace
 
 
@@ -22,85 +26,70 @@ class Target:
     """Where a migration goes.
 
     Attributes:
-        card: The model.
-        artifact: Its name with the quantization that is used here.
+        space: The new space.
+        artifact: Name of what computes it here, such as `all-MiniLM-L6-v2@q8`.
         settings: The index's, with this model and quantization.
     """
 
-    card: ModelCard
+    space: Space
     artifact: str
     settings: Settings
 
 
-def target_named(index: Index, name: str) -> Target:
+def target_named(settings: Settings, name: str) -> Target:
     """The target of `--to MODEL[@quantization]`.
 
     Raises:
         UnknownModelError: The catalogue has no such model.
     """
     card, level = named(name)
-    settings = structs.replace(index.settings, model=card.name, quantization=level or "auto")
+    settings = structs.replace(settings, model=card.name, quantization=level or "auto")
     chosen = quantization_for(settings, card).quantization
     settings = structs.replace(settings, quantization=chosen)
-    return Target(card, f"{card.name}@{chosen}", settings)
+    return Target(card.space, f"{card.name}@{chosen}", settings)
 
 
-def look_ahead(index: Index, to: Target, goal: Goal, watch: Watch) -> Plan:
-    """What a migration would take; the new model is loaded for it, and nothing is written.
-
-    Raises:
-        MigrationError: It cannot be done as asked.
-        StoreFullError: The disk has too little room for it.
-        OverBudgetError: The model does not fit.
-    """
-    filled = found_space(index.store, to.card.space, to.artifact, goal)
-    embedder = index.embedders.unadmitted(to.settings, watch)
+def look_ahead(
+    store: Store, embedders: Embedders, to: Target, *, keep_both: bool, watch: Watch
+) -> Plan:
+    """What a migration would take; see `Index.plan_migration`."""
+    filled = found_space(store, to.space, to.artifact, keep_both=keep_both)
+    embedder = embedders.unadmitted(to.settings, watch)
     try:
-        found = plan(index.store, to.card.space, filled, embedder)
+        found = plan(store, to.space, filled, embedder)
     finally:
         embedder.close()
-    free = index.free_bytes()
+    free = store.free_bytes()
     if free is not None and free < found.bytes:
         raise StoreFullError(
-            f"The new vectors take about {found.bytes:,} bytes, and {free:,} are free.",
+            f"The new vectors take about {format_bytes(found.bytes)}, and "
+            f"{format_bytes(free)} are free.",
             "Free some space first.",
         )
     return found
 
 
-def run(
-    index: Index,
-    to: Target,
-    goal: Goal,
-    watch: Watch,
-    *,
-    keep_old: bool = False,
-    chunks_per_s: float = 0.0,
-) -> MigrationReport:
-    """Migrate; stopped at any moment, it goes on when it is called again with the same target.
+def embedder_for(
+    store: Store, embedders: Embedders, to: Target, *, keep_both: bool, watch: Watch
+) -> AdmittedEmbedder:
+    """The embedder of the space that a migration fills, which is added where it is missing.
 
     Raises:
-        MigrationError: It cannot be done as asked, or the new space is not good.
+        MigrationError: It cannot be done as asked.
     """
-    store = index.store
-    stored = found_space(store, to.card.space, to.artifact, goal)
+    stored = found_space(store, to.space, to.artifact, keep_both=keep_both)
     if stored is None:
-        role: Literal["next", "light"] = "next" if goal == "switch" else "light"
-        stored = store.spaces.add(to.card.space, role, to.artifact)
-    embedder = index.embedders.of(stored, watch, to.settings)
-    return migrate(store, embedder, goal, watch, keep_old=keep_old, chunks_per_s=chunks_per_s)
+        role: Literal["next", "light"] = "light" if keep_both else "next"
+        stored = store.spaces.add(to.space, role, to.artifact)
+    return embedders.of(stored, watch, to.settings)
 
 
-def drop(index: Index, role: Literal["next", "light", "kept"]) -> list[StoredSpace]:
-    """Drop the vectors of all spaces with a role, and give their bytes back.
-
-    Raises:
-        MigrationError: There is none.
-    """
-    gone = [stored for stored in index.store.spaces.all() if stored.role == role]
+def drop(store: Store, role: Literal["next", "light", "kept"]) -> list[StoredSpace]:
+    """Drop the vectors of all spaces with a role; see `Index.drop_space`."""
+    gone = [stored for stored in store.spaces.all() if stored.role == role]
     if not gone:
         raise MigrationError(f"The index has no '{role}' space.", "See `embedwell status`.")
     for stored in gone:
-        index.store.spaces.drop(stored.number)
-    index.store.compact()
+        store.spaces.drop(stored.number)
+    store.compact()
     return gone

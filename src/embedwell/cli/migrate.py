@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
 import click
@@ -12,8 +12,7 @@ from embedwell.cli.options import db_option, json_option
 
 if TYPE_CHECKING:
     from embedwell.app.index import Index
-    from embedwell.app.migration import Target
-    from embedwell.jobs.migrate import Goal, MigrationReport, Plan
+    from embedwell.jobs.migrate import MigrationReport, Plan
 
 
 @click.command("migrate")
@@ -59,7 +58,6 @@ def command(
     transaction switches. Ctrl-C keeps what was done: the same command goes on from there.
     """
     from embedwell.app.index import open_index
-    from embedwell.app.migration import target_named
 
     if sum((to is not None, back, drop is not None)) != 1:
         raise click.UsageError("Give one of --to MODEL, --back and --drop.")
@@ -67,35 +65,67 @@ def command(
         raise click.UsageError("--keep-both keeps the main space anyway; leave --keep-old out.")
     with open_index(db=db, create=False) as index:
         if back:
-            _back(index, as_json=as_json)
+            _tell({"back_to": index.roll_back().model}, as_json=as_json)
         elif drop:
-            _drop(index, cast('Literal["next", "light", "kept"]', drop), as_json=as_json)
-        else:
-            goal: Goal = "light" if keep_both else "switch"
-            target = target_named(index, str(to))
-            if _agreed(index, target, goal, plan_only=plan_only, yes=yes, as_json=as_json):
-                _run(index, target, goal, keep_old=keep_old, rate=rate, as_json=as_json)
+            gone = index.drop_space(cast('Literal["next", "light", "kept"]', drop))
+            _tell({"dropped": ", ".join(space.model for space in gone)}, as_json=as_json)
+        elif to:
+            _migrate(
+                index,
+                to,
+                _Choices(keep_old, keep_both, rate, plan_only=plan_only, yes=yes),
+                as_json=as_json,
+            )
 
 
-def _agreed(
-    index: Index, target: Target, goal: Goal, *, plan_only: bool, yes: bool, as_json: bool
-) -> bool:
-    """Say what it would take; whether it is wanted."""
-    from embedwell.app.migration import look_ahead
+@dataclass(frozen=True)
+class _Choices:
+    keep_old: bool
+    keep_both: bool
+    rate: float
+    plan_only: bool
+    yes: bool
+
+
+def _migrate(index: Index, to: str, choices: _Choices, *, as_json: bool) -> None:
     from embedwell.cli.output import write_json
     from embedwell.cli.progress import watching
 
     with watching() as watch:
-        found = look_ahead(index, target, goal, watch)
-    if as_json and plan_only:
-        write_json(asdict(found))
+        plan = index.plan_migration(to, keep_both=choices.keep_both, watch=watch)
+    if choices.plan_only and as_json:
+        write_json(asdict(plan))
     elif not as_json:
-        sys.stdout.write(_told(found))
-    if plan_only:
-        return False
-    if yes or as_json or not sys.stdin.isatty():
-        return True
-    return click.confirm("Go on?", default=True)
+        sys.stdout.write(_told(plan))
+    if choices.plan_only or not (choices.yes or as_json or _agreed()):
+        return
+    with watching() as watch:
+        report = index.migrate(
+            to,
+            keep_old=choices.keep_old,
+            keep_both=choices.keep_both,
+            chunks_per_s=choices.rate,
+            watch=watch,
+        )
+    if as_json:
+        write_json(asdict(report))
+    else:
+        sys.stdout.write(_reported(report))
+
+
+def _agreed() -> bool:
+    return not sys.stdin.isatty() or click.confirm("Go on?", default=True)
+
+
+def _tell(found: dict[str, str], *, as_json: bool) -> None:
+    from embedwell.cli.output import write_json
+
+    if as_json:
+        write_json(found)
+    else:
+        sys.stdout.writelines(
+            f"{name.replace('_', ' ')} {value}\n" for name, value in found.items()
+        )
 
 
 def _told(found: Plan) -> str:
@@ -121,45 +151,10 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def _run(
-    index: Index, target: Target, goal: Goal, *, keep_old: bool, rate: float, as_json: bool
-) -> None:
-    from embedwell.app.migration import run
-    from embedwell.cli.output import write_json
-    from embedwell.cli.progress import watching
-
-    with watching() as watch:
-        report: MigrationReport = run(
-            index, target, goal, watch, keep_old=keep_old, chunks_per_s=rate
-        )
-    if as_json:
-        write_json(asdict(report))
-        return
+def _reported(report: MigrationReport) -> str:
     checked = report.validation
-    sys.stdout.write(
+    return (
         f"{report.outcome}: {report.n_embedded:,} chunks embedded in {_duration(report.took_s)}; "
         f"{checked.n_found} of {checked.n_checked} sampled chunks found by their own text, "
         f"{checked.overlap:.0%} of the first ten as before\n"
     )
-
-
-def _back(index: Index, *, as_json: bool) -> None:
-    from embedwell.cli.output import write_json
-    from embedwell.jobs.migrate import roll_back
-
-    stored = roll_back(index.store)
-    if as_json:
-        write_json({"model": stored.space.model, "number": stored.number})
-    else:
-        sys.stdout.write(f"back to {stored.space.model}\n")
-
-
-def _drop(index: Index, role: Literal["next", "light", "kept"], *, as_json: bool) -> None:
-    from embedwell.app.migration import drop
-    from embedwell.cli.output import write_json
-
-    gone = [stored.space.model for stored in drop(index, role)]
-    if as_json:
-        write_json({"dropped": gone})
-    else:
-        sys.stdout.write(f"dropped {', '.join(gone)}\n")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -18,9 +17,6 @@ from embedwell.jobs.fill import fill_space
 from embedwell.runtime.protocol import TextEmbedder
 from embedwell.stores.protocol import Filter, Store
 from embedwell.stores.spaces import StoredSpace
-
-Goal: TypeAlias = Literal["switch", "light"]
-"""Whether the new space takes the main one's place, or is kept beside it."""
 
 _ROUNDS = 1000
 _TIMED = 64
@@ -102,26 +98,28 @@ class MigrationReport:
     took_s: float
 
 
-def found_space(store: Store, space: Space, artifact: str, goal: Goal) -> StoredSpace | None:
+def found_space(
+    store: Store, space: Space, artifact: str, *, keep_both: bool
+) -> StoredSpace | None:
     """What there is of the space that a migration would fill: begun, kept, or light.
 
     Args:
         store: What is migrated.
         space: The new space.
         artifact: Name of what is to compute it, such as `all-MiniLM-L6-v2@q8`.
-        goal: Whether the new space takes the main one's place.
+        keep_both: Whether it is to be kept beside the main one.
 
     Raises:
         MigrationError: It is the main space, or another migration or light space is in the way.
     """
-    role = "next" if goal == "switch" else "light"
+    role = "light" if keep_both else "next"
     for stored in store.spaces.all():
         same = stored.space == space and _is_made_by(stored, artifact)
         if same and stored.role == "main":
             raise MigrationError(
                 f"The index is in the space of {artifact} already.", "Name another with `--to`."
             )
-        if same and (goal == "switch" or stored.role == role):
+        if same and (stored.role == role or not keep_both):
             return stored
         if stored.role == role:
             raise MigrationError(
@@ -168,10 +166,10 @@ def plan(store: Store, space: Space, filled: StoredSpace | None, embedder: TextE
 def migrate(
     store: Store,
     embedder: AdmittedEmbedder,
-    goal: Goal,
     watch: Watch,
     *,
     keep_old: bool = False,
+    keep_both: bool = False,
     chunks_per_s: float = 0.0,
 ) -> MigrationReport:
     """Fill a space, look whether it is good, and switch to it.
@@ -182,9 +180,9 @@ def migrate(
     Args:
         store: What is migrated.
         embedder: Of the space that is filled, see `found_space`.
-        goal: Whether the new space takes the main one's place.
         watch: Told of progress, asked to stop.
         keep_old: Whether the vectors of the old space stay, for `roll_back`.
+        keep_both: Whether the new space is kept beside the main one instead of taking its place.
         chunks_per_s: Most chunks embedded in a second; 0 for as many as can be.
 
     Raises:
@@ -203,7 +201,7 @@ def migrate(
             "Run `embedwell doctor --deep`; give the migration up with `embedwell migrate "
             "--drop next`.",
         )
-    if goal == "switch":
+    if not keep_both:
         n_embedded += _switch(store, embedder, watch, keep_old=keep_old)
     return MigrationReport(
         from_model=before.space.model,
@@ -211,7 +209,7 @@ def migrate(
         number=embedder.number,
         n_embedded=n_embedded,
         validation=validation,
-        outcome="switched" if goal == "switch" else "kept beside",
+        outcome="kept beside" if keep_both else "switched",
         took_s=time.perf_counter() - began,
     )
 

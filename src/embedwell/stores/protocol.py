@@ -165,6 +165,10 @@ class Store(Protocol):
         """Documents, chunks and bytes."""
         ...
 
+    def free_bytes(self) -> int | None:
+        """Free bytes where the store lies; None where that cannot be known."""
+        ...
+
     def check(self) -> list[str]:
         """What is broken in the database, a sentence each; empty when it is sound.
 
