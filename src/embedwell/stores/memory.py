@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -16,8 +17,10 @@ from embedwell.core.errors import StoreBusyError, StoreError
 from embedwell.core.vectors import FloatArray, IntArray, check_vectors
 from embedwell.stores.filters import check_filter, lets_through, metadata_rows
 from embedwell.stores.index import DECIMALS
+from embedwell.stores.memory_spaces import MemorySpaces, moved
 from embedwell.stores.protocol import (
     CollectionSettings,
+    Compacted,
     Counts,
     Document,
     DocumentChunks,
@@ -27,7 +30,7 @@ from embedwell.stores.protocol import (
     Stat,
     StoredChunk,
 )
-from embedwell.stores.vectors import to_half
+from embedwell.stores.vectors import halves_of
 from embedwell.stores.words import name_pieces, query_words, telling_words
 
 _WORD = re.compile(r"[^\W_]+")
@@ -36,12 +39,10 @@ _K1, _B = 1.2, 0.75
 
 @dataclass(frozen=True)
 class _Entry:
-    """A chunk with its document's key, its unit vector (float64) and its words."""
+    """A chunk with its document's key and its words."""
 
     key: str
     chunk: StoredChunk
-    stored: FloatArray
-    unit: np.ndarray[tuple[int, ...], np.dtype[np.float64]]
     words: Counter[str]
 
 
@@ -53,16 +54,30 @@ class MemoryStore:
     """
 
     def __init__(self, settings: CollectionSettings) -> None:
-        self._settings = settings
+        self._chunk_tokens = settings.chunk_tokens
         self._documents: dict[str, Document] = {}
         self._entries: dict[int, _Entry] = {}
         self._last_id = 0
         self._busy = False
+        self._spaces = MemorySpaces(
+            settings.space, settings.made_by, lambda: self._entries, self._found
+        )
 
     @property
     def settings(self) -> CollectionSettings:
-        """What was fixed when it was made."""
-        return self._settings
+        """What it is made for, with the space that is the main one now."""
+        main = self._spaces.main()
+        return CollectionSettings(main.space, self._chunk_tokens, main.made_by)
+
+    @property
+    def spaces(self) -> MemorySpaces:
+        """The spaces that it holds vectors of."""
+        return self._spaces
+
+    @property
+    def index_kind(self) -> str:
+        """Every vector is compared."""
+        return "exact"
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -88,26 +103,32 @@ class MemoryStore:
             if not document.is_record
         }
 
-    def known_vectors(self, hashes: Sequence[str]) -> Mapping[str, FloatArray]:
+    def known_vectors(
+        self, hashes: Sequence[str], *, space: int | None = None
+    ) -> Mapping[str, FloatArray]:
         """Vectors already stored, by `embedded_sha256`."""
         wanted = set(hashes)
         return {
-            entry.chunk.embedded_sha256: entry.stored
-            for entry in self._entries.values()
-            if entry.chunk.embedded_sha256 in wanted
+            sha256: row
+            for number, row in self._rows(space).items()
+            if (sha256 := self._entries[number].chunk.embedded_sha256) in wanted
         }
 
-    def put(self, documents: Sequence[DocumentChunks]) -> None:
-        """Insert or replace whole documents."""
+    def put(self, documents: Sequence[DocumentChunks], *, space: int | None = None) -> None:
+        """Insert or replace whole documents with vectors of the main space."""
+        main = self._spaces.main()
+        if space not in {None, main.number}:
+            raise moved(space or 0, main)
+        halves = [halves_of(item, main.space.dimensions) for item in documents]
         for item in documents:
-            to_half(item, self._settings.space.dimensions)
             metadata_rows(item.document.metadata)
-        for item in documents:
+        for item, rows in zip(documents, halves, strict=True):
             self.delete([item.document.key])
             self._documents[item.document.key] = item.document
-            for chunk, vector in zip(item.chunks, item.vectors, strict=True):
+            for chunk, row in zip(item.chunks, rows.astype(np.float32), strict=True):
                 self._last_id += 1
-                self._entries[self._last_id] = _entry(item.document.key, chunk, vector)
+                self._entries[self._last_id] = _entry(item.document.key, chunk)
+                self._spaces.store(main.number, {self._last_id: row})
 
     def touch(self, stats: Mapping[str, Stat]) -> None:
         """Renew size and time of files whose content did not change."""
@@ -121,31 +142,41 @@ class MemoryStore:
     def delete(self, keys: Iterable[str]) -> int:
         """Remove documents; returns how many there were."""
         gone = {key for key in keys if self._documents.pop(key, None)}
-        self._entries = {
-            number: entry for number, entry in self._entries.items() if entry.key not in gone
-        }
+        for number in [n for n, entry in self._entries.items() if entry.key in gone]:
+            del self._entries[number]
+            self._spaces.forget(number)
         return len(gone)
 
-    def warm(self) -> None:
+    def warm(self, *, space: int | None = None) -> None:
         """Everything is in memory."""
+        self._rows(space)
 
-    def nearest(self, vector: FloatArray, k: int, where: Filter) -> Scored:
+    def nearest(
+        self, vector: FloatArray, k: int, where: Filter, *, space: int | None = None
+    ) -> Scored:
         """The k chunks with the highest cosine."""
-        check_vectors(np.asarray(vector)[None], self._settings.space.dimensions)
+        rows = self._rows(space)
+        self._check(vector, space)
         check_filter(where)
-        return self._best(lambda entry: _cosine(entry, vector), k, where)
+        return self._best({number: _cosine(row, vector) for number, row in rows.items()}, k, where)
 
-    def similarities(self, vector: FloatArray, ids: IntArray) -> FloatArray:
-        """Cosine to given chunks."""
-        check_vectors(np.asarray(vector)[None], self._settings.space.dimensions)
+    def similarities(
+        self, vector: FloatArray, ids: IntArray, *, space: int | None = None
+    ) -> FloatArray:
+        """Cosine to given chunks, -1 for those without a vector."""
+        rows = self._rows(space)
+        self._check(vector, space)
         if not set(ids.tolist()) <= set(self._entries):
             raise StoreError("Some chunk ids are not in the index.", "Search again.")
-        return np.array([_cosine(self._entries[n], vector) for n in ids.tolist()], np.float32)
+        values = [_cosine(rows[n], vector) if n in rows else -1 for n in ids.tolist()]
+        return np.array(values, np.float32)
 
     def matching(self, query: str, k: int, where: Filter) -> Scored:
         """The k chunks with the highest BM25."""
         check_filter(where)
-        return self._best(self._bm25(query), k, where, least=0.0)
+        score = self._bm25(query)
+        scores = {number: score(entry) for number, entry in self._entries.items()}
+        return self._best({n: value for n, value in scores.items() if value > 0}, k, where)
 
     def match_scores(self, query: str, ids: IntArray) -> FloatArray:
         """BM25 for given chunks."""
@@ -172,6 +203,14 @@ class MemoryStore:
         """Nothing can break."""
         return []
 
+    def compact(self) -> Compacted:
+        """There is nothing to give back."""
+        return Compacted(0, 0)
+
+    def backup(self, target: Path) -> None:
+        """Refuse."""
+        raise StoreError(f"A store in memory cannot be written to {target}.", "Use a file.")
+
     def close(self) -> None:
         """Nothing to let go of."""
 
@@ -187,13 +226,18 @@ class MemoryStore:
             entry.chunk,
         )
 
-    def _best(
-        self, score: Callable[[_Entry], float], k: int, where: Filter, least: float = -2.0
-    ) -> Scored:
+    def _rows(self, space: int | None) -> Mapping[int, FloatArray]:
+        return self._spaces.rows(self._spaces.main().number if space is None else space)
+
+    def _check(self, vector: FloatArray, space: int | None) -> None:
+        stored = self._spaces.main() if space is None else self._spaces.get(space)
+        check_vectors(np.asarray(vector)[None], stored.space.dimensions)
+
+    def _best(self, scores: Mapping[int, float], k: int, where: Filter) -> Scored:
         found = sorted(
             (-round(value, DECIMALS), number)
-            for number, entry in self._entries.items()
-            if lets_through(where, self._documents[entry.key]) and (value := score(entry)) > least
+            for number, value in scores.items()
+            if lets_through(where, self._documents[self._entries[number].key])
         )[: max(k, 0)]
         ids = np.array([number for _, number in found], np.int64)
         return Scored(ids, np.array([-value for value, _ in found], np.float32))
@@ -221,12 +265,10 @@ class MemoryStore:
         return score
 
 
-def _entry(key: str, chunk: StoredChunk, vector: FloatArray) -> _Entry:
-    stored = np.asarray(vector).astype(np.float16).astype(np.float32)
-    unit = stored.astype(np.float64) / np.linalg.norm(stored.astype(np.float64))
+def _entry(key: str, chunk: StoredChunk) -> _Entry:
     text = f"{chunk.title}\n{key}\n{chunk.text}"
     words = _WORD.findall(_plain(text)) + [_plain(piece) for piece in name_pieces(text)]
-    return _Entry(key, chunk, stored, unit, Counter(words))
+    return _Entry(key, chunk, Counter(words))
 
 
 def _plain(text: str) -> str:
@@ -235,6 +277,6 @@ def _plain(text: str) -> str:
     return "".join(mark for mark in apart if not unicodedata.combining(mark))
 
 
-def _cosine(entry: _Entry, vector: FloatArray) -> float:
-    wide = np.asarray(vector, np.float64)
-    return float(entry.unit @ (wide / np.linalg.norm(wide)))
+def _cosine(stored: FloatArray, vector: FloatArray) -> float:
+    one, other = stored.astype(np.float64), np.asarray(vector, np.float64)
+    return float(one @ other / (np.linalg.norm(one) * np.linalg.norm(other)))

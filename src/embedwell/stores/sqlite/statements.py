@@ -8,16 +8,13 @@ APPLICATION_ID = "PRAGMA application_id"
 USER_VERSION = "PRAGMA user_version"
 DATA_VERSION = "PRAGMA data_version"  # changes when another connection commits
 FOREIGN_KEYS = "PRAGMA foreign_keys = ON"
+NO_FOREIGN_KEYS = "PRAGMA foreign_keys = OFF"
 PAGE_SIZE = "PRAGMA page_size = 8192"  # 384-d float16 vectors waste a quarter of 4 KiB pages
 WAL = "PRAGMA journal_mode = WAL"
 SCHEMA_TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table'"
-CREATE = """
-    BEGIN;
-    PRAGMA application_id = {application_id};
-    PRAGMA user_version = {version};
-    {schema}
-    COMMIT;
-"""
+SPACE_NUMBERS = "SELECT id FROM spaces"
+SET_APPLICATION_ID = "PRAGMA application_id = {number}"
+SET_USER_VERSION = "PRAGMA user_version = {number}"
 QUICK_CHECK = "PRAGMA quick_check(20)"
 FOREIGN_KEY_CHECK = "PRAGMA foreign_key_check"
 BEGIN_READ = "BEGIN"
@@ -27,16 +24,82 @@ ROLLBACK = "ROLLBACK"
 
 # Spaces and collections
 
-ADD_SPACE = "INSERT INTO spaces (id, space_id, declaration, dimensions) VALUES (?, ?, ?, ?)"
-ADD_COLLECTION = (
-    "INSERT INTO collections (id, name, space, chunk_tokens, made_by) VALUES (?, ?, ?, ?, ?)"
-)
-COLLECTION = """
-    SELECT collections.id, spaces.id, spaces.declaration, collections.chunk_tokens,
-           collections.made_by
-    FROM collections JOIN spaces ON spaces.id = collections.space
-    WHERE collections.name = ?
+ADD_COLLECTION = "INSERT INTO collections (id, name, chunk_tokens) VALUES (?, ?, ?)"
+COLLECTION = "SELECT id, chunk_tokens FROM collections WHERE name = ?"
+ADD_SPACE = """
+    INSERT INTO spaces (collection, role, space_id, declaration, dimensions, made_by, generation)
+    VALUES (?, ?, ?, ?, ?, ?, 0)
 """
+SPACES = "SELECT id, declaration, role, made_by FROM spaces WHERE collection = ? ORDER BY id"
+SET_ROLE = "UPDATE spaces SET role = ? WHERE id = ?"
+RAISE_GENERATION = "UPDATE spaces SET generation = generation + 1 WHERE id = ?"
+DROP_SPACE = "DELETE FROM spaces WHERE id = ?"
+ADD_EVENT = "INSERT INTO space_history (at, space, event) VALUES (?, ?, ?)"
+REFERENCE = "SELECT probes, vectors, build FROM proofs WHERE space = ?"
+ADD_REFERENCE = """
+    INSERT OR IGNORE INTO proofs (space, probes, vectors, build) VALUES (?, ?, ?, ?)
+"""
+_ADMISSION = "SELECT build, drift_mean, drift_worst, accepted, at FROM admissions "
+ADMISSIONS = _ADMISSION + "WHERE space = ? ORDER BY rowid"
+ADMISSION = _ADMISSION + "WHERE space = ? AND build_key = ?"
+ADMIT = """
+    INSERT INTO admissions (space, build_key, build, drift_mean, drift_worst, accepted, at)
+    VALUES (?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET build = excluded.build, drift_mean = excluded.drift_mean,
+        drift_worst = excluded.drift_worst, accepted = excluded.accepted, at = excluded.at
+"""
+
+# The vectors of one space: its number goes in by `of_space`
+
+CREATE_VECTORS = """
+    CREATE TABLE vectors_{space} (
+        chunk  INTEGER PRIMARY KEY REFERENCES chunks (id) ON DELETE CASCADE,
+        vector BLOB    NOT NULL
+    )
+"""
+CREATE_TRIGGER = """
+    CREATE TRIGGER vectors_{space}_removed AFTER DELETE ON vectors_{space} BEGIN
+        INSERT INTO removed_vectors (space, chunk) VALUES ({space}, old.chunk);
+    END
+"""
+DROP_VECTORS = "DROP TABLE vectors_{space}"
+ADD_VECTOR = "INSERT INTO vectors_{space} (chunk, vector) VALUES (?, ?)"
+VECTORS = """
+    SELECT chunk, vector FROM vectors_{space}
+    WHERE chunk IN (SELECT value FROM json_each(?)) ORDER BY chunk
+"""
+VECTORS_AFTER = "SELECT chunk, vector FROM vectors_{space} WHERE chunk > ? ORDER BY chunk LIMIT ?"
+VECTOR_IDS = "SELECT chunk FROM vectors_{space} ORDER BY chunk"
+FIRST_VECTOR_IDS = "SELECT chunk FROM vectors_{space} ORDER BY chunk LIMIT ?"
+VECTOR_ID_RANGE = "SELECT min(chunk), max(chunk) FROM vectors_{space}"
+VECTOR_IDS_FROM = """
+    SELECT DISTINCT (SELECT min(chunk) FROM vectors_{space} WHERE chunk >= value)
+    FROM json_each(?) ORDER BY 1
+"""
+LAST_VECTOR_ID = "SELECT max(chunk) FROM vectors_{space}"
+KNOWN_VECTORS = """
+    SELECT chunks.embedded_sha256, vectors_{space}.vector
+    FROM chunks JOIN vectors_{space} ON vectors_{space}.chunk = chunks.id
+    WHERE chunks.embedded_sha256 IN (SELECT value FROM json_each(?))
+"""
+N_MISSING = """
+    SELECT count(*) FROM chunks
+    WHERE NOT EXISTS (SELECT 1 FROM vectors_{space} WHERE chunk = chunks.id)
+"""
+WITHOUT_VECTOR = """
+    SELECT id FROM chunks
+    WHERE id IN (SELECT value FROM json_each(?))
+    AND NOT EXISTS (SELECT 1 FROM vectors_{space} WHERE chunk = chunks.id)
+"""
+
+
+DROP_SEGMENTS_FROM = "DELETE FROM code_segments WHERE space = ? AND last >= ?"
+
+
+def of_space(statement: str, number: int) -> str:
+    """A statement about the vectors of one space."""
+    return statement.format(space=int(number))
+
 
 # Documents
 
@@ -71,12 +134,6 @@ ADD_CHUNK = """
                         pieces, embedded_sha256)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-ADD_VECTOR = "INSERT INTO vectors (space, chunk, vector) VALUES (?, ?, ?)"
-KNOWN_VECTORS = """
-    SELECT chunks.embedded_sha256, vectors.vector
-    FROM chunks JOIN vectors ON vectors.chunk = chunks.id AND vectors.space = ?
-    WHERE chunks.embedded_sha256 IN (SELECT value FROM json_each(?))
-"""
 _FOUND_CHUNK = """
     SELECT chunks.id, documents.key, documents.kind, documents.language, documents.metadata,
            chunks.start_offset, chunks.end_offset, chunks.start_line, chunks.end_line,
@@ -91,12 +148,15 @@ PASSAGES = (
     ORDER BY chunks.start_offset, chunks.id
 """
 )
-VECTOR_IDS = "SELECT chunk FROM vectors INDEXED BY vectors_chunk WHERE space = ? ORDER BY chunk"
-ALL_VECTORS = "SELECT chunk, vector FROM vectors NOT INDEXED WHERE space = ?"
-VECTORS = """
-    SELECT chunk, vector FROM vectors
-    WHERE chunk IN (SELECT value FROM json_each(?)) AND space = ? ORDER BY chunk
+MISSING = (
+    _FOUND_CHUNK
+    + """
+    LEFT JOIN vectors_{space} ON vectors_{space}.chunk = chunks.id
+    WHERE chunks.id > ? AND vectors_{space}.chunk IS NULL
+    ORDER BY chunks.id LIMIT ?
 """
+)
+CHUNK_IDS_HELD = "SELECT id FROM chunks WHERE id IN (SELECT value FROM json_each(?))"
 
 # Filters: `{conditions}` are some of those below
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -12,28 +12,31 @@ import numpy as np
 import numpy.typing as npt
 
 from embedwell.core.errors import StoreError
-from embedwell.core.space import Space
-from embedwell.core.vectors import FloatArray, IntArray, check_vectors, normalized
+from embedwell.core.vectors import FloatArray, IntArray
 from embedwell.stores.filters import check_filter, metadata_rows, path_pattern
+from embedwell.stores.index import Index
 from embedwell.stores.lock import locked
 from embedwell.stores.protocol import (
     CollectionSettings,
     Counts,
-    Document,
     DocumentChunks,
     Filter,
     FoundChunk,
     Scored,
     Stat,
-    StoredChunk,
 )
+from embedwell.stores.spaces import StoredSpace
 from embedwell.stores.sqlite import faults, lexical, statements
-from embedwell.stores.sqlite.database import Database, Row, create_database, open_database
-from embedwell.stores.sqlite.vectors import LoadedVectors
-from embedwell.stores.vectors import to_half
-from embedwell.stores.words import name_pieces
+from embedwell.stores.sqlite.database import Database
+from embedwell.stores.sqlite.files import create_database, draft_of, open_database
+from embedwell.stores.sqlite.rows import chunk_row, document_row, found_chunk
+from embedwell.stores.sqlite.spaces import SqliteSpaces, add_space
+from embedwell.stores.sqlite.statements import of_space
+from embedwell.stores.sqlite.vectors import open_index
+from embedwell.stores.vectors import cosines, halves_of, unit_of
 
 COLLECTION = "default"
+COLLECTION_ID = 1
 
 
 class SqliteStore:
@@ -43,11 +46,11 @@ class SqliteStore:
         row = database.rows(statements.COLLECTION, (COLLECTION,))
         if not row:
             raise faults.damaged(database.path, f"without its collection '{COLLECTION}'")
-        self._collection, self._space, declaration, chunk_tokens, made_by = row[0]
-        self._settings = CollectionSettings(Space.from_json(declaration), chunk_tokens, made_by)
+        self._collection, self._chunk_tokens = row[0]
         self._database = database
-        self._vectors = LoadedVectors(database, self._space, self._settings.space.dimensions)
-        self._matches: tuple[str, int, Scored] | None = None
+        self._spaces = SqliteSpaces(database, self._collection)
+        self._indexes: dict[int, Index] = {}
+        self._matches: tuple[object, Scored] | None = None
         database.add_function("path_matches", _path_matches)
 
     @classmethod
@@ -62,18 +65,8 @@ class SqliteStore:
         path = Path(target)
         with faults.faults_named(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            with _writing(path):
-                if path.exists():
-                    raise StoreError(
-                        f"There is a file at {path} already.", "Open it, or name another file."
-                    )
-                draft = path.with_name(f"{path.name}.new")
-                try:
-                    _remove_draft(draft)  # a killed process may have left one
-                    _fill(draft, settings)
-                    draft.rename(path)
-                finally:
-                    _remove_draft(draft)
+            with _writing(path), draft_of(path) as draft:
+                _fill(draft, settings)
         return cls.open(path)
 
     @classmethod
@@ -94,8 +87,19 @@ class SqliteStore:
 
     @property
     def settings(self) -> CollectionSettings:
-        """What was fixed when the collection was created."""
-        return self._settings
+        """What the collection is made for, with the space that is the main one now."""
+        main = self._spaces.main()
+        return CollectionSettings(main.space, self._chunk_tokens, main.made_by)
+
+    @property
+    def spaces(self) -> SqliteSpaces:
+        """The spaces that it holds vectors of."""
+        return self._spaces
+
+    @property
+    def index_kind(self) -> str:
+        """How vectors are searched, for people."""
+        return self._index(self._spaces.main()).kind
 
     @property
     def path(self) -> Path:
@@ -117,21 +121,26 @@ class SqliteStore:
         rows = self._database.rows(statements.STATS, (self._collection,))
         return {key: Stat(size, mtime, sha256) for key, size, mtime, sha256 in rows}
 
-    def known_vectors(self, hashes: Sequence[str]) -> Mapping[str, FloatArray]:
+    def known_vectors(
+        self, hashes: Sequence[str], *, space: int | None = None
+    ) -> Mapping[str, FloatArray]:
         """Vectors already stored, by `embedded_sha256`."""
-        rows = self._database.rows(
-            statements.KNOWN_VECTORS, (self._space, json.dumps(list(hashes)))
-        )
+        with self.snapshot():
+            statement = of_space(statements.KNOWN_VECTORS, self._space(space).number)
+            rows = self._database.rows(statement, (json.dumps(list(hashes)),))
         return {sha256: np.frombuffer(blob, "<f2").astype(np.float32) for sha256, blob in rows}
 
-    def put(self, documents: Sequence[DocumentChunks]) -> None:
-        """Insert or replace whole documents."""
-        halves = [to_half(item, self._settings.space.dimensions) for item in documents]
+    def put(self, documents: Sequence[DocumentChunks], *, space: int | None = None) -> None:
+        """Insert or replace whole documents with vectors of the main space."""
         with self._database.transaction():
+            main = self._spaces.main()
+            if space not in {None, main.number}:
+                raise faults.space_moved(self.path, int(space or 0), main)
+            halves = [halves_of(item, main.space.dimensions) for item in documents]
             next_chunk = (self._database.value(statements.LAST_CHUNK) or 0) + 1
             for item, vectors in zip(documents, halves, strict=True):
                 self._remove(item.document.key)
-                self._add(item, vectors, next_chunk)
+                self._add(item, vectors, next_chunk, main.number)
                 next_chunk += len(item.chunks)
 
     def touch(self, stats: Mapping[str, Stat]) -> None:
@@ -150,24 +159,35 @@ class SqliteStore:
         with self._database.transaction():
             return sum(self._remove(key) for key in keys)
 
-    def warm(self) -> None:
+    def warm(self, *, space: int | None = None) -> None:
         """Load the vectors, or what changed of them."""
         with self.snapshot():
-            self._vectors.index()
+            self._index(self._space(space)).follow()
 
-    def nearest(self, vector: FloatArray, k: int, where: Filter) -> Scored:
+    def nearest(
+        self, vector: FloatArray, k: int, where: Filter, *, space: int | None = None
+    ) -> Scored:
         """The k chunks with the highest cosine; see `Store`."""
-        unit = self._unit(vector)
         with self.snapshot():
-            return self._vectors.index().nearest(unit, k, self._allowed(where))
+            stored = self._space(space)
+            unit = unit_of(vector, stored.space.dimensions)
+            index = self._index(stored)
+            index.follow()
+            return index.nearest(unit, k, self._allowed(where))
 
-    def similarities(self, vector: FloatArray, ids: IntArray) -> FloatArray:
+    def similarities(
+        self, vector: FloatArray, ids: IntArray, *, space: int | None = None
+    ) -> FloatArray:
         """Cosine to given chunks; see `Store`."""
-        unit = self._unit(vector)
-        index = self._vectors.index()
-        if not np.isin(ids, index.ids).all():
-            raise StoreError("Some chunk ids are not in the index.", "Search again.")
-        return index.similarities(unit, ids)
+        wanted = np.asarray(ids)
+        with self.snapshot():
+            stored = self._space(space)
+            unit = unit_of(vector, stored.space.dimensions)
+            as_json = json.dumps(wanted.tolist())
+            held = self._database.rows(statements.CHUNK_IDS_HELD, (as_json,))
+            if not set(wanted.tolist()) <= {number for (number,) in held}:
+                raise StoreError("Some chunk ids are not in the index.", "Search again.")
+            return cosines(unit, self._spaces.vectors(stored.number, wanted))
 
     def matching(self, query: str, k: int, where: Filter) -> Scored:
         """The k chunks with the highest BM25; see `Store`."""
@@ -182,13 +202,14 @@ class SqliteStore:
         """Chunks by id, in the order asked for; ids not in the store are left out."""
         wanted = [int(number) for number in ids]
         rows = self._database.rows(statements.CHUNKS, (json.dumps(wanted),))
-        found = {row[0]: _found(row) for row in rows}
+        found = {row[0]: found_chunk(row) for row in rows}
         return [found[number] for number in wanted if number in found]
 
     def passages(self, key: str) -> list[FoundChunk]:
         """All chunks of a document as they follow one another."""
         return [
-            _found(row) for row in self._database.rows(statements.PASSAGES, (self._collection, key))
+            found_chunk(row)
+            for row in self._database.rows(statements.PASSAGES, (self._collection, key))
         ]
 
     def counts(self) -> Counts:
@@ -216,27 +237,23 @@ class SqliteStore:
         """Let go of the database."""
         self._database.close()
 
-    def _add(self, item: DocumentChunks, vectors: npt.NDArray[np.float16], first: int) -> None:
+    def _add(
+        self, item: DocumentChunks, vectors: npt.NDArray[np.float16], first: int, space: int
+    ) -> None:
         document = item.document
         names = metadata_rows(document.metadata)
         number = self._database.insert(
-            statements.ADD_DOCUMENT, (self._collection, *_document_row(document))
+            statements.ADD_DOCUMENT, (self._collection, *document_row(document))
         )
         self._database.change(statements.ADD_METADATA, [(number, *row) for row in names])
         rows = [
-            (first + at, number, *_chunk_row(chunk, document.key))
+            (first + at, number, *chunk_row(chunk, document.key))
             for at, chunk in enumerate(item.chunks)
         ]
         self._database.change(statements.ADD_CHUNK, rows)
-        self._database.change(
-            statements.ADD_VECTOR,
-            [
-                (self._space, first + at, row.astype("<f2").tobytes())
-                for at, row in enumerate(vectors)
-            ],
-        )
+        blobs = [(first + at, row.astype("<f2").tobytes()) for at, row in enumerate(vectors)]
+        self._database.change(of_space(statements.ADD_VECTOR, space), blobs)
         self._database.rows(statements.INDEX_CHUNKS, (number,))
-        self._forget()
 
     def _remove(self, key: str) -> bool:
         number = self._database.value(statements.DOCUMENT_ID, (self._collection, key))
@@ -245,26 +262,28 @@ class SqliteStore:
         # First what the lexical index must be told, while the rows that it covers exist.
         self._database.rows(statements.UNINDEX_CHUNKS, (number,))
         self._database.rows(statements.DELETE_DOCUMENT, (number,))
-        self._forget()
         return True
 
-    def _forget(self) -> None:
-        self._vectors.outdated()
-        self._matches = None
+    def _space(self, number: int | None) -> StoredSpace:
+        return self._spaces.main() if number is None else self._spaces.get(number)
 
-    def _unit(self, vector: FloatArray) -> FloatArray:
-        rows = np.asarray(vector, np.float32)[None]
-        check_vectors(rows, self._settings.space.dimensions)
-        unit: FloatArray = normalized(rows)[0]
-        return unit
+    def _index(self, stored: StoredSpace) -> Index:
+        """The index of a space; those of spaces that are gone are let go of."""
+        if stored.number not in self._indexes:
+            there = {other.number for other in self._spaces.all()}
+            self._indexes = {n: index for n, index in self._indexes.items() if n in there}
+            self._indexes[stored.number] = open_index(
+                self._database, stored.number, stored.space.dimensions
+            )
+        return self._indexes[stored.number]
 
     def _all_matches(self, query: str) -> Scored:
         """All matches of a query; the last query's are kept, since both halves ask for them."""
-        version = self._database.value(statements.DATA_VERSION)
-        if self._matches is None or self._matches[:2] != (query, version):
+        asked = query, self._database.version
+        if self._matches is None or self._matches[0] != asked:
             n_chunks = self._database.value(statements.N_CHUNKS)
-            self._matches = (query, version, lexical.all_matches(self._database, query, n_chunks))
-        return self._matches[2]
+            self._matches = asked, lexical.all_matches(self._database, query, n_chunks)
+        return self._matches[1]
 
     def _allowed(self, where: Filter) -> IntArray | None:
         """Ids of the chunks that a filter lets through, ascending; None for all."""
@@ -297,54 +316,15 @@ def _writing(path: Path) -> Iterator[None]:
 
 
 def _fill(draft: Path, settings: CollectionSettings) -> None:
-    """Write a new database beside its place, so that no half-made one is ever found there."""
     database = create_database(draft)
     try:
-        space = settings.space
         with database.transaction():
-            database.insert(statements.ADD_SPACE, (1, space.id, space.to_json(), space.dimensions))
-            row = (1, COLLECTION, 1, settings.chunk_tokens, settings.made_by)
+            row = (COLLECTION_ID, COLLECTION, settings.chunk_tokens)
             database.insert(statements.ADD_COLLECTION, row)
+            add_space(database, COLLECTION_ID, settings.space, "main", settings.made_by)
     finally:
         database.close()
 
 
-def _remove_draft(draft: Path) -> None:
-    for suffix in ("", "-wal", "-shm"):
-        with suppress(FileNotFoundError):
-            Path(f"{draft}{suffix}").unlink()
-
-
 def _path_matches(key: str, glob: str) -> bool:
     return path_pattern(glob).fullmatch(key) is not None
-
-
-def _found(row: Row) -> FoundChunk:
-    return FoundChunk(row[0], row[1], row[2], row[3], json.loads(row[4]), StoredChunk(*row[5:]))
-
-
-def _document_row(document: Document) -> tuple[object, ...]:
-    return (
-        document.key,
-        document.size_bytes,
-        document.mtime_ns,
-        document.sha256,
-        document.kind,
-        document.language,
-        document.is_record,
-        json.dumps(dict(document.metadata)),
-    )
-
-
-def _chunk_row(chunk: StoredChunk, key: str) -> tuple[object, ...]:
-    pieces = name_pieces(f"{chunk.title}\n{key}\n{chunk.text}")
-    return (
-        chunk.start,
-        chunk.end,
-        chunk.start_line,
-        chunk.end_line,
-        chunk.title,
-        chunk.text,
-        " ".join(pieces),
-        chunk.embedded_sha256,
-    )
