@@ -225,7 +225,17 @@ class SpaceMismatchError(EmbedwellError):
 
 
 class DriftError(SpaceMismatchError):
-    """A build gave vectors too far from those in the store; see docs/handshake.md."""
+    """A build gave vectors too far from those in the store; see docs/handshake.md.
+
+    Attributes:
+        details: What was measured of whom, for programs: values that JSON has.
+    """
+
+    def __init__(
+        self, problem: str, remedy: str, details: Mapping[str, object] | None = None
+    ) -> None:
+        super().__init__(problem, remedy)
+        self.details = dict(details or {})
 
 
 class SpaceMovedError(SpaceMismatchError):

@@ -1,0 +1,129 @@
+"""Measure what an embedder computes with against what a space of a store holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from embedwell.chunking.titles import titled
+from embedwell.core.build import BuildRecord
+from embedwell.core.errors import BadVectorError, NewerStoreError, StoreError
+from embedwell.core.events import Watch
+from embedwell.core.vectors import FloatArray
+from embedwell.handshake.drift import Drift, measure, nonsense, spread, unusable
+from embedwell.handshake.probes import NAME, PROBES, Probe, embed_all, embed_probes
+from embedwell.runtime.protocol import TextEmbedder
+from embedwell.stores.protocol import Store
+from embedwell.stores.spaces import Reference
+
+N_CHUNKS = 16
+"""Stored chunks that are embedded again where an index has vectors and no proof."""
+
+NO_DRIFT = Drift(0.0, 0.0, 0, 0.0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What a measurement found.
+
+    Attributes:
+        build: Who was measured.
+        vectors: What it made of the probes: float32, shape (len(PROBES), d).
+        drift: How far from what is stored.
+        against: The first writer's probe vectors; else a sample of the stored chunks; else
+            nothing, as there are no vectors yet.
+        worst_text: The text that drift is worst for; empty against nothing.
+        written_by: The first writer's build, where it is known.
+    """
+
+    build: BuildRecord
+    vectors: FloatArray
+    drift: Drift
+    against: Literal["probes", "chunks", "nothing"]
+    worst_text: str
+    written_by: BuildRecord | None = None
+
+    @property
+    def reference(self) -> Reference:
+        """What later builds are measured against, if this one is the first."""
+        return Reference(NAME, self.vectors, self.build)
+
+
+def prove(store: Store, number: int, embedder: TextEmbedder, watch: Watch) -> Proof:
+    """Embed the probes and measure them; writes nothing and refuses nobody.
+
+    Args:
+        store: Owned by this thread.
+        number: The space.
+        embedder: Whose present build is measured.
+        watch: May stop it.
+
+    Raises:
+        BadVectorError: There is nothing to compare with, and the vectors cannot be right.
+        NewerStoreError: The index was proven with texts of a newer version.
+        SpaceMovedError: The store has no such space any more.
+        EmbedwellError: The embedder could not embed.
+    """
+    reference = store.spaces.reference(number)
+    build, vectors = embed_probes(embedder, watch)
+    if reference is not None:
+        return against(reference, build, vectors)
+    stored, texts = sample(store, number, N_CHUNKS)
+    fault = nonsense(vectors, PROBES)
+    if not texts:
+        if fault:
+            raise BadVectorError(
+                f"The vectors of {build} cannot be right: {fault}.",
+                "Run `embedwell doctor`: the artifact or the engine is broken.",
+            )
+        return Proof(build, vectors, NO_DRIFT, "nothing", "")
+    asked = embed_all(texts, "document", embedder, watch)
+    if asked.build.key != build.key:
+        return prove(store, number, embedder, watch)
+    rows = np.full_like(vectors, np.nan) if fault else vectors
+    natural = rows[[not probe.is_odd for probe in PROBES]]
+    drift = measure(
+        stored, asked.vectors, [Probe(text) for text in texts], 1.0 if fault else spread(natural)
+    )
+    return Proof(build, vectors, drift, "chunks", texts[drift.worst_probe])
+
+
+def against(reference: Reference, build: BuildRecord, vectors: FloatArray) -> Proof:
+    """Measure vectors of the probes against those of the first writer.
+
+    Raises:
+        NewerStoreError: They are of other texts.
+        StoreError: The stored ones are damaged.
+    """
+    if reference.probes != NAME:
+        raise NewerStoreError(
+            f"The index was proven with the probe texts '{reference.probes}', which this version "
+            "does not know.",
+            "Update embedwell.",
+        )
+    stored = reference.vectors
+    if stored.shape != vectors.shape or unusable(stored).any():
+        raise StoreError(
+            f"The index's own probe vectors are damaged: shape {stored.shape}, expected "
+            f"{vectors.shape} finite values.",
+            "Restore a backup, or index again into another file.",
+        )
+    drift = measure(stored, vectors, PROBES)
+    worst = PROBES[drift.worst_probe].text
+    return Proof(build, vectors, drift, "probes", worst, reference.build)
+
+
+def sample(store: Store, number: int, n: int) -> tuple[FloatArray, list[str]]:
+    """Usable vectors of at most n chunks, and exactly what was embedded of each.
+
+    Returns:
+        float32, shape (m, d), and m texts.
+    """
+    with store.snapshot():
+        ids = store.spaces.sample(number, n)
+        vectors = store.spaces.vectors(number, ids)
+        good = ~unusable(vectors)
+        found = store.chunks(ids[good].tolist())
+    return vectors[good], [titled(one.chunk.title, one.chunk.text) for one in found]
