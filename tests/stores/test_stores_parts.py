@@ -29,14 +29,13 @@ def test_best_is_a_stable_sort(scores, k):
     assert found.ids.tolist() == [number for _, number in expected[: max(k, 0)]]
 
 
-def test_rows_may_come_in_any_order():
+def test_the_exact_index_forgets_what_it_is_told_to():
     index = ExactIndex(2)
-    empty = np.empty(0, np.int64)
     rows = np.eye(2, dtype=np.float16)
-    index.update(empty, np.array([5, 9]), rows)
-    index.update(empty, np.array([1, 7]), rows)
-    assert index.ids.tolist() == [1, 5, 7, 9]
-    index.update(np.array([5, 7]), empty, rows[:0])
+    index.append(np.array([1, 5]), rows)
+    index.append(np.array([7, 9]), rows)
+    index.remove(np.array([5, 7, 100]))
+    assert (len(index), index.ids.tolist()) == (2, [1, 9])
     assert index.nearest(np.array([0, 1], np.float32), 9, None).ids.tolist() == [9, 1]
 
 
@@ -45,7 +44,7 @@ def test_allowed_ids_give_the_same_scores_copied_out_or_not(n_allowed):
     rng = np.random.default_rng(1)
     index = ExactIndex(8)
     ids = np.arange(50, dtype=np.int64)
-    index.update(ids[:0], ids, rng.standard_normal((50, 8)).astype(np.float16))
+    index.append(ids, rng.standard_normal((50, 8)).astype(np.float16))
     query = np.full(8, 8**-0.5, np.float32)
     allowed = np.append(ids[:n_allowed], 1000)
     whole = index.nearest(query, 50, None)

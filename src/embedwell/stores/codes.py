@@ -1,0 +1,286 @@
+"""The first passes of a vector search: over compact codes of all vectors, kept in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from math import log10
+
+import numpy as np
+
+from embedwell.core.vectors import FloatArray, IntArray
+from embedwell.stores.bits import (
+    Columns,
+    HalfArray,
+    QueryBits,
+    bit_scores,
+    encode,
+    encode_query,
+    n_words,
+)
+from embedwell.stores.blocks import BLOCK, FAR, Block, Part, tidied
+from embedwell.stores.exact import cosines
+from embedwell.stores.index import best
+from embedwell.stores.kernels import DistanceArray, Kernel, NumpyKernel
+from embedwell.stores.protocol import Scored
+
+NOTHING = -(2**63)
+"""`last_id` where nothing was ever appended."""
+
+GATHER_BELOW = 0.25
+"""Share of a block's rows below which copying them out costs less than a scan of all."""
+
+SAMPLE = 65_536
+"""About how many distances the threshold is taken from."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Live rows of a block in the form that is stored.
+
+    Attributes:
+        first: Its lowest id.
+        last: Its highest.
+        ids: int64, little-endian, ascending.
+        codes: Sign bits, column after column, little-endian.
+    """
+
+    first: int
+    last: int
+    ids: bytes
+    codes: bytes
+
+
+@dataclass(frozen=True)
+class Widths:
+    """How many rows each pass hands on.
+
+    Attributes:
+        near: Rows with the fewest different bits, ranked anew by the float query.
+        final: The best of those, to be scored exactly.
+    """
+
+    near: int
+    final: int
+
+
+def widths(n: int, k: int, dimensions: int) -> Widths:
+    """How many candidates keep recall@k at .99 or above, with some to spare.
+
+    Fitted to where the true nearest stand in the order of each pass, over MiniLM vectors of real
+    passages: 100K, 500K and 1M of them, k from 10 to 400, cut to 64, 128 and 256 dimensions for
+    the last factor. Fewer bits tell less, about as their square; docs/benchmarks.md has what comes
+    of it.
+
+    Args:
+        n: How many rows are searched.
+        k: How many are asked for.
+        dimensions: Of the vectors.
+    """
+    many = max(0.0, log10(max(n, 1) / 100_000))
+    few_bits = max(1.0, (384 / dimensions) ** 2)
+    return Widths(
+        near=round((1100 + 40 * k + 500 * many) * few_bits),
+        final=round((40 + 8 * k + 40 * many) * few_bits),
+    )
+
+
+class Codes:
+    """Sign bits of the vectors of one space by id: d ÷ 8 + 8 bytes each. Owned by one thread.
+
+    Ids only grow: what is appended has ids above all that were ever held.
+    """
+
+    def __init__(self, dimensions: int, kernel: Kernel | None = None) -> None:
+        self._words = n_words(dimensions)
+        self._kernel = kernel or NumpyKernel()
+        self._blocks: list[Block] = []
+        self._last_id = NOTHING
+        self._distances: DistanceArray = np.empty(0, np.uint16)
+
+    def __len__(self) -> int:
+        """How many rows are live."""
+        return sum(block.n_live for block in self._blocks)
+
+    @property
+    def last_id(self) -> int:
+        """The highest id ever appended, `NOTHING` if none."""
+        return self._last_id
+
+    def append(self, ids: IntArray, halves: HalfArray) -> None:
+        """Add rows.
+
+        Args:
+            ids: int64, shape (n,), ascending, above `last_id`.
+            halves: float16, shape (n, d).
+
+        Raises:
+            ValueError: An id is not above those before it.
+        """
+        for start in range(0, len(ids), BLOCK):
+            end = start + BLOCK
+            self._add(ids[start:end], encode(halves[start:end]))
+
+    def append_segment(self, ids: bytes, codes: bytes) -> None:
+        """Add rows in the form of `Segment`, without copying those that come in full blocks.
+
+        Raises:
+            ValueError: An id is not above those before it, or the lengths do not fit.
+        """
+        numbers = np.frombuffer(ids, "<i8")
+        columns = np.frombuffer(codes, "<u8").reshape(self._words, len(numbers))
+        if self._blocks and self._blocks[-1].room >= len(numbers):
+            self._add(numbers, columns)
+        elif len(numbers):
+            self._rise(numbers)
+            self._blocks.append(Block(numbers, columns, len(numbers)))
+
+    def remove(self, ids: IntArray) -> None:
+        """Forget rows; ids that are not held are passed over.
+
+        Args:
+            ids: int64, shape (n,), any order.
+        """
+        ids = np.unique(ids)
+        for block in self._blocks:
+            block.remove(ids)
+        if any(block.is_sparse for block in self._blocks):
+            self._blocks = tidied(self._blocks)
+
+    def segments(self, after: int = NOTHING) -> Iterator[Segment]:
+        """The live rows of full blocks with ids above one, block by block, to be stored.
+
+        Rows that may still share a block with later ones are left out.
+        """
+        for block in self._blocks:
+            if block is self._blocks[-1] and block.room:
+                return
+            live = block.live_positions()
+            live = live[block.ids[live] > after]
+            if len(live):
+                ids = block.ids[live]
+                codes = block.columns[:, live].tobytes()
+                yield Segment(int(ids[0]), int(ids[-1]), ids.tobytes(), codes)
+
+    def candidates(self, vector: FloatArray, widths: Widths, allowed: IntArray | None) -> IntArray:
+        """Ids among which the nearest rows are: ascending, at most `widths.final`.
+
+        Where no more rows may be found than that, all of them.
+
+        Args:
+            vector: float32, shape (d,).
+            widths: How many rows each pass hands on.
+            allowed: Ids that may be found (int64, ascending), or None for all.
+        """
+        parts = self._parts(allowed)
+        n_live = sum(part.n_live for part in parts)
+        if n_live <= widths.final:
+            return np.concatenate([np.empty(0, np.int64), *(part.live_ids() for part in parts)])
+        near = fewest(self._scan(parts, encode_query(vector)), min(widths.near, n_live))
+        ids, columns = _rows(parts, near)
+        return np.sort(best(ids, bit_scores(columns, vector), widths.final).ids)
+
+    def _add(self, ids: IntArray, columns: Columns) -> None:
+        """Copy rows into the last block, and into new ones as they fill up."""
+        if not len(ids):
+            return
+        self._rise(ids)
+        while len(ids):
+            if not self._blocks or not self._blocks[-1].room:
+                self._blocks.append(Block.empty(self._words))
+            n = self._blocks[-1].add(ids, columns)
+            ids, columns = ids[n:], columns[:, n:]
+
+    def _rise(self, ids: IntArray) -> None:
+        """Check that ids only grow, and keep the last."""
+        if ids[0] <= self._last_id or (ids[1:] <= ids[:-1]).any():
+            msg = f"Ids must rise above {self._last_id}."
+            raise ValueError(msg)
+        self._last_id = int(ids[-1])
+
+    def _parts(self, allowed: IntArray | None) -> list[Part]:
+        """The blocks in which something may be found."""
+        if allowed is None:
+            return [Part(block, None) for block in self._blocks]
+        parts = [Part(block, block.live(allowed)) for block in self._blocks]
+        return [part for part in parts if part.n]
+
+    def _scan(self, parts: Sequence[Part], query: QueryBits) -> DistanceArray:
+        """Distances of the parts' rows, one part after the other; good until the next scan."""
+        n = sum(part.n for part in parts)
+        if len(self._distances) < n:
+            self._distances = np.empty(n + BLOCK, np.uint16)  # room to grow into
+        end = 0
+        for part in parts:
+            start, end = end, end + part.n
+            self._measure(part, query, self._distances[start:end])
+        return self._distances[:n]
+
+    def _measure(self, part: Part, query: QueryBits, out: DistanceArray) -> None:
+        """Distances of a part's rows, `FAR` for dead ones."""
+        block, positions = part.block, part.positions
+        columns = block.columns[:, : block.n]
+        if positions is None:
+            self._kernel.distances(columns, query, out)
+            if block.far is not None:
+                np.maximum(out, block.far, out=out)
+        elif len(positions) < GATHER_BELOW * block.n:
+            self._kernel.distances(columns.take(positions, axis=1), query, out)
+        else:
+            whole = np.empty(block.n, np.uint16)
+            self._kernel.distances(columns, query, whole)
+            out[:] = whole[positions]
+
+
+def fewest(distances: DistanceArray, n: int) -> IntArray:
+    """Where the smallest distances are, ascending: about n, between n / 2 and 2·n.
+
+    The threshold comes from a sample; where that misjudges, or so many distances are equal to it
+    that there would be more, exactly n: of equal distances the first.
+
+    Args:
+        distances: uint16, shape (m,).
+        n: At least 1, at most m.
+    """
+    sample = distances[:: max(1, len(distances) // SAMPLE)]
+    rank = min(len(sample) - 1, n * len(sample) // len(distances))
+    near = np.flatnonzero(distances <= min(np.partition(sample, rank)[rank], FAR - 1))
+    if len(near) > 2 * n:
+        return np.sort(near[np.argsort(distances[near], kind="stable")[:n]])
+    if len(near) < n / 2:
+        return np.sort(np.argsort(distances, kind="stable")[:n])
+    return near
+
+
+def nearest(
+    codes: Codes,
+    vector: FloatArray,
+    k: int,
+    allowed: IntArray | None,
+    fetch: Callable[[IntArray], HalfArray],
+) -> Scored:
+    """The k rows with the highest cosine to a unit vector; see `Index.nearest`.
+
+    Args:
+        codes: What the first passes go over.
+        vector: float32, shape (d,).
+        k: How many.
+        allowed: Ids that may be found (int64, ascending), or None for all.
+        fetch: Gives the stored vectors of ascending ids: float16, shape (n, d).
+    """
+    ids = codes.candidates(vector, widths(len(codes), k, len(vector)), allowed)
+    return best(ids, cosines(fetch(ids), vector), k)
+
+
+def _rows(parts: Sequence[Part], near: IntArray) -> tuple[IntArray, Columns]:
+    """Ids and codes of rows by their place in the scan, ascending."""
+    ids, columns, start = [], [], 0
+    for part in parts:
+        end = start + part.n
+        first, last = np.searchsorted(near, (start, end))
+        if first < last:
+            positions = part.at(near[first:last] - start)
+            ids.append(part.block.ids[positions])
+            columns.append(part.block.columns.take(positions, axis=1))
+        start = end
+    return np.concatenate(ids), np.concatenate(columns, axis=1)
