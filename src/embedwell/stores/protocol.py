@@ -177,7 +177,12 @@ class Store(Protocol):
         ...
 
     def compact(self) -> Compacted:
-        """Give the space of what was deleted back to the system; others may read meanwhile."""
+        """Give the space of what was deleted back to the system; others may read meanwhile.
+
+        Raises:
+            StoreBusyError: Another job is writing.
+            StoreFullError: There is no room to work in.
+        """
         ...
 
     def backup(self, target: Path) -> None:

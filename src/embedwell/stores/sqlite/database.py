@@ -13,6 +13,8 @@ from embedwell.stores.sqlite import faults, statements
 
 BUSY_S = 5.0
 """How long a write waits for another process's transaction; batches take far less."""
+COPIED_PAGES = 1_000
+"""Pages copied in one step: 8 MB."""
 
 Row = tuple[Any, ...]
 
@@ -87,6 +89,25 @@ class Database:
         """Another value whenever this or another connection changed the file."""
         seen: int = self.value(statements.DATA_VERSION)  # what others committed
         return seen, self._connection.total_changes, self._n_undone
+
+    @property
+    def n_changes(self) -> int:
+        """Rows that this connection changed so far, those of the lexical index's tables too."""
+        return self._connection.total_changes
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction or snapshot is open."""
+        return self._connection.in_transaction
+
+    def copy_to(self, other: Database) -> None:
+        """Copy all pages as they are now, in steps that can be interrupted.
+
+        In a snapshot: without one, each write of somebody else would begin the copy anew.
+        """
+        with self.snapshot(), faults.faults_named(other.path):
+            self.rows(statements.USER_VERSION)  # the first read fixes what the snapshot sees
+            self._connection.backup(other._connection, pages=COPIED_PAGES)
 
     def script(self, text: str) -> None:
         """Run several statements, inside a transaction as well."""

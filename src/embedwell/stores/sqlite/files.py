@@ -44,14 +44,15 @@ def open_database(path: Path, *, read_only: bool) -> Database:
 def create_database(path: Path) -> Database:
     """Make a file with the newest schema; its caller moves it into place when it is filled.
 
+    It has no log yet: what a full disk keeps from being moved out of a log is said by nobody.
+
     Raises:
         StoreReadOnlyError: The folder cannot be written.
         StoreFullError: There is no room.
     """
     database = connect(path, "rwc", read_only=False)
     try:
-        for pragma in (statements.PAGE_SIZE, statements.WAL):
-            database.rows(pragma)
+        database.rows(statements.PAGE_SIZE)
         schema.make(database)
         database.rows(statements.FOREIGN_KEYS)
     except BaseException:

@@ -63,7 +63,8 @@ def bring_up_to_date(database: Database) -> None:
                 "what is in it stays.",
             )
         _upgrade(database)
-    _check_tables(database)
+    with database.snapshot():  # a migration may drop a space meanwhile
+        _check_tables(database)
 
 
 def _upgrade(database: Database) -> None:

@@ -17,6 +17,13 @@ SET_APPLICATION_ID = "PRAGMA application_id = {number}"
 SET_USER_VERSION = "PRAGMA user_version = {number}"
 QUICK_CHECK = "PRAGMA quick_check(20)"
 FOREIGN_KEY_CHECK = "PRAGMA foreign_key_check"
+ORPHANS = """SELECT "table", parent, count(*) FROM pragma_foreign_key_check GROUP BY 1, 2"""
+PAGES = """
+    SELECT page_count, freelist_count, page_size
+    FROM pragma_page_count, pragma_freelist_count, pragma_page_size
+"""
+VACUUM = "VACUUM"
+TRUNCATE_LOG = "PRAGMA wal_checkpoint(TRUNCATE)"
 BEGIN_READ = "BEGIN"
 BEGIN_WRITE = "BEGIN IMMEDIATE"
 COMMIT = "COMMIT"
@@ -93,6 +100,15 @@ WITHOUT_VECTOR = """
 """
 
 
+VECTOR_IDS_BETWEEN = "SELECT chunk FROM vectors_{space} WHERE chunk BETWEEN ? AND ?"
+SPACES_WITH_REMOVED = "SELECT DISTINCT space FROM removed_vectors"
+N_REMOVED = """
+    SELECT count(DISTINCT chunk) FROM removed_vectors
+    WHERE space = ? AND chunk IN (SELECT value FROM json_each(?))
+"""
+FORGET_REMOVED = "DELETE FROM removed_vectors WHERE space = ?"
+SEGMENTS = "SELECT first, last FROM code_segments WHERE space = ?"
+SEGMENT = "SELECT ids, codes FROM code_segments WHERE space = ? AND first = ?"
 DROP_SEGMENTS_FROM = "DELETE FROM code_segments WHERE space = ? AND last >= ?"
 
 
@@ -187,3 +203,8 @@ MATCHES = """
     FROM lexical WHERE lexical MATCH ?
 """
 LEXICAL_CHECK = "INSERT INTO lexical (lexical, rank) VALUES ('integrity-check', 1)"
+LEXICAL_IDS = """
+    SELECT (SELECT count(*) FROM chunks WHERE id NOT IN (SELECT id FROM lexical_docsize)),
+           (SELECT count(*) FROM lexical_docsize WHERE id NOT IN (SELECT id FROM chunks))
+"""
+MERGE_LEXICAL = "INSERT INTO lexical (lexical, rank) VALUES ('merge', ?)"

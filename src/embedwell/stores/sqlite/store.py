@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Self
 
@@ -18,6 +18,7 @@ from embedwell.stores.index import Index
 from embedwell.stores.lock import locked
 from embedwell.stores.protocol import (
     CollectionSettings,
+    Compacted,
     Counts,
     DocumentChunks,
     Filter,
@@ -27,11 +28,13 @@ from embedwell.stores.protocol import (
 )
 from embedwell.stores.spaces import StoredSpace
 from embedwell.stores.sqlite import faults, lexical, statements
+from embedwell.stores.sqlite.check import faults_in
 from embedwell.stores.sqlite.database import Database
 from embedwell.stores.sqlite.files import create_database, draft_of, open_database
 from embedwell.stores.sqlite.rows import chunk_row, document_row, found_chunk
 from embedwell.stores.sqlite.spaces import SqliteSpaces, add_space
 from embedwell.stores.sqlite.statements import of_space
+from embedwell.stores.sqlite.upkeep import backup, compact, size_bytes
 from embedwell.stores.sqlite.vectors import open_index
 from embedwell.stores.vectors import cosines, halves_of, unit_of
 
@@ -51,6 +54,7 @@ class SqliteStore:
         self._spaces = SqliteSpaces(database, self._collection)
         self._indexes: dict[int, Index] = {}
         self._matches: tuple[object, Scored] | None = None
+        self._is_writer = False
         database.add_function("path_matches", _path_matches)
 
     @classmethod
@@ -106,11 +110,17 @@ class SqliteStore:
         """The file."""
         return self._database.path
 
-    def writing(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def writing(self) -> Iterator[None]:
         """Be the only long writer; see `Store`."""
         if self._database.read_only:
             raise faults.read_only(self.path)
-        return _writing(self.path)
+        with _writing(self.path):
+            self._is_writer = True
+            try:
+                yield
+            finally:
+                self._is_writer = False
 
     def snapshot(self) -> AbstractContextManager[None]:
         """All reads inside see one state; see `Store`."""
@@ -217,21 +227,20 @@ class SqliteStore:
         documents, chunks = self._database.rows(
             statements.COUNTS, {"collection": self._collection}
         )[0]
-        files = [self.path, self.path.with_name(f"{self.path.name}-wal")]
-        size = sum(file.stat().st_size for file in files if file.exists())
-        return Counts(documents, chunks, size)
+        return Counts(documents, chunks, size_bytes(self.path))
 
     def check(self) -> list[str]:
         """What is broken in the database, a sentence each."""
-        faults_found = [
-            f"SQLite: {text}."
-            for (text,) in self._database.rows(statements.QUICK_CHECK)
-            if text != "ok"
-        ]
-        orphans = len(self._database.rows(statements.FOREIGN_KEY_CHECK))
-        if orphans:
-            faults_found.append(f"{orphans} rows belong to documents or chunks that are gone.")
-        return faults_found
+        return list(faults_in(self._database, self._spaces.all()))
+
+    def compact(self) -> Compacted:
+        """Give the space of what was deleted back to the system; see `Store`."""
+        with nullcontext() if self._is_writer else self.writing():
+            return compact(self._database)
+
+    def backup(self, target: Path) -> None:
+        """Copy the store as of now into a new file."""
+        backup(self._database, target)
 
     def close(self) -> None:
         """Let go of the database."""
@@ -322,6 +331,7 @@ def _fill(draft: Path, settings: CollectionSettings) -> None:
             row = (COLLECTION_ID, COLLECTION, settings.chunk_tokens)
             database.insert(statements.ADD_COLLECTION, row)
             add_space(database, COLLECTION_ID, settings.space, "main", settings.made_by)
+        database.rows(statements.WAL)
     finally:
         database.close()
 
