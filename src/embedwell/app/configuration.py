@@ -98,6 +98,11 @@ def user_file() -> Path:
     return user_config_path("embedwell", appauthor=False) / "config.toml"
 
 
+def application_database() -> str:
+    """The address in `DATABASE_URL`, which belongs to the application that we run beside."""
+    return os.environ.get("DATABASE_URL", "")
+
+
 def environment_for(settings: Settings) -> dict[str, str]:
     """Environment for a service that is started on behalf of this process.
 

@@ -25,6 +25,7 @@ COMMANDS = {
     "serve": ("server.command", "Serve embeddings to every process of this machine."),
     "mcp": ("server.mcp.command", "Let programs that speak MCP search an index."),
     "models": ("cli.models", "List, pull, remove and calibrate models."),
+    "db": ("cli.db", "Upgrade the schema in PostgreSQL; adopt a database with its own tables."),
     "config": ("cli.config", "Show each setting, its value and where it came from."),
     "doctor": ("cli.doctor", "Check this machine and the index; say what to mend."),
 }

@@ -5,12 +5,17 @@ from __future__ import annotations
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from embedwell.core.errors import StoreNotFoundError
+from embedwell.stores.migrations import Migrations
 from embedwell.stores.protocol import CollectionSettings, Store
 
 STORES = {"sqlite": "embedwell.stores.sqlite:SqliteStore"}
+MIGRATIONS = {"postgresql": "embedwell.stores.postgres.migrations:PostgresMigrations"}
+
+_EMBEDDED = "postgres-embedded"
+_OTHER_NAMES = {"postgres": "postgresql", _EMBEDDED: "postgresql"}
 
 
 class StoreFactory(Protocol):
@@ -54,19 +59,51 @@ def open_store(target: str | Path, *, read_only: bool = False) -> Store:
 
 
 def store_kind(target: str | Path) -> str:
-    """The kind that a target names: what stands before `://`, else `sqlite`."""
-    kind, separator, _ = str(target).partition("://")
-    return kind if separator and not isinstance(target, Path) else "sqlite"
+    """The kind that a target names: what stands before `://` in it, else `sqlite`.
+
+    An application's address may name its driver as well (`postgresql+asyncpg://…`).
+    """
+    if isinstance(target, Path):
+        return "sqlite"
+    scheme, _, rest = target.partition(":")
+    if not rest.startswith("//") and scheme != _EMBEDDED:
+        return "sqlite"
+    kind = scheme.partition("+")[0].lower()
+    return _OTHER_NAMES.get(kind, kind)
+
+
+def migrations(target: str) -> Migrations:
+    """The migrations of a database server.
+
+    Args:
+        target: Its address.
+
+    Raises:
+        StoreNotFoundError: There is no such kind of server.
+        MissingExtraError: What its migrations need is not installed.
+        SettingsError: The address is not understood.
+    """
+    kind = store_kind(target)
+    if place := MIGRATIONS.get(kind):
+        return cast("Migrations", _named(place)(target))
+    raise StoreNotFoundError(
+        f"There are no migrations for '{kind}'.",
+        f"Give the address of a server: {', '.join(MIGRATIONS)}.",
+    )
 
 
 def _factory(target: str | Path) -> StoreFactory:
     kind = store_kind(target)
     if place := STORES.get(kind):
-        module, attribute = place.split(":")
-        return cast("StoreFactory", getattr(import_module(module), attribute))
+        return cast("StoreFactory", _named(place))
     for entry in entry_points(group="embedwell.stores", name=kind):
         return cast("StoreFactory", entry.load())
     raise StoreNotFoundError(
         f"There is no kind of store '{kind}'.",
         f"Give a file, or one of: {', '.join(STORES)}; or install the store's package.",
     )
+
+
+def _named(place: str) -> Any:  # noqa: ANN401 - whatever the registry names
+    module, attribute = place.split(":")
+    return getattr(import_module(module), attribute)

@@ -1,0 +1,67 @@
+"""The vectors that an application has in its own tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from embedwell.stores.migrations import VectorColumn
+from embedwell.stores.postgres.upgrade import Names
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+# Larger tables are not counted: that would read all of them.
+_COUNTED_BYTES = 64 << 20
+
+# Tables of people: not the server's, not an extension's, not those of our schema.
+_TABLES = """
+SELECT pg_class.oid FROM pg_catalog.pg_class
+JOIN pg_catalog.pg_namespace ON pg_namespace.oid = relnamespace
+WHERE relkind IN ('r', 'p', 'm') AND NOT relispartition
+  AND nspname NOT IN ('pg_catalog', 'information_schema', %s) AND nspname !~ '^pg_(toast|temp)'
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend
+                  WHERE classid = 'pg_class'::regclass AND objid = pg_class.oid AND deptype = 'e')
+"""
+_COUNT_TABLES = f"SELECT count(*) FROM ({_TABLES}) AS tables"  # noqa: S608 - our own text
+# The dimensions of a column are its type's modifier; -1 where it has none.
+_COLUMNS = f"""
+SELECT pg_class.oid, pg_class.oid::regclass::text, attname, attnum,
+       format_type(atttypid, atttypmod), atttypmod, reltuples::bigint,
+       pg_relation_size(pg_class.oid), has_table_privilege(pg_class.oid, 'SELECT')
+FROM pg_catalog.pg_attribute
+JOIN pg_catalog.pg_class ON pg_class.oid = attrelid
+JOIN pg_catalog.pg_type ON pg_type.oid = atttypid
+JOIN pg_catalog.pg_depend ON pg_depend.classid = 'pg_type'::regclass AND objid = pg_type.oid
+JOIN pg_catalog.pg_extension ON pg_extension.oid = refobjid AND extname = 'vector'
+WHERE pg_class.oid IN ({_TABLES}) AND attnum > 0 AND NOT attisdropped
+ORDER BY 2, attnum"""  # noqa: S608 - our own text
+_INDEXES = """
+SELECT pg_get_indexdef(indexrelid) FROM pg_catalog.pg_index
+WHERE indrelid = %s AND %s = ANY (indkey) ORDER BY 1"""
+
+
+def survey(connection: Connection, names: Names) -> tuple[int, tuple[VectorColumn, ...]]:
+    """How many tables an application has, and which of their columns hold vectors.
+
+    Args:
+        connection: In a transaction.
+        names: What is ours, and left out.
+    """
+    # Names come with their schema whatever the role's settings are.
+    connection.execute("SET LOCAL search_path TO pg_catalog")
+    counted = connection.execute(_COUNT_TABLES, [names.schema]).fetchone()
+    columns = connection.execute(_COLUMNS, [names.schema]).fetchall()
+    return (counted[0] if counted else 0), tuple(_column(connection, row) for row in columns)
+
+
+def _column(connection: Connection, row: tuple[Any, ...]) -> VectorColumn:
+    oid, table, column, number, kind, modifier, estimate, size_bytes, readable = row
+    rows = estimate if estimate >= 0 else None
+    exact = readable and size_bytes <= _COUNTED_BYTES
+    if exact:
+        counted = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608 - quoted by the server
+        rows = counted[0] if counted else 0
+    indexes = tuple(text for (text,) in connection.execute(_INDEXES, [oid, number]))
+    dimensions = modifier if modifier > 0 else None
+    plain = kind.rpartition(".")[2]  # the extension's schema tells nothing
+    return VectorColumn(table, column, plain, dimensions, rows, exact, indexes)
