@@ -14,9 +14,18 @@ from embedwell.core.embedded import Embedded
 from embedwell.core.events import Watch
 from embedwell.core.space import Kind, Space
 from embedwell.core.vectors import FloatArray, IntArray, normalized
+from embedwell.handshake.admit import AdmittedEmbedder, admitted
 from embedwell.stores.memory import MemoryStore
+from embedwell.stores.protocol import Store
 
-__all__ = ["FAKE_BUILD", "FAKE_SPACE", "FakeEmbedder", "MemoryStore", "word_starts"]
+__all__ = [
+    "FAKE_BUILD",
+    "FAKE_SPACE",
+    "FakeEmbedder",
+    "MemoryStore",
+    "admitted_fake",
+    "word_starts",
+]
 
 _WORD = re.compile(r"\S+")
 
@@ -97,3 +106,18 @@ class FakeEmbedder:
             random = np.random.default_rng(seed)
             total += random.standard_normal(self.space.dimensions, dtype=np.float32)
         return total
+
+
+def admitted_fake(store: Store, embedder: FakeEmbedder | None = None) -> AdmittedEmbedder:
+    """A fake that may write to the main space of a store; it has seen no text yet.
+
+    Args:
+        store: Whose space.
+        embedder: The fake; one of that space by default.
+    """
+    main = store.spaces.main()
+    embedder = embedder or FakeEmbedder(main.space)
+    found = admitted(store, main.number, embedder, (), "the store of a test")
+    found.embed(["the handshake comes first"], "document", Watch())
+    embedder.seen.clear()
+    return found

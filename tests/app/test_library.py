@@ -6,8 +6,10 @@ import threading
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 import embedwell
+import embedwell.app.embedders
 from embedwell.core.errors import (
     ConversionError,
     QueryError,
@@ -60,15 +62,16 @@ def test_lengths_that_do_not_match_are_refused(index):
 def test_an_index_keeps_its_model_and_refuses_another(index, monkeypatch):
     index.add(["some words"])
     index.close()
-    other = embedwell.open(index.file.parent.parent)
-    other.settings = embedwell.app.index.structs.replace(other.settings, model="other")
-    real = embedwell.app.index.card
+    other = embedwell.open(index.target.parent.parent)
+    embedders = other.embedders
+    embedders.settings = structs.replace(embedders.settings, model="other")
+    real = embedwell.app.embedders.card
 
     class OtherCard:
         space = FAKE_SPACE
 
     monkeypatch.setattr(
-        embedwell.app.index, "card", lambda name: OtherCard if name == "other" else real(name)
+        embedwell.app.embedders, "card", lambda name: OtherCard if name == "other" else real(name)
     )
     with pytest.raises(SpaceMismatchError, match="dimensions: 384 in the index, 32 asked"):
         other.search("words")

@@ -25,6 +25,8 @@ VALUES = {
     "cache": "/elsewhere",
     "model_files": "/elsewhere",
     "db": "/elsewhere.db",
+    "database_url": "postgresql://me:s3cret@192.0.2.1/db",
+    "accept_drift": "all-MiniLM-L6-v2@q4",
     "service": "start",
     "socket": "/elsewhere.sock",
     "host": "192.0.2.1",
@@ -242,7 +244,7 @@ def test_a_linked_index_is_not_opened_without_consent(real_cache, tmp_path):
     (tmp_path / "clone").mkdir()
     with embedwell.open(tmp_path / "mine") as index:
         index.add(["my own notes"])
-        mine = index.file
+        mine = index.target
     (tmp_path / "clone/.embedwell").symlink_to(tmp_path / "mine/.embedwell")
     for create in (True, False):
         with pytest.raises(SettingsError, match="is a link out of its folder"):

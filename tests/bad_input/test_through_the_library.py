@@ -10,7 +10,7 @@ from embedwell.jobs.index import index_folder
 from embedwell.jobs.records import Record, add_records
 from embedwell.stores.protocol import CollectionSettings, Filter
 from embedwell.stores.registry import create_store
-from embedwell.testing import FAKE_SPACE, FakeEmbedder
+from embedwell.testing import FAKE_SPACE, FakeEmbedder, admitted_fake
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def passages(store):
 )
 def test_odd_records_are_kept_beside_good_ones(store, text, words):
     records = [Record("odd", text, {}), Record("good", "a good one", {})]
-    add_records(records, store, FakeEmbedder())
+    add_records(records, store, lambda: admitted_fake(store))
     assert sorted(passages(store)) == sorted([*words, "a good one"])
 
 
@@ -52,7 +52,7 @@ def test_odd_records_are_kept_beside_good_ones(store, text, words):
 def test_french_is_read_in_the_encodings_that_people_have(folder, store, encoding):
     text = "Le vélo d'été coûte 12 € à Nîmes, œuvre d'un garçon naïf."
     (folder / "note.txt").write_bytes(text.encode(encoding))
-    report = index_folder(folder, store, FakeEmbedder, 1.0, Watch())
+    report = index_folder(folder, store, lambda: admitted_fake(store), 1.0, Watch())
     assert not report.failed
     assert passages(store) == [text]
 
@@ -60,10 +60,10 @@ def test_french_is_read_in_the_encodings_that_people_have(folder, store, encodin
 def test_a_line_of_10_mb_is_left_out_and_with_a_higher_limit_cut(folder, store):
     (folder / "minified.txt").write_text("token " * 1_700_000)
     (folder / "good.md").write_text("a good one")
-    report = index_folder(folder, store, FakeEmbedder, 1.0, Watch())
+    report = index_folder(folder, store, lambda: admitted_fake(store), 1.0, Watch())
     assert [thing.key for thing in report.skipped] == ["minified.txt"]
     assert passages(store) == ["a good one"]
-    report = index_folder(folder, store, FakeEmbedder, 6.0, Watch())
+    report = index_folder(folder, store, lambda: admitted_fake(store), 6.0, Watch())
     assert (report.n_added, report.n_truncated) == (1, 0)
     assert sum(passage.count("token") for passage in passages(store)) == 1_700_000
 
@@ -72,7 +72,7 @@ def test_a_document_of_100_000_tokens_is_wholly_searchable(folder, store):
     words = [f"w{number}" for number in range(100_000)]
     (folder / "long.txt").write_text(" ".join(words))
     embedder = FakeEmbedder()
-    report = index_folder(folder, store, lambda: embedder, 1.0, Watch())
+    report = index_folder(folder, store, lambda: admitted_fake(store, embedder), 1.0, Watch())
     assert report.n_truncated == 0
     assert sorted(word for passage in passages(store) for word in passage.split()) == sorted(words)
     found = store.matching("w99999", 1, Filter())

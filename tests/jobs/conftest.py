@@ -6,7 +6,7 @@ from embedwell.core.events import Watch
 from embedwell.jobs.index import index_folder
 from embedwell.stores.protocol import CollectionSettings
 from embedwell.stores.registry import create_store
-from embedwell.testing import FAKE_SPACE, FakeEmbedder
+from embedwell.testing import FAKE_SPACE, FakeEmbedder, admitted_fake
 
 
 @pytest.fixture
@@ -34,7 +34,9 @@ def embedder():
 def index(folder, store, embedder):
     """Runs the job once and returns its report."""
 
+    admitted = admitted_fake(store, embedder)
+
     def run(watch=None, size_factor=1.0):
-        return index_folder(folder, store, lambda: embedder, size_factor, watch or Watch())
+        return index_folder(folder, store, lambda: admitted, size_factor, watch or Watch())
 
     return run

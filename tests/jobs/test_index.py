@@ -15,6 +15,7 @@ from embedwell.core.events import Watch
 from embedwell.jobs.records import Record, add_records
 from embedwell.stores.protocol import Filter
 from embedwell.stores.registry import open_store
+from embedwell.testing import admitted_fake
 
 
 def keys(store) -> list[str]:
@@ -81,7 +82,9 @@ def test_a_passage_in_two_files_is_embedded_once(index, folder, embedder, store)
 
 
 def test_records_stay_when_a_folder_is_indexed_again(index, store, embedder):
-    add_records([Record("note", "a record of its own", {"year": 2020})], store, embedder)
+    add_records(
+        [Record("note", "a record of its own", {"year": 2020})], store, lambda: admitted_fake(store)
+    )
     index()
     index()
     assert any("record of its own" in text for text in passages(store))
@@ -95,8 +98,8 @@ def test_a_stopped_run_keeps_its_commits_and_goes_on(index, folder, store):
     commits = iter(range(1000))
     put = store.put
 
-    def put_then_stop(documents):
-        put(documents)
+    def put_then_stop(documents, *, space):
+        put(documents, space=space)
         if next(commits) == 0:
             watch.cancelled.set()
 
@@ -116,16 +119,17 @@ from pathlib import Path
 from embedwell.core.events import Watch
 from embedwell.jobs.index import index_folder
 from embedwell.stores.registry import open_store
-from embedwell.testing import FakeEmbedder
+from embedwell.testing import admitted_fake
 store = open_store(sys.argv[1])
 put = store.put
-def slowly(documents):
-    put(documents)
+def slowly(documents, *, space):
+    put(documents, space=space)
     print(*[d.document.key for d in documents], flush=True)
     time.sleep(0.05)
 store.put = slowly
+admitted = admitted_fake(store)
 with store.writing():
-    index_folder(Path(sys.argv[2]), store, FakeEmbedder, 1.0, Watch())
+    index_folder(Path(sys.argv[2]), store, lambda: admitted, 1.0, Watch())
 """
 
 

@@ -121,7 +121,8 @@ def test_an_unknown_mode_is_refused(searcher: Searcher):
 
 
 def test_a_broken_embedder_is_an_error_not_an_empty_answer(searcher: Searcher):
-    searcher._embed_query = lambda query: np.full(2, np.nan, np.float32)
+    nothing = np.full(2, np.nan, np.float32)
+    searcher._embed_query = lambda query: QueryVector(nothing, 1)
     with pytest.raises(BadVectorError):
         searcher.search("zebra")
 
