@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from embedwell.runtime.profile import PROFILES
 from embedwell.server.application import ENDPOINTS
 from embedwell.server.events import table as events_table
 from embedwell.server.metrics import table as metrics_table
+from embedwell.stores.sqlite.files import create_database
+from embedwell.stores.sqlite.schema import VERSION, schema_text
 
 ROOT = Path(__file__).resolve().parent.parent
 PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -154,6 +157,25 @@ def profiles_table() -> str:
     return "\n".join(rows)
 
 
+def index_schema() -> str:
+    """The tables of a new index file, as SQLite shows them, each with what its file says of it."""
+    texts = "".join(schema_text(number + 1) for number in range(VERSION))
+    said = {
+        name.removeprefix("new_"): comment
+        for comment, name in re.findall(r"((?:--.*\n)+)CREATE (?:\w+ )?(?:TABLE|VIEW) (\w+)", texts)
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        database = create_database(Path(folder, "index.db"))
+        rows = database.rows("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL")
+        database.close()
+    shown = [
+        (f"\n{said[name]}" if name in said else "") + sql.replace('"', "") + ";"
+        for name, sql in rows
+        if not name.startswith(("sqlite_", "lexical_")) or name == "lexical_rows"
+    ]
+    return "```sql\n" + "\n".join(shown).lstrip() + "\n```"
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "settings": settings_table,
     "errors": errors_table,
@@ -165,6 +187,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "routes": routes_table,
     "pressure": pressure_table,
     "profiles": profiles_table,
+    "schema": index_schema,
 }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from embedwell.core.build import BuildRecord
 from embedwell.core.space import Space
 from embedwell.core.vectors import FloatArray
 from embedwell.stores.protocol import (
@@ -27,6 +28,18 @@ def signs(number: int) -> FloatArray:
     digest = hashlib.sha256(str(number).encode()).digest()
     bits = np.unpackbits(np.frombuffer(digest[: DIMENSIONS // 8], np.uint8))
     return np.where(bits, np.float32(0.25), np.float32(-0.25))
+
+
+def wide(number: int) -> FloatArray:
+    """A vector of 24 dimensions, exact in float16, as another model might give it."""
+    values = np.random.default_rng(number).integers(1, 100, 24) / 64
+    return np.where(np.arange(24) % 2, -values, values).astype(np.float32)
+
+
+def build(quantization: str = "q32", host: str = "") -> BuildRecord:
+    """A build record."""
+    fields = ("tiny@" + quantization, "a" * 64, "w" * 64, "t" * 64, quantization)
+    return BuildRecord(*fields, "fake", "1.0", "n" * 40, "0.2", ("avx2", "fma"), host, "")
 
 
 def item(

@@ -7,14 +7,8 @@ from pathlib import Path
 from embedwell.core.errors import StoreError
 from embedwell.search import fusion
 from embedwell.stores import words
-from embedwell.stores.sqlite import database
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
-
-
-def test_the_documented_schema_is_the_real_one():
-    shown = (DOCS / "store.md").read_text("utf-8").partition("```sql\n")[2].partition("```")[0]
-    assert shown == database.schema_text()
 
 
 def test_each_fault_of_a_store_is_documented():

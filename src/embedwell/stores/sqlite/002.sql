@@ -9,7 +9,7 @@ CREATE TABLE new_spaces (
     declaration TEXT    NOT NULL,         -- canonical JSON
     dimensions  INTEGER NOT NULL,
     made_by     TEXT    NOT NULL,         -- program, version, artifact
-    generation  INTEGER NOT NULL          -- raised when code segments are rewritten
+    generation  INTEGER NOT NULL          -- raised when readers must load all anew
 );
 INSERT INTO new_spaces
 SELECT spaces.id, collections.id, 'main', spaces.space_id, spaces.declaration, spaces.dimensions,
@@ -83,5 +83,5 @@ CREATE TABLE space_history (
     id    INTEGER PRIMARY KEY,
     at    TEXT    NOT NULL,  -- ISO 8601, UTC
     space INTEGER NOT NULL,
-    event TEXT    NOT NULL   -- added, switched to, kept, dropped
+    event TEXT    NOT NULL   -- added as …, switched to, kept, dropped
 );
