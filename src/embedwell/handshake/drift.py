@@ -11,6 +11,11 @@ import numpy.typing as npt
 from embedwell.core.vectors import FloatArray
 from embedwell.handshake.probes import Probe
 
+# Mean cosine between different texts above which vectors tell nothing; the narrowest published
+# models stay below .9.
+_ALL_ALIKE = 0.999
+_TINY = float(np.finfo(np.float32).eps)
+
 
 @dataclass(frozen=True)
 class Bounds:
@@ -19,18 +24,20 @@ class Bounds:
     Attributes:
         mean: Of the mean over the natural probes.
         worst: Of the worst natural probe.
+        scatter: Of the scatter over the natural probes.
         odd_worst: Of the worst odd probe.
     """
 
     mean: float
     worst: float
+    scatter: float
     odd_worst: float
 
 
-BOUNDS = Bounds(0.01, 0.03, 0.10)
-"""For every build. q8 against q32 of all-MiniLM-L6-v2 is at about a tenth (docs/handshake.md)."""
+BOUNDS = Bounds(0.01, 0.03, 0.045, 0.06)
+"""For every build; see docs/handshake.md for what is at which drift."""
 
-WIDE = Bounds(0.05, 0.15, 0.40)
+WIDE = Bounds(0.05, 0.15, 0.2, 0.3)
 """For builds that `accept_drift` names."""
 
 
@@ -42,6 +49,8 @@ class Drift:
         mean: Mean over the natural probes.
         worst: Worst natural probe's.
         worst_probe: Which one that is, by position; the first unusable one where there is one.
+        scatter: How far scores move against each other, as part of how far they are apart: 0 keeps
+            every ranking, however far the vectors moved.
         odd_worst: Worst odd probe's; 0 without odd probes.
         odd_worst_probe: Which one that is; `worst_probe` without odd probes.
         unusable: How many vectors are NaN, infinite, zero or of another length; nothing else can
@@ -51,6 +60,7 @@ class Drift:
     mean: float
     worst: float
     worst_probe: int
+    scatter: float
     odd_worst: float
     odd_worst_probe: int
     unusable: int
@@ -61,13 +71,12 @@ class Drift:
             not self.unusable
             and self.mean <= bounds.mean
             and self.worst <= bounds.worst
+            and self.scatter <= bounds.scatter
             and self.odd_worst <= bounds.odd_worst
         )
 
 
-def measure(
-    stored: FloatArray, asked: FloatArray, probes: Sequence[Probe], scale: float | None = None
-) -> Drift:
+def measure(stored: FloatArray, asked: FloatArray, probes: Sequence[Probe]) -> Drift:
     """How far vectors of the probe texts are from the stored ones.
 
     drift = (1 - cosine with the stored vector) / (1 - mean cosine between different stored
@@ -76,35 +85,66 @@ def measure(
     Args:
         stored: What the first writer's build made of the probes: float32, shape (n, d), usable.
         asked: What another build makes of them: float32, shape (n, d).
-        probes: The n texts.
-        scale: Of all drifts; the `spread` of the natural probes' stored vectors if left out.
+        probes: The n texts; three natural ones at least.
     """
+    if bad := _broken(stored, asked):
+        return bad
     is_odd = np.array([probe.is_odd for probe in probes])
-    same = asked.shape == stored.shape
-    bad = unusable(asked) if same else np.ones(len(probes), dtype=bool)
-    if bad.any():
-        first = int(np.flatnonzero(bad)[0])
-        return Drift(np.inf, np.inf, first, np.inf, first, int(bad.sum()))
-    cosines = np.einsum("nd,nd->n", _unit(stored), _unit(asked))
-    drifts = np.maximum(1 - cosines, 0) / (scale or spread(stored[~is_odd]))
-    natural = np.where(is_odd, -np.inf, drifts)
+    drifts = _drifts(stored, asked, spread(stored[~is_odd]))
+    natural, odd = np.where(is_odd, -np.inf, drifts), np.where(is_odd, drifts, -np.inf)
     worst = int(natural.argmax())
-    odd = int(np.where(is_odd, drifts, -np.inf).argmax()) if is_odd.any() else worst
+    odd_worst = int(odd.argmax()) if is_odd.any() else worst
     return Drift(
         mean=float(drifts[~is_odd].mean()),
         worst=float(drifts[worst]),
         worst_probe=worst,
-        odd_worst=float(drifts[odd]) if is_odd.any() else 0.0,
-        odd_worst_probe=odd,
+        scatter=scatter(stored[~is_odd], asked[~is_odd]),
+        odd_worst=float(drifts[odd_worst]) if is_odd.any() else 0.0,
+        odd_worst_probe=odd_worst,
         unusable=0,
     )
+
+
+def measure_texts(stored: FloatArray, asked: FloatArray, scale: float) -> Drift:
+    """The same for any texts, without scatter: they may all be alike.
+
+    Args:
+        stored: float32, shape (n >= 1, d), usable.
+        asked: float32, shape (n, d).
+        scale: The `spread` of natural texts.
+    """
+    if bad := _broken(stored, asked):
+        return bad
+    drifts = _drifts(stored, asked, scale)
+    worst = int(drifts.argmax())
+    return Drift(float(drifts.mean()), float(drifts[worst]), worst, 0.0, 0.0, worst, 0)
+
+
+def scatter(stored: FloatArray, asked: FloatArray) -> float:
+    """How far scores move against each other, as part of how far they are apart.
+
+    For each text, the standard deviation of the changes of its cosines to the other stored vectors,
+    divided by that of the cosines themselves; the mean over the texts. Results change places by
+    this, and a small drift in one direction for all texts moves them more than a larger one at
+    random.
+
+    Args:
+        stored: float32, shape (n >= 3, d), usable.
+        asked: float32, shape (n, d), usable.
+    """
+    unit, n = _unit(stored), len(stored)
+    others = ~np.eye(n, dtype=bool)
+    before = (unit @ unit.T)[others].reshape(n, n - 1)
+    after = (_unit(asked) @ unit.T)[others].reshape(n, n - 1)
+    apart = max(float(before.std(axis=1).mean()), _TINY)
+    return float((after - before).std(axis=1).mean()) / apart
 
 
 def spread(vectors: FloatArray) -> float:
     """1 - mean cosine between different rows of usable vectors, float32 of shape (n >= 2, d)."""
     unit, n = _unit(vectors), len(vectors)
     total = float(np.square(unit.sum(axis=0)).sum())
-    return max(1 - (total - n) / (n * (n - 1)), float(np.finfo(np.float32).eps))
+    return max(1 - (total - n) / (n * (n - 1)), _TINY)
 
 
 def unusable(vectors: FloatArray) -> npt.NDArray[np.bool_]:
@@ -136,9 +176,20 @@ def nonsense(vectors: FloatArray, probes: Sequence[Probe]) -> str:
     return ""
 
 
-# Mean cosine between different texts above which vectors tell nothing; the narrowest published
-# models stay below .9.
-_ALL_ALIKE = 0.999
+def _broken(stored: FloatArray, asked: FloatArray) -> Drift | None:
+    """What is told of vectors that are not all usable; None where they are."""
+    same = asked.shape == stored.shape
+    bad = unusable(asked) if same else np.ones(len(stored), dtype=bool)
+    if not bad.any():
+        return None
+    first = int(np.flatnonzero(bad)[0])
+    return Drift(np.inf, np.inf, first, np.inf, np.inf, first, int(bad.sum()))
+
+
+def _drifts(stored: FloatArray, asked: FloatArray, scale: float) -> npt.NDArray[np.float64]:
+    cosines = np.einsum("nd,nd->n", _unit(stored), _unit(asked))
+    drifts: npt.NDArray[np.float64] = np.maximum(1 - cosines, 0) / scale
+    return drifts
 
 
 def _unit(vectors: FloatArray) -> npt.NDArray[np.float64]:

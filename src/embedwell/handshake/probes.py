@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,7 +19,6 @@ NAME = "1"
 """Stored with the vectors; another set of texts gets another name."""
 
 _ATTEMPTS = 4
-_KINDS: tuple[Kind, ...] = ("document", "query")
 
 
 @dataclass(frozen=True)
@@ -179,27 +178,48 @@ def embed_probes(embedder: TextEmbedder, watch: Watch) -> tuple[BuildRecord, Flo
         EngineError: Two builds took turns.
         EmbedwellError: Nothing could be embedded at all.
     """
+    build, vectors, _ = embed_with_probes((), embedder, watch)
+    return build, vectors
+
+
+def embed_with_probes(
+    documents: Sequence[str], embedder: TextEmbedder, watch: Watch
+) -> tuple[BuildRecord, FloatArray, FloatArray]:
+    """The same for the probes and some documents.
+
+    Returns:
+        Who computed them, the probes' vectors and the documents'.
+    """
+    texts = {
+        "document": [probe.text for probe in PROBES if probe.kind == "document"],
+        "query": [probe.text for probe in PROBES if probe.kind == "query"],
+    }
+    is_query = np.array([probe.kind == "query" for probe in PROBES])
     for _ in range(_ATTEMPTS):
-        vectors = np.full((len(PROBES), embedder.space.dimensions), np.nan, dtype=np.float32)
-        builds: dict[str, BuildRecord] = {}
-        for kind in _KINDS:
-            rows = [at for at, probe in enumerate(PROBES) if probe.kind == kind]
-            found = embed_all([PROBES[at].text for at in rows], kind, embedder, watch)
-            builds[found.build.key] = found.build
-            if found.vectors.shape == (len(rows), vectors.shape[1]):
-                vectors[rows] = found.vectors
-        if len(builds) == 1:
-            return found.build, vectors
+        left = embed_all([*texts["document"], *documents], "document", embedder, watch)
+        right = embed_all(texts["query"], "query", embedder, watch)
+        if left.build.key == right.build.key:
+            n = len(texts["document"])
+            vectors = np.empty((len(PROBES), embedder.space.dimensions), dtype=np.float32)
+            vectors[~is_query], vectors[is_query] = left.vectors[:n], right.vectors
+            return left.build, vectors, left.vectors[n:]
     raise EngineError(
-        f"{' and '.join(map(str, builds.values()))} took turns while the probes were embedded.",
+        f"{left.build} and {right.build} took turns while the probes were embedded.",
         "Try again once the service stays up, or set `service` to `off`.",
     )
 
 
 def embed_all(texts: Sequence[str], kind: Kind, embedder: TextEmbedder, watch: Watch) -> Embedded:
-    """Embed texts; those that fail get NaN, which is for whoever measures to judge."""
-    quiet = Watch(cancelled=watch.cancelled)
+    """Embed texts quietly; what fails or has another shape is NaN, for whoever measures to judge.
+
+    Raises:
+        EmbedwellError: Nothing could be embedded at all.
+    """
     try:
-        return embedder.embed(texts, kind, quiet)
+        found = embedder.embed(texts, kind, Watch(cancelled=watch.cancelled))
     except BadTextsError as error:
-        return error.embedded
+        found = error.embedded
+    shape = len(texts), embedder.space.dimensions
+    if found.vectors.shape == shape:
+        return found
+    return replace(found, vectors=np.full(shape, np.nan, dtype=np.float32))

@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
 from embedwell.chunking.titles import titled
 from embedwell.core.build import BuildRecord
 from embedwell.core.errors import BadVectorError, NewerStoreError, StoreError
 from embedwell.core.events import Watch
 from embedwell.core.vectors import FloatArray
-from embedwell.handshake.drift import Drift, measure, nonsense, spread, unusable
-from embedwell.handshake.probes import NAME, PROBES, Probe, embed_all, embed_probes
+from embedwell.handshake.drift import Drift, measure, measure_texts, nonsense, spread, unusable
+from embedwell.handshake.probes import NAME, PROBES, embed_probes, embed_with_probes
 from embedwell.runtime.protocol import TextEmbedder
 from embedwell.stores.protocol import Store
 from embedwell.stores.spaces import Reference
@@ -21,7 +19,7 @@ from embedwell.stores.spaces import Reference
 N_CHUNKS = 16
 """Stored chunks that are embedded again where an index has vectors and no proof."""
 
-NO_DRIFT = Drift(0.0, 0.0, 0, 0.0, 0, 0)
+NO_DRIFT = Drift(0.0, 0.0, 0, 0.0, 0.0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -61,32 +59,25 @@ def prove(store: Store, number: int, embedder: TextEmbedder, watch: Watch) -> Pr
         watch: May stop it.
 
     Raises:
-        BadVectorError: There is nothing to compare with, and the vectors cannot be right.
+        BadVectorError: The store has no proof yet, and the vectors cannot be right.
         NewerStoreError: The index was proven with texts of a newer version.
         SpaceMovedError: The store has no such space any more.
         EmbedwellError: The embedder could not embed.
     """
     reference = store.spaces.reference(number)
-    build, vectors = embed_probes(embedder, watch)
     if reference is not None:
-        return against(reference, build, vectors)
+        return against(reference, *embed_probes(embedder, watch))
     stored, texts = sample(store, number, N_CHUNKS)
-    fault = nonsense(vectors, PROBES)
+    build, vectors, asked = embed_with_probes(texts, embedder, watch)
+    if fault := nonsense(vectors, PROBES):
+        raise BadVectorError(
+            f"The vectors of {build} cannot be right: {fault}.",
+            "Run `embedwell doctor`: the artifact or the engine is broken.",
+        )
     if not texts:
-        if fault:
-            raise BadVectorError(
-                f"The vectors of {build} cannot be right: {fault}.",
-                "Run `embedwell doctor`: the artifact or the engine is broken.",
-            )
         return Proof(build, vectors, NO_DRIFT, "nothing", "")
-    asked = embed_all(texts, "document", embedder, watch)
-    if asked.build.key != build.key:
-        return prove(store, number, embedder, watch)
-    rows = np.full_like(vectors, np.nan) if fault else vectors
-    natural = rows[[not probe.is_odd for probe in PROBES]]
-    drift = measure(
-        stored, asked.vectors, [Probe(text) for text in texts], 1.0 if fault else spread(natural)
-    )
+    natural = vectors[[not probe.is_odd for probe in PROBES]]
+    drift = measure_texts(stored, asked, spread(natural))
     return Proof(build, vectors, drift, "chunks", texts[drift.worst_probe])
 
 

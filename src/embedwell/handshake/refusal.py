@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import asdict
 
 import numpy as np
 
@@ -55,11 +56,7 @@ def refusal(
         "asked_by": _build(proof.build),
         "measured_on": proof.against,
         "drift": drift_json(proof.drift),
-        "bounds": {
-            "mean": BOUNDS.mean,
-            "worst": BOUNDS.worst,
-            "odd_worst": BOUNDS.odd_worst,
-        },
+        "bounds": asdict(BOUNDS),
         "worst_text": proof.worst_text,
         "overlap_at_10": overlap,
         "admitted": [_build(build) for build in others],
@@ -84,7 +81,7 @@ def estimated_overlap(
     rows = normalized(vectors)
     chosen = np.unique(np.linspace(0, len(texts) - 1, _QUERIES).astype(np.int64))
     asked = embed_all([texts[at] for at in chosen], "document", embedder, watch).vectors
-    if asked.shape[1:] != rows.shape[1:] or unusable(asked).any():
+    if unusable(asked).any():
         return None
     before, after = _top(rows[chosen], rows, chosen), _top(normalized(asked), rows, chosen)
     shared = [len(set(a) & set(b)) for a, b in zip(before, after, strict=True)]
@@ -93,14 +90,10 @@ def estimated_overlap(
 
 def drift_json(drift: Drift) -> dict[str, object]:
     """As JSON has it: null for what could not be measured."""
-    if drift.unusable:
-        return {"mean": None, "worst": None, "odd_worst": None, "unusable": drift.unusable}
-    return {
-        "mean": round(drift.mean, 6),
-        "worst": round(drift.worst, 6),
-        "odd_worst": round(drift.odd_worst, 6),
-        "unusable": 0,
+    told: dict[str, object] = {
+        name: None if drift.unusable else round(getattr(drift, name), 6) for name in asdict(BOUNDS)
     }
+    return told | {"unusable": drift.unusable}
 
 
 def _top(queries: FloatArray, rows: FloatArray, own: IntArray) -> list[list[int]]:
@@ -116,12 +109,15 @@ def _told(proof: Proof) -> str:
     shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
     if drift.unusable:
         return f"{drift.unusable} of its vectors are NaN, infinite or zero, such as for '{shown}'"
-    odd = f", {drift.odd_worst:.3g} on odd texts ({BOUNDS.odd_worst})"
-    return (
-        f"drift on the {what} is {drift.mean:.3g} on average (at most {BOUNDS.mean} is admitted), "
-        f"{drift.worst:.3g} at worst ({BOUNDS.worst}) for '{shown}'"
-        f"{odd if drift.odd_worst > BOUNDS.odd_worst else ''}"
-    )
+    told = [
+        f"{drift.mean:.3g} on average (at most {BOUNDS.mean} is admitted)",
+        f"{drift.worst:.3g} at worst ({BOUNDS.worst}) for '{shown}'",
+    ]
+    if drift.scatter > BOUNDS.scatter:
+        told.append(f"scores scatter by {drift.scatter:.3g} ({BOUNDS.scatter})")
+    if drift.odd_worst > BOUNDS.odd_worst:
+        told.append(f"{drift.odd_worst:.3g} on odd texts ({BOUNDS.odd_worst})")
+    return f"drift on the {what} is {', '.join(told)}"
 
 
 def _consequence(overlap: float | None) -> str:
