@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from embedwell.core.errors import MissingExtraError, StoreError
 from embedwell.stores.migrations import Adoption, Revision, State
 from embedwell.stores.postgres import upgrade
-from embedwell.stores.postgres.address import parse_address
 from embedwell.stores.postgres.database import connect
+from embedwell.stores.postgres.embedded import address_of
 from embedwell.stores.postgres.faults import faults_named, named
+from embedwell.stores.postgres.setup import check_server
 from embedwell.stores.postgres.survey import survey
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class PostgresMigrations:
             import sqlalchemy  # noqa: F401, PLC0415
         except ImportError as error:
             raise MissingExtraError("`embedwell db`", "migrations") from error
-        self._address = parse_address(target)
+        self._address = address_of(target)
 
     def state(self) -> State:
         """Where the database stands."""
@@ -60,6 +61,10 @@ class PostgresMigrations:
         """Go up to a revision, or to `head`."""
         from alembic import command  # noqa: PLC0415 - the extra `migrations`
 
+        with connect(self._address) as connection:
+            upgrade.current(connection, self._address.names)
+            if revision != upgrade.BASELINE:
+                check_server(connection, self._address)
         with self._faults_named():
             command.upgrade(self._config(io.StringIO()), revision)
         return self.state()
