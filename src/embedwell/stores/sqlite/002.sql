@@ -29,6 +29,9 @@ INSERT INTO new_collections SELECT id, name, chunk_tokens FROM collections;
 DROP TABLE collections;
 ALTER TABLE new_collections RENAME TO collections;
 
+-- For filters.
+CREATE INDEX documents_filter ON documents (collection, language, kind);
+
 -- Vectors that went, so that readers can follow; written by a trigger of each table of vectors.
 CREATE TABLE removed_vectors (
     seq   INTEGER PRIMARY KEY AUTOINCREMENT,

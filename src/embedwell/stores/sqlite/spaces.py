@@ -14,7 +14,7 @@ from embedwell.core.errors import StoreError
 from embedwell.core.space import Space
 from embedwell.core.vectors import FloatArray, IntArray, check_vectors
 from embedwell.stores.spaces import Admission, Reference, Role, StoredSpace
-from embedwell.stores.sqlite import faults, statements
+from embedwell.stores.sqlite import faults, segments, statements
 from embedwell.stores.sqlite.database import Database, Row
 from embedwell.stores.sqlite.rows import found_chunk
 from embedwell.stores.sqlite.statements import of_space
@@ -122,7 +122,9 @@ class SqliteSpaces:
             at = {int(chunk): row for row, chunk in enumerate(ids) if int(chunk) in new}
             statement = of_space(statements.ADD_VECTOR, number)
             added = [(chunk, halves[at[chunk]].astype("<f2").tobytes()) for chunk in sorted(new)]
-            return self._database.change(statement, added)
+            n = self._database.change(statement, added)
+            segments.keep_up(self._database, number, halves.shape[1])
+            return n
 
     def sample(self, number: int, n: int) -> IntArray:
         """Ids of at most n chunks with a vector, spread over all of them, ascending."""

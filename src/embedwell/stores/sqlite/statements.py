@@ -75,6 +75,11 @@ VECTORS = """
     SELECT chunk, vector FROM vectors_{space}
     WHERE chunk IN (SELECT value FROM json_each(?)) ORDER BY chunk
 """
+VECTORS_OF = """
+    SELECT vectors_{space}.vector
+    FROM json_each(?) AS wanted CROSS JOIN vectors_{space} ON vectors_{space}.chunk = wanted.value
+"""  # in the order asked for; a join in this order is the quickest way to look up many rows
+N_VECTORS_AFTER = "SELECT count(*) FROM (SELECT 1 FROM vectors_{space} WHERE chunk > ? LIMIT ?)"
 VECTORS_AFTER = "SELECT chunk, vector FROM vectors_{space} WHERE chunk > ? ORDER BY chunk LIMIT ?"
 VECTOR_IDS = "SELECT chunk FROM vectors_{space} ORDER BY chunk"
 FIRST_VECTOR_IDS = "SELECT chunk FROM vectors_{space} ORDER BY chunk LIMIT ?"
@@ -101,13 +106,26 @@ WITHOUT_VECTOR = """
 
 
 VECTOR_IDS_BETWEEN = "SELECT chunk FROM vectors_{space} WHERE chunk BETWEEN ? AND ?"
-SPACES_WITH_REMOVED = "SELECT DISTINCT space FROM removed_vectors"
+SPACES_WITH_REMOVED = """
+    SELECT id, dimensions FROM spaces WHERE id IN (SELECT space FROM removed_vectors)
+"""
 N_REMOVED = """
     SELECT count(DISTINCT chunk) FROM removed_vectors
     WHERE space = ? AND chunk IN (SELECT value FROM json_each(?))
 """
 FORGET_REMOVED = "DELETE FROM removed_vectors WHERE space = ?"
-SEGMENTS = "SELECT first, last FROM code_segments WHERE space = ?"
+REMOVED_SINCE = """
+    SELECT chunk, seq FROM removed_vectors WHERE space = ? AND seq > ? ORDER BY seq LIMIT ?
+"""
+REMOVED_SPAN = """
+    SELECT coalesce((SELECT max(seq) FROM removed_vectors WHERE space = ?)
+                    - (SELECT min(seq) FROM removed_vectors WHERE space = ?) + 1, 0)
+"""
+GENERATION = "SELECT generation FROM spaces WHERE id = ?"
+SEGMENTS = "SELECT first, last FROM code_segments WHERE space = ? ORDER BY first"
+LAST_SEGMENT = "SELECT last FROM code_segments WHERE space = ? ORDER BY first DESC LIMIT 1"
+ADD_SEGMENT = "INSERT INTO code_segments (space, first, last, ids, codes) VALUES (?, ?, ?, ?, ?)"
+DROP_SEGMENT = "DELETE FROM code_segments WHERE space = ? AND first = ?"
 SEGMENT = "SELECT ids, codes FROM code_segments WHERE space = ? AND first = ?"
 DROP_SEGMENTS_FROM = "DELETE FROM code_segments WHERE space = ? AND last >= ?"
 
@@ -176,11 +194,13 @@ CHUNK_IDS_HELD = "SELECT id FROM chunks WHERE id IN (SELECT value FROM json_each
 
 # Filters: `{conditions}` are some of those below
 
-ALLOWED_CHUNKS = """
-    SELECT chunks.id FROM chunks JOIN documents ON documents.id = chunks.document
-    WHERE documents.collection = ? {conditions} ORDER BY chunks.id
-"""
+ALLOWED_SPANS = """
+    SELECT (SELECT min(id) FROM chunks WHERE document = documents.id),
+           (SELECT max(id) FROM chunks WHERE document = documents.id)
+    FROM documents WHERE +documents.collection = ? {conditions}
+"""  # the plus sign: the collection is no reason to prefer an index to those of the conditions
 IF_PATH = "AND path_matches(documents.key, ?)"
+IF_PREFIX = "AND documents.key BETWEEN ? AND ?"
 IF_LANGUAGE = "AND documents.language = ?"
 IF_KIND = "AND documents.kind = ?"
 IF_METADATA = """

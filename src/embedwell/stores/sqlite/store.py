@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from embedwell.core.errors import StoreError
 from embedwell.core.vectors import FloatArray, IntArray
-from embedwell.stores.filters import check_filter, metadata_rows, path_pattern
+from embedwell.stores.filters import metadata_rows
 from embedwell.stores.index import Index
 from embedwell.stores.lock import locked
 from embedwell.stores.protocol import (
@@ -27,7 +27,8 @@ from embedwell.stores.protocol import (
     Stat,
 )
 from embedwell.stores.spaces import StoredSpace
-from embedwell.stores.sqlite import faults, lexical, statements
+from embedwell.stores.sqlite import faults, lexical, segments, statements
+from embedwell.stores.sqlite.allowed import Allowed
 from embedwell.stores.sqlite.check import faults_in
 from embedwell.stores.sqlite.database import Database
 from embedwell.stores.sqlite.files import create_database, draft_of, open_database
@@ -55,7 +56,7 @@ class SqliteStore:
         self._indexes: dict[int, Index] = {}
         self._matches: tuple[object, Scored] | None = None
         self._is_writer = False
-        database.add_function("path_matches", _path_matches)
+        self._allowed = Allowed(database, self._collection)
 
     @classmethod
     def create(cls, target: str | Path, settings: CollectionSettings) -> Self:
@@ -152,6 +153,7 @@ class SqliteStore:
                 self._remove(item.document.key)
                 self._add(item, vectors, next_chunk, main.number)
                 next_chunk += len(item.chunks)
+            segments.keep_up(self._database, main.number, main.space.dimensions)
 
     def touch(self, stats: Mapping[str, Stat]) -> None:
         """Renew size and time of files whose content did not change."""
@@ -183,7 +185,7 @@ class SqliteStore:
             unit = unit_of(vector, stored.space.dimensions)
             index = self._index(stored)
             index.follow()
-            return index.nearest(unit, k, self._allowed(where))
+            return index.nearest(unit, k, self._allowed.ids(where))
 
     def similarities(
         self, vector: FloatArray, ids: IntArray, *, space: int | None = None
@@ -202,7 +204,7 @@ class SqliteStore:
     def matching(self, query: str, k: int, where: Filter) -> Scored:
         """The k chunks with the highest BM25; see `Store`."""
         with self.snapshot():
-            return lexical.best_matches(self._all_matches(query), k, self._allowed(where))
+            return lexical.best_matches(self._all_matches(query), k, self._allowed.ids(where))
 
     def match_scores(self, query: str, ids: IntArray) -> FloatArray:
         """BM25 of a query for given chunks, 0 where no word occurs."""
@@ -294,26 +296,6 @@ class SqliteStore:
             self._matches = asked, lexical.all_matches(self._database, query, n_chunks)
         return self._matches[1]
 
-    def _allowed(self, where: Filter) -> IntArray | None:
-        """Ids of the chunks that a filter lets through, ascending; None for all."""
-        if where == Filter():
-            return None
-        check_filter(where)
-        conditions: list[tuple[str, tuple[str, ...]]] = []
-        if where.path:
-            conditions.append((statements.IF_PATH, (where.path,)))
-        if where.language:
-            conditions.append((statements.IF_LANGUAGE, (where.language,)))
-        if where.kind is not None:
-            conditions.append((statements.IF_KIND, (where.kind,)))
-        conditions += [(statements.IF_METADATA, row) for row in metadata_rows(where.metadata)]
-        statement = statements.ALLOWED_CHUNKS.format(
-            conditions=" ".join(text for text, _ in conditions)
-        )
-        parameters = [self._collection, *(value for _, row in conditions for value in row)]
-        rows = self._database.rows(statement, parameters)
-        return np.fromiter((number for (number,) in rows), np.int64, len(rows))
-
 
 @contextmanager
 def _writing(path: Path) -> Iterator[None]:
@@ -334,7 +316,3 @@ def _fill(draft: Path, settings: CollectionSettings) -> None:
         database.rows(statements.WAL)
     finally:
         database.close()
-
-
-def _path_matches(key: str, glob: str) -> bool:
-    return path_pattern(glob).fullmatch(key) is not None

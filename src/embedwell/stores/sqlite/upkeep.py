@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from embedwell.core.errors import StoreFullError
-from embedwell.stores.sqlite import faults, statements
+from embedwell.stores.sqlite import faults, segments, statements
 from embedwell.stores.sqlite.database import Database, connect
 from embedwell.stores.sqlite.files import draft_of
 from embedwell.stores.values import Compacted
@@ -28,8 +28,9 @@ def compact(database: Database) -> Compacted:
     """
     before = size_bytes(database.path)
     _check_room(database)
-    for (number,) in database.rows(statements.SPACES_WITH_REMOVED):
-        _forget_removed(database, number)
+    for number, dimensions in database.rows(statements.SPACES_WITH_REMOVED):
+        with database.transaction():
+            segments.rewrite(database, number, dimensions)
     _merge_lexical(database)
     database.rows(statements.VACUUM)
     # What a reader still sees stays in the log until it is done; then SQLite goes on by itself.
@@ -74,17 +75,6 @@ def _check_room(database: Database) -> None:
             f"{needed / 1e6:,.0f} MB; {available / 1e6:,.0f} MB are free.",
             "Free some space first; the index can be used as it is.",
         )
-
-
-def _forget_removed(database: Database, number: int) -> None:
-    """Take removed rows out of what is kept for searching, with the list of them.
-
-    In one transaction: a removal between the two would be forgotten, its row found again.
-    """
-    with database.transaction():
-        database.rows(statements.DROP_SEGMENTS_FROM, (number, 0))
-        database.rows(statements.FORGET_REMOVED, (number,))
-        database.rows(statements.RAISE_GENERATION, (number,))
 
 
 def _merge_lexical(database: Database) -> None:
