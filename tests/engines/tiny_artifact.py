@@ -1,33 +1,48 @@
-"""The smallest artifact there is: it adds up the token ids of each text."""
+"""The smallest artifacts there are."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from onnx import TensorProto, helper, save
+from onnx import NodeProto, TensorProto, helper, save
 
 from embedwell.core.artifact import Artifact
 from embedwell.core.space import Space
 
 
 def artifact_of_sums(folder: Path) -> Artifact:
-    """Write it into a folder; vectors have one dimension."""
+    """One that adds up the token ids of each text; vectors have one dimension."""
     nodes = [
         helper.make_node("Mul", ["input_ids", "attention_mask"], ["kept"]),
         helper.make_node("ReduceSum", ["kept", "axes"], ["sums"], keepdims=1),
         helper.make_node("Cast", ["sums"], ["embedding"], to=TensorProto.FLOAT),
     ]
+    return artifact_of(folder, "sums", nodes, {"axes": [1]}, 1)
+
+
+def artifact_of(
+    folder: Path,
+    name: str,
+    nodes: Sequence[NodeProto],
+    constants: dict[str, list[int]],
+    dimensions: int,
+) -> Artifact:
+    """Write one into a folder: operators from `input_ids`, `attention_mask` to `embedding`."""
     graph = helper.make_graph(
         nodes,
-        "sums",
+        name,
         [
             helper.make_tensor_value_info(name, TensorProto.INT64, ["b", "s"])
             for name in ("input_ids", "attention_mask")
         ],
-        [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["b", 1])],
-        [helper.make_tensor("axes", TensorProto.INT64, [1], [1])],
+        [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["b", dimensions])],
+        [
+            helper.make_tensor(name, TensorProto.INT64, [len(values)], values)
+            for name, values in constants.items()
+        ],
     )
-    opset = helper.make_opsetid("", 20)
-    save(helper.make_model(graph, opset_imports=[opset], ir_version=10), folder / "model.onnx")
-    space = Space("sums", "1", "mean", False, "", "", 8, 1)
+    opsets = [helper.make_opsetid("", 20), helper.make_opsetid("com.microsoft", 1)]
+    save(helper.make_model(graph, opset_imports=opsets, ir_version=10), folder / "model.onnx")
+    space = Space(name, "1", "mean", False, "", "", 8, dimensions)
     return Artifact(space, "q32", "onnx", folder, "key", "", "", 0)

@@ -11,8 +11,8 @@ from onnxruntime.capi import onnxruntime_pybind11_state
 
 from embedwell.core.artifact import Artifact
 from embedwell.core.device import return_freed_memory
-from embedwell.core.errors import EngineError, EngineMemoryError
 from embedwell.core.vectors import FloatArray
+from embedwell.engines.faults import does_not_load, does_not_run, is_closed
 from embedwell.engines.native import native_build
 from embedwell.engines.protocol import Engine, EngineBuild, TokenBatch
 
@@ -21,8 +21,6 @@ _PROBE_FILE = Path(__file__).parent / "product_probe.onnx"
 
 _PROVIDERS = ["CPUExecutionProvider"]
 _FATAL = 4  # errors are raised; onnxruntime need not print them as well
-# What its allocator, the C++ library and the mapping of the weights' file say.
-_OUT_OF_MEMORY = ("Failed to allocate memory", "bad_alloc", "Cannot allocate memory", "bad alloc")
 _SETTINGS = {
     # Fused with their neighbours, these take 2 to 3 times as long as the plain operators.
     "optimization.disable_specified_optimizers": (
@@ -58,16 +56,7 @@ class OnnxEngine:
                 providers=_PROVIDERS,
             )
         except Exception as error:  # onnxruntime has a class of its own for each status
-            if _is_out_of_memory(error):
-                raise EngineMemoryError(
-                    f"The system gave no memory to load '{self._name}' ({error}).",
-                    "Free memory on this machine, or take a lower quantization.",
-                ) from error
-            raise EngineError(
-                f"The artifact '{self._name}' in '{artifact.folder}' does not load ({error}).",
-                f"Make it again: `embedwell models remove {self._name}`, "
-                f"then `embedwell models pull {self._name}`.",
-            ) from error
+            raise does_not_load(artifact, error) from error
 
     @property
     def build(self) -> EngineBuild:
@@ -78,32 +67,18 @@ class OnnxEngine:
     def run(self, batch: TokenBatch) -> FloatArray:
         """See `Engine.run`."""
         if self._session is None:
-            raise EngineError(f"'{self._name}' is closed.", "Load it again.")
+            raise is_closed(self._name)
         inputs = {"input_ids": batch.ids, "attention_mask": batch.mask}
         try:
             (vectors,) = self._session.run(["embedding"], inputs)
         except Exception as error:  # as above
-            if _is_out_of_memory(error):
-                raise EngineMemoryError(
-                    f"The system gave '{self._name}' no memory for a batch of shape "
-                    f"{batch.ids.shape} ({error}).",
-                    "Free memory on this machine, or embed less at once.",
-                ) from error
-            raise EngineError(
-                f"'{self._name}' failed on a batch of shape {batch.ids.shape} ({error}).",
-                "Run `embedwell doctor`.",
-            ) from error
+            raise does_not_run(self._name, batch, error) from error
         return vectors  # type: ignore[no-any-return]  # onnxruntime publishes no types
 
     def close(self) -> None:
         """See `Engine.close`."""
         self._session = None
         return_freed_memory()
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """Whether the system gave no memory: onnxruntime has no status of its own for that."""
-    return isinstance(error, MemoryError) or any(sign in str(error) for sign in _OUT_OF_MEMORY)
 
 
 def _must_ask_for_exact_products(artifact: Artifact) -> bool:

@@ -5,11 +5,17 @@ from __future__ import annotations
 from importlib import import_module
 from typing import cast
 
-from embedwell.core.artifact import Artifact
+from embedwell.core.artifact import QUANTIZATIONS, Artifact, Quantization
 from embedwell.core.errors import EngineError
 from embedwell.engines.protocol import Engine, OpenEngine
 
-ENGINES = {"onnx": "embedwell.engines.onnx:open_engine"}
+ENGINES = {
+    "onnx": "embedwell.engines.onnx:open_engine",
+    "openvino": "embedwell.engines.openvino:open_engine",
+}
+# The graphs of q4 and q8 are made of onnxruntime's own operators. OpenVINO translates them since
+# 2026.2, whose q8 vectors were wrong throughout; 2026.4 had them right.
+_RUN = {"openvino": frozenset[Quantization]({"q16", "q32"})}
 
 
 def open_engine(artifact: Artifact, n_threads: int) -> Engine:
@@ -17,8 +23,21 @@ def open_engine(artifact: Artifact, n_threads: int) -> Engine:
 
     Raises:
         EngineError: No engine of that name is installed, or the artifact cannot be loaded.
+        MissingExtraError: The engine's library is not installed.
     """
-    return _find(artifact.engine)(artifact, n_threads)
+    open_it = _find(artifact.engine)
+    if not runs(artifact.engine, artifact.quantization):
+        levels = " or ".join(sorted(_RUN[artifact.engine]))
+        raise EngineError(
+            f"The engine '{artifact.engine}' cannot run '{artifact.name}': it runs {levels}.",
+            f"Set `quantization` to {levels}, or `engine` to onnx.",
+        )
+    return open_it(artifact, n_threads)
+
+
+def runs(engine: str, quantization: Quantization) -> bool:
+    """Whether an engine runs artifacts of a quantization."""
+    return quantization in _RUN.get(engine, QUANTIZATIONS)
 
 
 def import_engine(name: str) -> None:
@@ -26,6 +45,7 @@ def import_engine(name: str) -> None:
 
     Raises:
         EngineError: No engine of that name is installed.
+        MissingExtraError: The engine's library is not installed.
     """
     _find(name)
 

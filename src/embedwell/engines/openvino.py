@@ -1,0 +1,150 @@
+"""The OpenVINO engine: the same artifacts, computed by code of other authors.
+
+Vectors agree with onnxruntime's to rounding. On the processors that were measured it is slower
+and takes more memory (docs/engines.md): it is here for machines where it is the faster one, and to
+show that two engines read each other's indexes.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+
+from embedwell.core.artifact import Artifact
+from embedwell.core.device import return_freed_memory
+from embedwell.core.errors import MissingExtraError
+from embedwell.core.vectors import FloatArray, IntArray
+from embedwell.engines.faults import does_not_load, does_not_run, is_closed
+from embedwell.engines.native import native_build
+from embedwell.engines.protocol import Engine, EngineBuild, TokenBatch
+
+try:
+    import openvino
+    from openvino import opset13
+    from openvino.frontend import NodeContext
+    from openvino.frontend.onnx import ConversionExtension
+except ImportError as error:
+    raise MissingExtraError("The engine 'openvino'", "openvino") from error
+
+MODEL_FILE = "model.onnx"
+_SETTINGS = {
+    "INFERENCE_PRECISION_HINT": "f32",  # else bfloat16 wherever the processor has it
+    "NUM_STREAMS": 1,
+    "ENABLE_CPU_PINNING": False,  # processes that all pin the first core share it
+}
+# Lengths are rounded up to a multiple of the second number, up to the first.
+_STEPS = ((32, 8), (64, 16), (128, 32))
+
+
+def open_engine(artifact: Artifact, n_threads: int) -> Engine:
+    """Load an artifact.
+
+    Args:
+        artifact: Made by `models.convert`, q16 or q32.
+        n_threads: Threads that one run may use.
+
+    Raises:
+        EngineError: The artifact cannot be loaded.
+    """
+    return OpenVinoEngine(artifact, n_threads)
+
+
+class OpenVinoEngine:
+    """A loaded artifact; see `engines.protocol.Engine`."""
+
+    def __init__(self, artifact: Artifact, n_threads: int) -> None:
+        self._name = artifact.name
+        self._lock = threading.Lock()
+        try:
+            core = openvino.Core()
+            core.add_extension(ConversionExtension("FusedMatMul", "com.microsoft", _fused_matmul))
+            model = core.read_model(str(artifact.folder / MODEL_FILE))
+            _inline_branches(model)
+            settings = _SETTINGS | {"INFERENCE_NUM_THREADS": n_threads}
+            compiled = core.compile_model(model, "CPU", settings)
+            self._request: openvino.InferRequest | None = compiled.create_infer_request()
+        except Exception as error:  # it raises RuntimeError for whatever happens
+            raise does_not_load(artifact, error) from error
+
+    @property
+    def build(self) -> EngineBuild:
+        """See `Engine.build`."""
+        return EngineBuild("openvino", openvino.__version__, native_build(_library()))
+
+    def run(self, batch: TokenBatch) -> FloatArray:
+        """See `Engine.run`."""
+        inputs = _rounded_up(batch)
+        with self._lock:
+            if self._request is None:
+                raise is_closed(self._name)
+            try:
+                return np.array(self._request.infer(inputs)["embedding"], dtype=np.float32)
+            except Exception as error:  # as above
+                raise does_not_run(self._name, batch, error) from error
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        with self._lock:
+            self._request = None
+        return_freed_memory()
+
+
+def _library() -> Path:
+    """What computes: the plugin for processors of this kind."""
+    folder = Path(openvino.__file__).parent / "libs"
+    return min(folder.glob("*cpu_plugin*"))
+
+
+def _rounded_up(batch: TokenBatch) -> dict[str, IntArray]:
+    """Inputs with some more padding, so that there are few different lengths.
+
+    Code is made for every new shape, and kept: 1,200 random shapes took 40 s and 500 MB.
+    """
+    length = batch.ids.shape[1]
+    step = next((step for most, step in _STEPS if length <= most), 64)
+    more = ((0, 0), (0, -length % step))
+    return {"input_ids": np.pad(batch.ids, more), "attention_mask": np.pad(batch.mask, more)}
+
+
+def _fused_matmul(node: NodeContext) -> list[openvino.Output]:
+    """The operator FusedMatMul in plain ones: OpenVINO's own translation ignores `transBatch`.
+
+    In operators.md of onnxruntime: `transBatch` takes the first dimension behind the batch ones,
+    `trans` swaps the last two, then it is a product times `alpha`.
+    """
+    a, b = (_first_behind_batch(node, at) for at in (0, 1))
+    product = opset13.matmul(
+        a, b, bool(node.get_attribute("transA", 0)), bool(node.get_attribute("transB", 0))
+    )
+    alpha = opset13.constant(np.float32(node.get_attribute("alpha", 1.0)))
+    return list(opset13.multiply(product, alpha).outputs())
+
+
+def _first_behind_batch(node: NodeContext, at: int) -> openvino.Output:
+    value = node.get_input(at)
+    if not node.get_attribute(f"transBatch{'AB'[at]}", 0):
+        return value
+    rank = value.get_partial_shape().rank.get_length()
+    return opset13.transpose(value, [*range(1, rank - 1), 0, rank - 1]).output(0)
+
+
+def _inline_branches(model: openvino.Model) -> None:
+    """Put the general branch of each `If` in its place.
+
+    Our graphs leave out adding the mask where nothing is masked. OpenVINO 2026.4 computes wrong
+    vectors when the first batch takes the other branch, and saves nothing by the choice.
+    """
+    for node in [node for node in model.get_ops() if node.get_type_name() == "If"]:
+        general = node.get_function(1)
+        inputs, parameters = node.input_values(), general.get_parameters()
+        for given in node.get_input_descriptions(1):
+            _replace(parameters[given.body_parameter_index].output(0), inputs[given.input_index])
+        _replace(node.output(0), general.get_results()[0].input_value(0))
+    model.validate_nodes_and_infer_types()
+
+
+def _replace(old: openvino.Output, new: openvino.Output) -> None:
+    for user in list(old.get_target_inputs()):
+        user.replace_source_output(new)

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+from tiny_artifact import artifact_of, artifact_of_sums
+
+from embedwell.core.errors import EngineError, MissingExtraError
+from embedwell.engines.protocol import TokenBatch
+from embedwell.engines.registry import open_engine
+
+
+def ones(n_texts, length):
+    return TokenBatch(*np.ones((2, n_texts, length), np.int64))
+
+
+@pytest.mark.parametrize("level", ["q4", "q8"])
+def test_levels_made_of_onnxruntimes_operators_are_refused(real_artifact, level):
+    artifact = replace(real_artifact(level), engine="openvino")
+    with pytest.raises(EngineError, match=f"@{level}.*q16 or q32.*`engine` to onnx"):
+        open_engine(artifact, 1)
+
+
+def test_without_its_library_the_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.delitem(sys.modules, "embedwell.engines.openvino", raising=False)
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(MissingExtraError, match=r'pip install "embedwell\[openvino\]"'):
+        open_engine(replace(artifact_of_sums(tmp_path), engine="openvino"), 1)
+
+
+def test_the_build_says_which_plugin_computes(tmp_path):
+    import openvino
+
+    build = open_engine(replace(artifact_of_sums(tmp_path), engine="openvino"), 1).build
+    assert build.version == openvino.__version__
+    assert len(build.native) >= 32
+
+
+def test_few_shapes_are_compiled_whatever_the_lengths(tmp_path):
+    from embedwell.engines.openvino import _rounded_up
+
+    lengths = {_rounded_up(ones(1, length))["input_ids"].shape[1] for length in range(1, 513)}
+    assert len(lengths) == 14
+    assert _rounded_up(ones(2, 9))["attention_mask"].sum(axis=1).tolist() == [9, 9]
+
+
+@pytest.mark.parametrize("attributes", [
+    {},
+    {"alpha": 0.5, "transB": 1},
+    {"transA": 1, "transBatchA": 1},
+    {"transBatchA": 1, "transBatchB": 1, "transB": 1},
+])  # fmt: skip
+def test_a_fused_product_is_what_onnxruntime_makes_of_it(tmp_path, attributes):
+    """Of 16 ids as an array of 4 dimensions, with itself."""
+    node = helper.make_node
+    nodes = [
+        node("Mul", ["input_ids", "attention_mask"], ["kept"]),
+        node("Cast", ["kept"], ["numbers"], to=TensorProto.FLOAT),
+        node("Slice", ["numbers", "zero", "sixteen", "one"], ["first"]),  # what is padded goes
+        node("Reshape", ["first", "shape"], ["square"]),
+        node("FusedMatMul", ["square", "square"], ["out"], domain="com.microsoft", **attributes),
+        node("Reshape", ["out", "row"], ["embedding"]),
+    ]
+    constants = {"zero": [0], "sixteen": [16], "one": [1], "shape": [2] * 4, "row": [1, 16]}
+    artifact = artifact_of(tmp_path, "products", nodes, constants, 16)
+    ids = TokenBatch(np.arange(1, 17)[None], np.ones((1, 16), np.int64))
+    expected, found = (
+        open_engine(replace(artifact, engine=name), 1).run(ids) for name in ("onnx", "openvino")
+    )
+    np.testing.assert_allclose(found, expected)
