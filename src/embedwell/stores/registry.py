@@ -11,7 +11,11 @@ from embedwell.core.errors import StoreNotFoundError
 from embedwell.stores.migrations import Migrations
 from embedwell.stores.protocol import CollectionSettings, Store
 
-STORES = {"sqlite": "embedwell.stores.sqlite:SqliteStore"}
+STORES = {
+    "sqlite": "embedwell.stores.sqlite:SqliteStore",
+    "postgresql": "embedwell.stores.postgres.store:PostgresStore",
+    "postgres-embedded": "embedwell.stores.postgres.store:PostgresStore",
+}
 MIGRATIONS = {"postgresql": "embedwell.stores.postgres.migrations:PostgresMigrations"}
 
 _EMBEDDED = "postgres-embedded"

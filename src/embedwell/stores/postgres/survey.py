@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 # Larger tables are not counted: that would read all of them.
 _COUNTED_BYTES = 64 << 20
+# Nor those that the application is changing in this moment.
+_WAIT_MS = 200
 
 # Tables of people: not the server's, not an extension's, not those of our schema.
 _TABLES = """
@@ -27,7 +29,7 @@ _COUNT_TABLES = f"SELECT count(*) FROM ({_TABLES}) AS tables"  # noqa: S608 - ou
 _COLUMNS = f"""
 SELECT pg_class.oid, pg_class.oid::regclass::text, attname, attnum,
        format_type(atttypid, atttypmod), atttypmod, reltuples::bigint,
-       pg_relation_size(pg_class.oid), has_table_privilege(pg_class.oid, 'SELECT')
+       relkind <> 'p' AND has_table_privilege(pg_class.oid, 'SELECT')
 FROM pg_catalog.pg_attribute
 JOIN pg_catalog.pg_class ON pg_class.oid = attrelid
 JOIN pg_catalog.pg_type ON pg_type.oid = atttypid
@@ -35,6 +37,7 @@ JOIN pg_catalog.pg_depend ON pg_depend.classid = 'pg_type'::regclass AND objid =
 JOIN pg_catalog.pg_extension ON pg_extension.oid = refobjid AND extname = 'vector'
 WHERE pg_class.oid IN ({_TABLES}) AND attnum > 0 AND NOT attisdropped
 ORDER BY 2, attnum"""  # noqa: S608 - our own text
+_SIZE = "SELECT pg_relation_size(%s)"
 _INDEXES = """
 SELECT pg_get_indexdef(indexrelid) FROM pg_catalog.pg_index
 WHERE indrelid = %s AND %s = ANY (indkey) ORDER BY 1"""
@@ -49,19 +52,33 @@ def survey(connection: Connection, names: Names) -> tuple[int, tuple[VectorColum
     """
     # Names come with their schema whatever the role's settings are.
     connection.execute("SET LOCAL search_path TO pg_catalog")
+    connection.execute(f"SET LOCAL lock_timeout = {_WAIT_MS}")
     counted = connection.execute(_COUNT_TABLES, [names.schema]).fetchone()
     columns = connection.execute(_COLUMNS, [names.schema]).fetchall()
     return (counted[0] if counted else 0), tuple(_column(connection, row) for row in columns)
 
 
 def _column(connection: Connection, row: tuple[Any, ...]) -> VectorColumn:
-    oid, table, column, number, kind, modifier, estimate, size_bytes, readable = row
-    rows = estimate if estimate >= 0 else None
-    exact = readable and size_bytes <= _COUNTED_BYTES
-    if exact:
-        counted = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608 - quoted by the server
-        rows = counted[0] if counted else 0
+    oid, table, column, number, kind, modifier, estimate, readable = row
+    counted = _count(connection, oid, table) if readable else None
+    rows = counted if counted is not None or estimate < 0 else estimate
     indexes = tuple(text for (text,) in connection.execute(_INDEXES, [oid, number]))
     dimensions = modifier if modifier > 0 else None
     plain = kind.rpartition(".")[2]  # the extension's schema tells nothing
-    return VectorColumn(table, column, plain, dimensions, rows, exact, indexes)
+    return VectorColumn(table, column, plain, dimensions, rows, counted is not None, indexes)
+
+
+def _count(connection: Connection, oid: int, table: str) -> int | None:
+    """The rows of a table; None where it is large, or the application is changing it."""
+    from psycopg import errors  # noqa: PLC0415 - loaded by now
+
+    try:
+        with connection.transaction():
+            size = connection.execute(_SIZE, [oid]).fetchone()
+            if size is None or size[0] is None or size[0] > _COUNTED_BYTES:
+                return None
+            count = f"SELECT count(*) FROM {table}"  # noqa: S608 - quoted by the server
+            found = connection.execute(count).fetchone()
+            return int(found[0]) if found else None
+    except errors.LockNotAvailable:
+        return None

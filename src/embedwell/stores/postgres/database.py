@@ -1,0 +1,280 @@
+"""Connections to one database: a small pool, transactions, snapshots, the lock of long jobs."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from embedwell.core.errors import MissingExtraError, StoreBusyError, StoreError
+from embedwell.stores.postgres import statements
+from embedwell.stores.postgres.address import Address
+from embedwell.stores.postgres.faults import faults_named, named
+from embedwell.stores.postgres.upgrade import Names, search_path_text
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg_pool import ConnectionPool
+
+CONNECT_S = 10
+"""Seconds to wait for a server that does not answer."""
+POOL_S = 2
+"""Seconds to wait for the pool, before the server is asked whether it is there."""
+MOST_CONNECTIONS = 3
+"""Of one store, which one thread owns: what it runs, the lock of a long job, one to spare."""
+
+Row = tuple[Any, ...]
+Parameters = Sequence[Any] | dict[str, Any]
+
+
+class Database:
+    """An open database. Everything the driver raises comes out as `StoreError` and its kinds.
+
+    Args:
+        address: Where it is.
+        session: SQL that every connection runs first.
+        read_only: Never write.
+    """
+
+    def __init__(self, address: Address, session: str, *, read_only: bool) -> None:
+        self.address = address
+        self.shown = address.shown
+        self.read_only = read_only
+        self.n_snapshots = 0
+        self._session = session
+        self._held: Connection | None = None
+        self._in_snapshot = False
+        self._pool = self._open_pool()
+
+    @property
+    def names(self) -> Names:
+        """What our things are called in it."""
+        return self.address.names
+
+    @property
+    def in_snapshot(self) -> bool:
+        """Whether all reads now see one state."""
+        return self._in_snapshot
+
+    def rows(self, statement: str, parameters: Parameters = ()) -> list[Row]:
+        """Run a statement and give all its rows; without any where it has none."""
+        with self.connection() as connection:
+            cursor = connection.execute(statement, parameters or None, binary=True)
+            return cursor.fetchall() if cursor.description else []
+
+    def value(self, statement: str, parameters: Parameters = ()) -> Any:  # noqa: ANN401
+        """The first column of the first row, or None."""
+        rows = self.rows(statement, parameters)
+        return rows[0][0] if rows else None
+
+    def change(self, statement: str, parameters: Parameters = ()) -> int:
+        """Run a statement that writes; gives how many rows it changed."""
+        with self.connection() as connection:
+            return connection.execute(statement, parameters or None).rowcount
+
+    def change_each(self, statement: str, rows: Sequence[Parameters]) -> None:
+        """Run a statement for each row, in few round trips."""
+        with self.connection() as connection, connection.cursor() as cursor:
+            cursor.executemany(statement, rows)
+
+    def values_of_each(self, statement: str, rows: Sequence[Parameters]) -> list[Any]:
+        """Run a statement that gives one value for each row, in few round trips."""
+        with self.connection() as connection, connection.cursor() as cursor:
+            cursor.executemany(statement, rows, returning=True)
+            return [row[0] for result in cursor.results() for row in result]
+
+    def copy_rows(self, statement: str, types: Sequence[str], rows: Sequence[Row]) -> None:
+        """Send many rows at once.
+
+        Args:
+            statement: A `COPY … FROM STDIN (FORMAT binary)`.
+            types: Names of the columns' types.
+            rows: Values of the columns.
+        """
+        with (
+            self.connection() as connection,
+            connection.cursor() as cursor,
+            cursor.copy(statement) as copy,
+        ):
+            copy.set_types(types)
+            for row in rows:
+                copy.write_row(row)
+
+    def copy_bytes(self, statement: str, data: bytes) -> None:
+        """Send many rows at once that are in the form of the wire already."""
+        with (
+            self.connection() as connection,
+            connection.cursor() as cursor,
+            cursor.copy(statement) as copy,
+        ):
+            copy.write(data)
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """The connection of the transaction that is under way, else one for this call."""
+        with faults_named(self.shown):
+            if self._held is not None:
+                yield self._held
+                return
+            with self._from_pool() as connection:
+                yield connection
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All writes inside are kept together, or none.
+
+        Raises:
+            StoreReadOnlyError: The database was opened for reading, or takes no writes.
+            StoreError: A snapshot is under way.
+        """
+        if self._in_snapshot:
+            raise StoreError(
+                "Nothing is written while a snapshot is read.", "Write before or after it."
+            )
+        if self._held is not None:
+            yield
+            return
+        with self._between(""):
+            yield
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """All reads inside see one state; inside another snapshot, that one's."""
+        if self._held is not None:
+            yield
+            return
+        with self._between(statements.SNAPSHOT):
+            self._in_snapshot = True
+            self.n_snapshots += 1
+            try:
+                yield
+            finally:
+                self._in_snapshot = False
+
+    @contextmanager
+    def locked(self, purpose: str) -> Iterator[None]:
+        """Hold the lock of long jobs; the server lets go of it when the connection ends.
+
+        Raises:
+            StoreBusyError: Another process, or this one, holds it.
+        """
+        keys = lock_keys(self.names.schema)
+        with ExitStack() as stack:
+            with faults_named(self.shown):
+                lock = stack.enter_context(self._from_pool())
+                if lock.execute(statements.LOCK, keys).fetchone() != (True,):
+                    raise _held_by_another(lock, keys, purpose)
+            try:
+                yield
+            finally:
+                if not lock.broken:
+                    with faults_named(self.shown):
+                        lock.execute(statements.UNLOCK, keys)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._pool.close()
+
+    @contextmanager
+    def _between(self, begin: str) -> Iterator[None]:
+        with ExitStack() as stack:
+            with faults_named(self.shown):
+                connection = stack.enter_context(self._from_pool())
+                stack.enter_context(connection.transaction())
+                if begin:
+                    connection.execute(begin)
+            self._held = connection
+            try:
+                yield
+            finally:
+                self._held = None
+            with faults_named(self.shown):
+                stack.close()
+
+    @contextmanager
+    def _from_pool(self) -> Iterator[Connection]:
+        from psycopg_pool import PoolTimeout  # noqa: PLC0415 - as above
+
+        try:
+            connection = self._pool.getconn()
+        except PoolTimeout:
+            with connect(self.address):  # says why
+                pass
+            # It is back, and the pool may wait long before it tries again.
+            self._pool.close()
+            self._pool = self._open_pool()
+            connection = self._pool.getconn()
+        pool = self._pool
+        try:
+            yield connection
+        finally:
+            pool.putconn(connection)
+
+    def _open_pool(self) -> ConnectionPool:
+        from psycopg_pool import ConnectionPool  # noqa: PLC0415 - with the first such store
+
+        return ConnectionPool(
+            self.address.conninfo,
+            min_size=1,
+            max_size=MOST_CONNECTIONS,
+            timeout=POOL_S,
+            num_workers=1,
+            kwargs=_options(),
+            configure=self._configure,
+            # Without asking, a server that was restarted shows only when a statement fails.
+            check=ConnectionPool.check_connection,
+            open=True,
+        )
+
+    def _configure(self, connection: Connection) -> None:
+        connection.execute(search_path_text(self.names, local=False))
+        connection.execute(self._session)
+
+
+@contextmanager
+def connect(address: Address) -> Iterator[Connection]:
+    """One connection, outside of any pool; it commits each statement unless told otherwise.
+
+    Raises:
+        MissingExtraError: The driver is not installed.
+        StoreGoneError: No server answers.
+        StoreSetupError: It does not let us in.
+    """
+    try:
+        import psycopg  # noqa: PLC0415 - only where such a store is used
+        import psycopg_pool  # noqa: F401, PLC0415 - said now rather than later
+    except ImportError as error:
+        raise MissingExtraError("An index in PostgreSQL", "postgres") from error
+    try:
+        connection = psycopg.connect(address.conninfo, **_options())
+    except psycopg.Error as error:
+        raise named(error, address.shown) from error
+    with faults_named(address.shown), connection:
+        yield connection
+
+
+def lock_keys(schema: str) -> list[int]:
+    """Two 32-bit numbers that name the lock of long jobs on a schema of this database."""
+    digest = hashlib.sha256(f"embedwell writing {schema}".encode()).digest()
+    return [int.from_bytes(digest[at : at + 4], "big", signed=True) for at in (0, 4)]
+
+
+def _options() -> dict[str, Any]:
+    """What all our connections have in common."""
+    return {
+        "autocommit": True,
+        "connect_timeout": CONNECT_S,
+        "application_name": f"embedwell {socket.gethostname()}:{os.getpid()}",
+    }
+
+
+def _held_by_another(lock: Connection, keys: list[int], purpose: str) -> StoreBusyError:
+    row = lock.execute(statements.LOCK_HOLDER, keys).fetchone()
+    holder = row[0] if row and row[0] else "unknown"
+    return StoreBusyError(
+        f"Another process ({holder}) is {purpose}.",
+        "Wait until it is done, or stop it; what it has stored stays.",
+    )

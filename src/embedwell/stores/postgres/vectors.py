@@ -1,0 +1,177 @@
+"""Vector search by pgvector, and the form that vectors have on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from embedwell.core.errors import StoreFullError
+from embedwell.core.vectors import FloatArray, IntArray
+from embedwell.stores.index import best
+from embedwell.stores.postgres import statements
+from embedwell.stores.postgres.database import Database, Row
+from embedwell.stores.postgres.filters import Conditions
+from embedwell.stores.postgres.statements import of_space
+from embedwell.stores.values import Scored
+from embedwell.stores.vectors import cosines
+
+INDEXED_ROWS = 10_000
+"""Fewer vectors are compared one by one, which takes a few milliseconds and misses none."""
+FEW_ALLOWED = 10_000
+"""Up to so many chunks that a filter lets through are compared one by one."""
+MOST_INDEXED_DIMENSIONS = 4_000
+"""That pgvector's HNSW takes of halfvec."""
+
+# The server compares with the question rounded to float16; the order of the best is decided by
+# exact scores of some more.
+_SPARE_FACTOR, _SPARE = 2, 20
+# HNSW keeps each vector, 2·m links of 8 bytes on its lowest level, and a head.
+_LINK_BYTES = 320
+_LEAST_MEMORY_BYTES, _MOST_MEMORY_BYTES = 64 << 20, 2 << 30
+
+_SIGNATURE = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+_TRAILER = b"\xff\xff"
+_HEAD_BYTES = 4  # of a halfvec: dimensions and a reserve, two bytes each
+
+
+class Vectors:
+    """The vectors of one database, space by space."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def nearest(self, number: int, unit: FloatArray, k: int, where: Conditions) -> Scored:
+        """The k chunks of a space with the highest cosine that a filter lets through.
+
+        Args:
+            number: The space.
+            unit: float32, shape (d,), length 1.
+            k: How many.
+            where: The filter.
+        """
+        n = _SPARE_FACTOR * max(k, 0) + _SPARE
+        values = {**where.values, "query": literal(unit), "n": n}
+        if not where.text:
+            rows = self._database.rows(of_space(statements.NEAREST, number), values)
+        else:
+            rows = self._nearest_allowed(number, where.text, values, n)
+        ids = np.fromiter((row[0] for row in rows), np.int64, len(rows))
+        return best(ids, cosines(unit, decoded(rows, len(unit))), k)
+
+    def _nearest_allowed(
+        self, number: int, text: str, values: dict[str, object], n: int
+    ) -> list[Row]:
+        def filled(statement: str) -> str:
+            return of_space(statement.replace("{conditions}", text), number)
+
+        counted = {**values, "n": max(FEW_ALLOWED, n) + 1}
+        n_allowed = self._database.value(filled(statements.N_ALLOWED), counted)
+        if n_allowed > max(FEW_ALLOWED, n):
+            rows = self._database.rows(filled(statements.NEAREST_OF_MANY), values)
+            if len(rows) == n:
+                return rows
+        return self._database.rows(filled(statements.NEAREST_OF_FEW), values)
+
+    def stored(self, number: int, ids: IntArray, dimensions: int) -> FloatArray:
+        """Vectors as they are stored: float32, shape (len(ids), d); a NaN row for none."""
+        wanted = np.asarray(ids, np.int64)
+        rows = self._database.rows(of_space(statements.VECTORS, number), (wanted.tolist(),))
+        at = {row[0]: place for place, row in enumerate(rows)}
+        found = decoded(rows, dimensions)
+        vectors = np.full((len(wanted), dimensions), np.nan, np.float32)
+        for place, chunk in enumerate(wanted.tolist()):
+            if chunk in at:
+                vectors[place] = found[at[chunk]]
+        return vectors
+
+    def add(self, number: int, ids: IntArray, halves: npt.NDArray[np.float16]) -> None:
+        """Store vectors of chunks that have none."""
+        statement = of_space(statements.COPY_VECTORS, number)
+        self._database.copy_bytes(statement, encoded(ids, halves))
+
+    def has_index(self, number: int) -> bool:
+        """Whether there is an index over the vectors of a space that can be used."""
+        return bool(self._database.value(of_space(statements.HAS_INDEX, number)))
+
+    def ensure_index(self, number: int, dimensions: int) -> None:
+        """Build the index over the vectors of a space, if it is worth it and not there."""
+        if dimensions > MOST_INDEXED_DIMENSIONS or self.has_index(number):
+            return
+        enough = of_space(statements.N_AT_LEAST, number)
+        if self._database.value(enough, (INDEXED_ROWS,)) < INDEXED_ROWS:
+            return
+        try:
+            self._build(number, dimensions, serial=False)
+        except StoreFullError:  # in a container, of the memory that parallel workers share
+            self._build(number, dimensions, serial=True)
+
+    def drop_index(self, number: int) -> None:
+        """Remove the index over the vectors of a space: searches compare one by one then."""
+        with self._database.transaction():
+            self._database.change(of_space(statements.DROP_INDEX, number))
+
+    def rebuild_index(self, number: int, dimensions: int) -> None:
+        """Make the index of a space anew, if it has one; searches go on meanwhile."""
+        if not self._database.value(of_space(statements.KNOWS_INDEX, number)):
+            return
+        memory = self._memory(number, dimensions)
+        with self._database.connection() as connection:
+            connection.execute(statements.WRITE_MEMORY, (memory, False))
+            try:
+                connection.execute(of_space(statements.REBUILD_INDEX, number))
+            finally:
+                connection.execute(statements.PLAIN_MEMORY)
+
+    def _build(self, number: int, dimensions: int, *, serial: bool) -> None:
+        memory = self._memory(number, dimensions)
+        with self._database.transaction():
+            self._database.rows(statements.WRITE_MEMORY, (memory, True))
+            if serial:
+                self._database.change(statements.SERIAL)
+            self._database.change(of_space(statements.DROP_INDEX, number))  # a broken one
+            self._database.change(of_space(statements.CREATE_INDEX, number))
+        self._database.change(of_space(statements.ANALYZE_VECTORS, number))
+
+    def _memory(self, number: int, dimensions: int) -> str:
+        n_rows = self._database.value(of_space(statements.N_ALL, number))
+        return f"{index_memory(n_rows, dimensions) >> 10}kB"
+
+
+def index_memory(n_rows: int, dimensions: int) -> int:
+    """Bytes that an index needs to be built in memory: far faster than beyond it."""
+    needed = n_rows * (2 * dimensions + _LINK_BYTES)
+    return min(max(needed, _LEAST_MEMORY_BYTES), _MOST_MEMORY_BYTES)
+
+
+def literal(vector: FloatArray) -> str:
+    """A vector as pgvector reads it."""
+    return str(vector.tolist())
+
+
+def encoded(ids: IntArray, halves: npt.NDArray[np.float16]) -> bytes:
+    """Rows (chunk, vector) for a binary COPY: big-endian, each value after its length."""
+    dimensions = halves.shape[1]
+    rows = np.empty(
+        len(ids),
+        [
+            ("n_values", ">i2"),
+            ("chunk_bytes", ">i4"),
+            ("chunk", ">i8"),
+            ("vector_bytes", ">i4"),
+            ("dimensions", ">i2"),
+            ("reserve", ">i2"),
+            ("vector", ">f2", (dimensions,)),
+        ],
+    )
+    rows["n_values"], rows["chunk_bytes"], rows["chunk"] = 2, 8, ids
+    rows["vector_bytes"] = _HEAD_BYTES + 2 * dimensions
+    rows["dimensions"], rows["reserve"], rows["vector"] = dimensions, 0, halves
+    return _SIGNATURE + rows.tobytes() + _TRAILER
+
+
+def decoded(rows: Sequence[Row], dimensions: int) -> FloatArray:
+    """The vectors of rows (…, vector) as they came: float32, shape (len(rows), d)."""
+    joined = b"".join(row[1][_HEAD_BYTES:] for row in rows)
+    return np.frombuffer(joined, ">f2").reshape(len(rows), dimensions).astype(np.float32)
