@@ -39,6 +39,10 @@ class AdmittedEmbedder:
     Every build is measured before its first vectors are handed out. Belongs to the thread that
     owns the store.
 
+    Attributes:
+        number: The space.
+        unproven: What is wrapped, for those who measure it.
+
     Args:
         store: Which store.
         number: Which of its spaces.
@@ -56,8 +60,8 @@ class AdmittedEmbedder:
         target: str,
     ) -> None:
         self.number = number
+        self.unproven = embedder
         self._store = store
-        self._embedder = embedder
         self._accept_drift = accept_drift
         self._target = target
         self._known: set[str] = set()
@@ -66,7 +70,7 @@ class AdmittedEmbedder:
     @property
     def space(self) -> Space:
         """The space of its vectors."""
-        return self._embedder.space
+        return self.unproven.space
 
     def embed(self, texts: Sequence[str], kind: Kind, watch: Watch) -> Embedded:
         """Embed texts of any number and length.
@@ -82,7 +86,7 @@ class AdmittedEmbedder:
         for _ in range(_ATTEMPTS):
             failed = None
             try:
-                found = self._embedder.embed(texts, kind, watch)
+                found = self.unproven.embed(texts, kind, watch)
             except BadTextsError as error:
                 failed, found = error, error.embedded
             if not len(texts) or self._is_admitted(found.build, watch):
@@ -97,11 +101,11 @@ class AdmittedEmbedder:
 
     def token_starts(self, text: str) -> IntArray:
         """Offsets in code points of every token's first character, special tokens left out."""
-        return self._embedder.token_starts(text)
+        return self.unproven.token_starts(text)
 
     def close(self) -> None:
         """Give the memory back; the store stays open."""
-        self._embedder.close()
+        self.unproven.close()
 
     def _is_admitted(self, build: BuildRecord, watch: Watch) -> bool:
         """Whether a build is admitted, which is found out now if it was not known yet.
@@ -124,7 +128,7 @@ class AdmittedEmbedder:
 
     def _handshake(self, watch: Watch) -> str:
         """Measure the present build and let it in; returns its key."""
-        proof = prove(self._store, self.number, self._embedder, watch)
+        proof = prove(self._store, self.number, self.unproven, watch)
         accepted = self._judge(proof, watch)
         if proof.against != "probes":
             winner = self._refer(proof.reference)
@@ -144,7 +148,7 @@ class AdmittedEmbedder:
         if name in self._accept_drift and proof.drift.within(WIDE):
             return name
         raise refusal(
-            self._store, self.number, self._embedder, proof, target=self._target, watch=watch
+            self._store, self.number, self.unproven, proof, target=self._target, watch=watch
         )
 
     def _refer(self, reference: Reference) -> Reference:

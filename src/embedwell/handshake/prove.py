@@ -13,7 +13,7 @@ from embedwell.core.vectors import FloatArray
 from embedwell.handshake.drift import Drift, measure, measure_texts, nonsense, spread, unusable
 from embedwell.handshake.probes import NAME, PROBES, embed_probes, embed_with_probes
 from embedwell.runtime.protocol import TextEmbedder
-from embedwell.stores.protocol import Store
+from embedwell.stores.protocol import FoundChunk, Store
 from embedwell.stores.spaces import Reference
 
 N_CHUNKS = 16
@@ -33,6 +33,7 @@ class Proof:
         against: The first writer's probe vectors; else a sample of the stored chunks; else
             nothing, as there are no vectors yet.
         worst_text: The text that drift is worst for; empty against nothing.
+        scale: What 1 - cosine is divided by to be drift.
         written_by: The first writer's build, where it is known.
     """
 
@@ -41,6 +42,7 @@ class Proof:
     drift: Drift
     against: Literal["probes", "chunks", "nothing"]
     worst_text: str
+    scale: float
     written_by: BuildRecord | None = None
 
     @property
@@ -67,18 +69,19 @@ def prove(store: Store, number: int, embedder: TextEmbedder, watch: Watch) -> Pr
     reference = store.spaces.reference(number)
     if reference is not None:
         return against(reference, *embed_probes(embedder, watch))
-    stored, texts = sample(store, number, N_CHUNKS)
+    stored, chunks = sample(store, number, N_CHUNKS)
+    texts = [embedded_text(chunk) for chunk in chunks]
     build, vectors, asked = embed_with_probes(texts, embedder, watch)
     if fault := nonsense(vectors, PROBES):
         raise BadVectorError(
             f"The vectors of {build} cannot be right: {fault}.",
             "Run `embedwell doctor`: the artifact or the engine is broken.",
         )
+    scale = _scale(vectors)
     if not texts:
-        return Proof(build, vectors, NO_DRIFT, "nothing", "")
-    natural = vectors[[not probe.is_odd for probe in PROBES]]
-    drift = measure_texts(stored, asked, spread(natural))
-    return Proof(build, vectors, drift, "chunks", texts[drift.worst_probe])
+        return Proof(build, vectors, NO_DRIFT, "nothing", "", scale)
+    drift = measure_texts(stored, asked, scale)
+    return Proof(build, vectors, drift, "chunks", texts[drift.worst_probe], scale)
 
 
 def against(reference: Reference, build: BuildRecord, vectors: FloatArray) -> Proof:
@@ -88,33 +91,52 @@ def against(reference: Reference, build: BuildRecord, vectors: FloatArray) -> Pr
         NewerStoreError: They are of other texts.
         StoreError: The stored ones are damaged.
     """
+    check_reference(reference, vectors.shape[1])
+    stored = reference.vectors
+    drift = measure(stored, vectors, PROBES)
+    worst = PROBES[drift.worst_probe].text
+    return Proof(build, vectors, drift, "probes", worst, _scale(stored), reference.build)
+
+
+def check_reference(reference: Reference, dimensions: int) -> None:
+    """Refuse a reference that nothing can be measured against.
+
+    Raises:
+        NewerStoreError: It is of other texts.
+        StoreError: It is damaged.
+    """
     if reference.probes != NAME:
         raise NewerStoreError(
             f"The index was proven with the probe texts '{reference.probes}', which this version "
             "does not know.",
             "Update embedwell.",
         )
-    stored = reference.vectors
-    if stored.shape != vectors.shape or unusable(stored).any():
+    vectors, shape = reference.vectors, (len(PROBES), dimensions)
+    if vectors.shape != shape or unusable(vectors).any():
         raise StoreError(
-            f"The index's own probe vectors are damaged: shape {stored.shape}, expected "
-            f"{vectors.shape} finite values.",
+            f"The index's own probe vectors are damaged: shape {vectors.shape}, expected {shape} "
+            "with finite values.",
             "Restore a backup, or index again into another file.",
         )
-    drift = measure(stored, vectors, PROBES)
-    worst = PROBES[drift.worst_probe].text
-    return Proof(build, vectors, drift, "probes", worst, reference.build)
 
 
-def sample(store: Store, number: int, n: int) -> tuple[FloatArray, list[str]]:
-    """Usable vectors of at most n chunks, and exactly what was embedded of each.
+def sample(store: Store, number: int, n: int) -> tuple[FloatArray, list[FoundChunk]]:
+    """At most n chunks with a usable vector, spread over the store.
 
     Returns:
-        float32, shape (m, d), and m texts.
+        float32, shape (m, d), and the m chunks.
     """
     with store.snapshot():
         ids = store.spaces.sample(number, n)
         vectors = store.spaces.vectors(number, ids)
         good = ~unusable(vectors)
-        found = store.chunks(ids[good].tolist())
-    return vectors[good], [titled(one.chunk.title, one.chunk.text) for one in found]
+        return vectors[good], store.chunks(ids[good].tolist())
+
+
+def embedded_text(found: FoundChunk) -> str:
+    """Exactly what was embedded of a chunk."""
+    return titled(found.chunk.title, found.chunk.text)
+
+
+def _scale(vectors: FloatArray) -> float:
+    return spread(vectors[[not probe.is_odd for probe in PROBES]])

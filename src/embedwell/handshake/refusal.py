@@ -13,7 +13,7 @@ from embedwell.core.events import Watch
 from embedwell.core.vectors import FloatArray, IntArray, normalized
 from embedwell.handshake.drift import BOUNDS, WIDE, Drift, unusable
 from embedwell.handshake.probes import embed_all
-from embedwell.handshake.prove import Proof, sample
+from embedwell.handshake.prove import Proof, embedded_text, sample
 from embedwell.runtime.protocol import TextEmbedder
 from embedwell.stores.protocol import Store
 
@@ -45,21 +45,21 @@ def refusal(
     problem = (
         f"{target} holds vectors of {stored.space.model} (space {number}, "
         f"{stored.space.id[:12]}) written by {writer}, and {proof.build} gives others: "
-        f"{_told(proof)}.{_consequence(overlap)}"
+        f"{told(proof)}.{_consequence(overlap)}"
     )
     details = {
         "target": target,
         "space": number,
         "space_id": stored.space.id,
-        "written_by": proof.written_by and _build(proof.written_by),
+        "written_by": proof.written_by and build_json(proof.written_by),
         "made_by": stored.made_by,
-        "asked_by": _build(proof.build),
+        "asked_by": build_json(proof.build),
         "measured_on": proof.against,
         "drift": drift_json(proof.drift),
         "bounds": asdict(BOUNDS),
         "worst_text": proof.worst_text,
         "overlap_at_10": overlap,
-        "admitted": [_build(build) for build in others],
+        "admitted": [build_json(build) for build in others],
     }
     return DriftError(problem, _remedy(proof, others), details)
 
@@ -75,12 +75,13 @@ def estimated_overlap(
     Returns:
         0 to 1; None where the store holds too little to tell, or the vectors are unusable.
     """
-    vectors, texts = sample(store, number, _SAMPLE)
-    if len(texts) <= 2 * _TOP:
+    vectors, chunks = sample(store, number, _SAMPLE)
+    if len(chunks) <= 2 * _TOP:
         return None
     rows = normalized(vectors)
-    chosen = np.unique(np.linspace(0, len(texts) - 1, _QUERIES).astype(np.int64))
-    asked = embed_all([texts[at] for at in chosen], "document", embedder, watch).vectors
+    chosen = np.unique(np.linspace(0, len(chunks) - 1, _QUERIES).astype(np.int64))
+    texts = [embedded_text(chunks[at]) for at in chosen]
+    asked = embed_all(texts, "document", embedder, watch).vectors
     if unusable(asked).any():
         return None
     before, after = _top(rows[chosen], rows, chosen), _top(normalized(asked), rows, chosen)
@@ -88,12 +89,30 @@ def estimated_overlap(
     return float(np.mean(shared)) / _TOP
 
 
+def told(proof: Proof) -> str:
+    """What was measured, as part of a sentence."""
+    drift, what = proof.drift, "probe texts" if proof.against == "probes" else "stored chunks"
+    shown = " ".join(proof.worst_text.split())
+    shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
+    if drift.unusable:
+        return f"{drift.unusable} of its vectors are NaN, infinite or zero, such as for '{shown}'"
+    parts = [
+        f"{drift.mean:.3g} on average (at most {BOUNDS.mean} is admitted)",
+        f"{drift.worst:.3g} at worst ({BOUNDS.worst}) for '{shown}'",
+    ]
+    if drift.scatter > BOUNDS.scatter:
+        parts.append(f"scores scatter by {drift.scatter:.3g} ({BOUNDS.scatter})")
+    if drift.odd_worst > BOUNDS.odd_worst:
+        parts.append(f"{drift.odd_worst:.3g} on odd texts ({BOUNDS.odd_worst})")
+    return f"drift on the {what} is {', '.join(parts)}"
+
+
 def drift_json(drift: Drift) -> dict[str, object]:
     """As JSON has it: null for what could not be measured."""
-    told: dict[str, object] = {
+    found: dict[str, object] = {
         name: None if drift.unusable else round(getattr(drift, name), 6) for name in asdict(BOUNDS)
     }
-    return told | {"unusable": drift.unusable}
+    return found | {"unusable": drift.unusable}
 
 
 def _top(queries: FloatArray, rows: FloatArray, own: IntArray) -> list[list[int]]:
@@ -101,23 +120,6 @@ def _top(queries: FloatArray, rows: FloatArray, own: IntArray) -> list[list[int]
     scores[np.arange(len(own)), own] = -np.inf  # a chunk is always its own nearest
     found: list[list[int]] = np.argsort(-scores, axis=1, kind="stable")[:, :_TOP].tolist()
     return found
-
-
-def _told(proof: Proof) -> str:
-    drift, what = proof.drift, "probe texts" if proof.against == "probes" else "stored chunks"
-    shown = " ".join(proof.worst_text.split())
-    shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
-    if drift.unusable:
-        return f"{drift.unusable} of its vectors are NaN, infinite or zero, such as for '{shown}'"
-    told = [
-        f"{drift.mean:.3g} on average (at most {BOUNDS.mean} is admitted)",
-        f"{drift.worst:.3g} at worst ({BOUNDS.worst}) for '{shown}'",
-    ]
-    if drift.scatter > BOUNDS.scatter:
-        told.append(f"scores scatter by {drift.scatter:.3g} ({BOUNDS.scatter})")
-    if drift.odd_worst > BOUNDS.odd_worst:
-        told.append(f"{drift.odd_worst:.3g} on odd texts ({BOUNDS.odd_worst})")
-    return f"drift on the {what} is {', '.join(told)}"
 
 
 def _consequence(overlap: float | None) -> str:
@@ -157,7 +159,8 @@ def _remedy(proof: Proof, others: list[BuildRecord]) -> str:
     return f"{listed[0].upper()}{listed[1:]}."
 
 
-def _build(build: BuildRecord) -> dict[str, object]:
+def build_json(build: BuildRecord) -> dict[str, object]:
+    """Who computed, as JSON has it."""
     return {
         "artifact": build.artifact,
         "engine": build.engine,
