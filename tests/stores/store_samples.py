@@ -23,10 +23,10 @@ SPACE = Space("tiny", "1", "mean", True, "", "", 32, DIMENSIONS)
 SETTINGS = CollectionSettings(SPACE, 20, "a test")
 
 
-def signs(number: int) -> FloatArray:
-    """A unit vector of ±1/4, exact in float16: cosines between such are multiples of 1/8."""
+def signs(number: int, dimensions: int = DIMENSIONS) -> FloatArray:
+    """A vector of ±1/4, exact in float16: cosines between such are multiples of 2 / dimensions."""
     digest = hashlib.sha256(str(number).encode()).digest()
-    bits = np.unpackbits(np.frombuffer(digest[: DIMENSIONS // 8], np.uint8))
+    bits = np.unpackbits(np.frombuffer(digest[: dimensions // 8], np.uint8))
     return np.where(bits, np.float32(0.25), np.float32(-0.25))
 
 
@@ -70,7 +70,7 @@ def item(
             StoredChunk(at, at + len(text), at + 1, at + 2, title, text, sha(text))
             for at, text in enumerate(texts)
         ],
-        np.array(rows, np.float32).reshape(len(texts), DIMENSIONS),
+        np.array(rows, np.float32).reshape(len(texts), len(rows[0]) if rows else DIMENSIONS),
     )
 
 

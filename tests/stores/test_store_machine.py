@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from store_samples import SETTINGS, item, sha, signs
+from store_samples import SETTINGS, SPACE, build, item, sha, signs
 
+from embedwell.core.errors import SpaceMovedError, StoreError
 from embedwell.stores.memory import MemoryStore
-from embedwell.stores.protocol import Filter, Stat
+from embedwell.stores.protocol import DocumentChunks, Filter, Stat, Store
+from embedwell.stores.spaces import Admission, StoredSpace
 from embedwell.stores.sqlite import SqliteStore
 
 # Words that the stemmer leaves alone: the plain store does not stem.
@@ -30,19 +35,30 @@ FILTERS = st.sampled_from(
         Filter(path="*.md", metadata={"n": 0}),
     ]
 )
-ITEMS = st.builds(
-    lambda key, texts, number: item(
+DOCUMENTS = st.lists(st.tuples(KEYS, st.lists(TEXTS, max_size=4), st.integers(0, 20)), max_size=3)
+SPACES = st.sampled_from([SPACE, replace(SPACE, model="wider", dimensions=24)])
+INDEX = st.integers(0, 3)  # of a space among those that are there
+
+
+def document(key: str, texts: list[str], number: int, dimensions: int) -> DocumentChunks:
+    return item(
         key,
         texts,
-        [signs(number + at) for at in range(len(texts))],
+        [signs(number + at, dimensions) for at in range(len(texts))],
         language="python" if key.endswith("py") else "markdown",
         kind="code" if key.endswith("py") else "text",
         metadata={"n": number % 3},
-    ),
-    KEYS,
-    st.lists(TEXTS, max_size=4),
-    st.integers(0, 20),
-)
+    )
+
+
+def outcome(act: Callable[[], Any]) -> Any:
+    """What a call gives, or the kind of error that it ends with."""
+    try:
+        return act()
+    except StoreError:
+        return StoreError
+    except SpaceMovedError:
+        return SpaceMovedError
 
 
 class Stores(RuleBasedStateMachine):
@@ -55,42 +71,98 @@ class Stores(RuleBasedStateMachine):
         self.plain = MemoryStore(SETTINGS)
 
     def teardown(self) -> None:
+        if not hasattr(self, "store"):
+            return
+        assert self.store.check() == []
         self.store.close()
         self.other.close()
         shutil.rmtree(self.folder)
 
-    @rule(items=st.lists(ITEMS, max_size=4))
-    def put(self, items) -> None:
-        self.store.put(items)
-        self.plain.put(items)
+    def both(self, by_other: bool, act: Callable[[Store], Any]) -> Any:
+        """Do the same to the file, through either connection, and to the plain store."""
+        found = outcome(lambda: act(self.other if by_other else self.store))
+        assert found == outcome(lambda: act(self.plain))
+        return found
 
-    @rule(items=st.lists(ITEMS, max_size=2))
-    def put_by_another(self, items) -> None:
-        self.other.put(items)
-        self.plain.put(items)
+    def space(self, index: int) -> StoredSpace:
+        there = self.plain.spaces.all()
+        return there[index % len(there)]
 
-    @rule(keys=st.lists(KEYS, max_size=3))
-    def delete(self, keys) -> None:
-        assert self.store.delete(keys) == self.plain.delete(keys)
+    @rule(documents=DOCUMENTS, by_other=st.booleans())
+    def put(self, documents, by_other) -> None:
+        main = self.plain.spaces.main()
+        items = [document(*fields, main.space.dimensions) for fields in documents]
+        self.both(by_other, lambda store: store.put(items, space=main.number))
+
+    @rule(documents=DOCUMENTS, index=INDEX)
+    def put_what_may_be_of_another_space(self, documents, index) -> None:
+        stored = self.space(index)
+        items = [document(*fields, stored.space.dimensions) for fields in documents]
+        self.both(False, lambda store: store.put(items, space=stored.number))
+
+    @rule(keys=st.lists(KEYS, max_size=3), by_other=st.booleans())
+    def delete(self, keys, by_other) -> None:
+        self.both(by_other, lambda store: store.delete(keys))
 
     @rule(key=KEYS, size=st.integers(0, 2**40))
     def touch(self, key, size) -> None:
-        for store in (self.store, self.plain):
-            store.touch({key: Stat(size, size, "")})
+        self.both(False, lambda store: store.touch({key: Stat(size, size, "")}))
 
     @rule()
     def open_again(self) -> None:
         self.store.close()
         self.store = SqliteStore.open(self.file)
 
-    @rule(number=st.integers(0, 30), k=st.integers(0, 6), where=FILTERS)
-    def nearest(self, number, k, where) -> None:
-        found = self.store.nearest(signs(number), k, where)
-        expected = self.plain.nearest(signs(number), k, where)
+    @rule(by_other=st.booleans())
+    def compact(self, by_other) -> None:
+        (self.other if by_other else self.store).compact()
+
+    @rule(space=SPACES, role=st.sampled_from(["light", "next"]), by_other=st.booleans())
+    def add_space(self, space, role, by_other) -> None:
+        self.both(by_other, lambda store: store.spaces.add(space, role, "a test"))
+
+    @rule(index=INDEX, after=st.integers(0, 30), n=st.integers(1, 9), by_other=st.booleans())
+    def fill(self, index, after, n, by_other) -> None:
+        stored = self.space(index)
+        missing = self.both(by_other, lambda store: store.spaces.missing(stored.number, after, n))
+        ids = np.array([found.id for found in missing], np.int64)
+        rows = [signs(int(chunk) + index, stored.space.dimensions) for chunk in ids]
+        table = np.array(rows, np.float32).reshape(len(ids), stored.space.dimensions)
+        self.both(by_other, lambda store: store.spaces.fill(stored.number, ids, table))
+
+    @rule(index=INDEX, by_other=st.booleans())
+    def fill_all(self, index, by_other) -> None:
+        self.fill(index, 0, 10**6, by_other)
+
+    @rule(index=INDEX, keep=st.booleans(), by_other=st.booleans())
+    def switch(self, index, keep, by_other) -> None:
+        number = self.space(index).number
+        self.both(by_other, lambda store: store.spaces.switch(number, keep=keep))
+
+    @rule(index=INDEX, by_other=st.booleans())
+    def drop(self, index, by_other) -> None:
+        number = self.space(index).number
+        self.both(by_other, lambda store: store.spaces.drop(number))
+
+    @rule(index=INDEX, quantization=st.sampled_from(["q8", "q32"]), drift=st.floats(0, 1))
+    def admit(self, index, quantization, drift) -> None:
+        number = self.space(index).number
+        admission = Admission(build(quantization), drift, drift, "", "now")
+        self.both(False, lambda store: store.spaces.admit(number, admission))
+        self.both(True, lambda store: list(store.spaces.admissions(number)))
+
+    @rule(index=INDEX, number=st.integers(0, 30), k=st.integers(0, 6), where=FILTERS)
+    def nearest(self, index, number, k, where) -> None:
+        stored = self.space(index)
+        asked = signs(number, stored.space.dimensions)
+        found = self.store.nearest(asked, k, where, space=stored.number)
+        expected = self.plain.nearest(asked, k, where, space=stored.number)
         assert found.ids.tolist() == expected.ids.tolist()
         np.testing.assert_allclose(found.scores, expected.scores, atol=1e-6)
-        again = self.other.similarities(signs(number), found.ids)
-        np.testing.assert_allclose(again, expected.scores, atol=1e-6)
+        every = self.plain.nearest(self.main_vector(), 99, Filter()).ids
+        again = self.other.similarities(asked, every, space=stored.number)
+        scores = self.plain.similarities(asked, every, space=stored.number)
+        np.testing.assert_allclose(again, scores, atol=1e-6)
 
     @rule(words=st.lists(st.sampled_from(WORDS), max_size=3), k=st.integers(1, 6), where=FILTERS)
     def matching(self, words, k, where) -> None:
@@ -104,25 +176,36 @@ class Stores(RuleBasedStateMachine):
         scores = self.store.match_scores(query, expected.ids)
         np.testing.assert_allclose(scores, expected.scores, rtol=1e-3, atol=1e-5)
 
-    @rule(texts=st.lists(TEXTS, max_size=3))
-    def known_vectors(self, texts) -> None:
+    @rule(texts=st.lists(TEXTS, max_size=3), index=INDEX)
+    def known_vectors(self, texts, index) -> None:
         hashes = [sha(text) for text in texts]
-        assert set(self.store.known_vectors(hashes)) == set(self.plain.known_vectors(hashes))
+        number = self.space(index).number
+        self.both(False, lambda store: set(store.known_vectors(hashes, space=number)))
+
+    def main_vector(self):
+        return signs(0, self.plain.settings.space.dimensions)
 
     @invariant()
     def same_contents(self) -> None:
         if not hasattr(self, "store"):
             return
         assert self.store.stats() == self.plain.stats()
+        assert self.other.settings == self.store.settings == self.plain.settings
         counts, expected = self.store.counts(), self.plain.counts()
         assert (counts.documents, counts.chunks) == (expected.documents, expected.chunks)
-        ids = self.plain.nearest(signs(0), 100, Filter()).ids.tolist()
+        ids = self.plain.nearest(self.main_vector(), 100, Filter()).ids.tolist()
         assert self.store.chunks(ids) == self.plain.chunks(ids)
+        for store in (self.store, self.other):
+            assert store.spaces.all() == self.plain.spaces.all()
+        for stored in self.plain.spaces.all():
+            self.both(True, lambda store, n=stored.number: store.spaces.n_missing(n))
+            given = [store.spaces.vectors(stored.number, ids) for store in (self.other, self.plain)]
+            np.testing.assert_array_equal(*given)
 
 
 Stores.TestCase.settings = settings(
     max_examples=30,
-    stateful_step_count=20,
+    stateful_step_count=25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )

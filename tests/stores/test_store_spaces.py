@@ -281,10 +281,9 @@ def test_compacting_keeps_what_is_found(store: Store):
     number = filled(store, role="light")
     store.nearest(signs(1), 9, ALL)
     store.delete([f"d{n}" for n in range(15)])
-    before = [store.nearest(signs(1), 99, ALL).ids.tolist() for _ in range(1)]
-    compacted = store.compact()
-    assert compacted.after_bytes <= compacted.before_bytes
-    assert [store.nearest(signs(1), 99, ALL).ids.tolist()] == before
+    before = store.nearest(signs(1), 99, ALL).ids.tolist()
+    store.compact()
+    assert store.nearest(signs(1), 99, ALL).ids.tolist() == before
     assert len(store.nearest(wide(1), 99, ALL, space=number).ids) == 10
     assert len(store.matching("alpha", 99, ALL).ids) == 5
     assert store.check() == []
