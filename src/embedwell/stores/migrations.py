@@ -50,7 +50,7 @@ class VectorColumn:
         dimensions: None where the column takes any.
         rows: Rows of the table; None where they cannot be counted.
         rows_exact: Whether they were counted; else the server's own estimate.
-        indexes: The definitions of the indexes over this column.
+        indexes: Those over this column: name, method and what it compares with.
     """
 
     table: str

@@ -38,9 +38,13 @@ JOIN pg_catalog.pg_extension ON pg_extension.oid = refobjid AND extname = 'vecto
 WHERE pg_class.oid IN ({_TABLES}) AND attnum > 0 AND NOT attisdropped
 ORDER BY 2, attnum"""  # noqa: S608 - our own text
 _SIZE = "SELECT pg_relation_size(%s)"
+# From the catalog alone: pg_get_indexdef waits for whoever changes the table.
 _INDEXES = """
-SELECT pg_get_indexdef(indexrelid) FROM pg_catalog.pg_index
-WHERE indrelid = %s AND %s = ANY (indkey) ORDER BY 1"""
+SELECT indexrelid::regclass::text, amname, opcname FROM pg_catalog.pg_index
+JOIN pg_catalog.pg_class ON pg_class.oid = indexrelid
+JOIN pg_catalog.pg_am ON pg_am.oid = relam
+JOIN pg_catalog.pg_opclass ON pg_opclass.oid = indclass[array_position(indkey::int2[], %(column)s)]
+WHERE indrelid = %(table)s AND %(column)s = ANY (indkey) ORDER BY 1"""
 
 
 def survey(connection: Connection, names: Names) -> tuple[int, tuple[VectorColumn, ...]]:
@@ -62,7 +66,8 @@ def _column(connection: Connection, row: tuple[Any, ...]) -> VectorColumn:
     oid, table, column, number, kind, modifier, estimate, readable = row
     counted = _count(connection, oid, table) if readable else None
     rows = counted if counted is not None or estimate < 0 else estimate
-    indexes = tuple(text for (text,) in connection.execute(_INDEXES, [oid, number]))
+    found = connection.execute(_INDEXES, {"table": oid, "column": number})
+    indexes = tuple(f"{name}: {method}, {operators}" for name, method, operators in found)
     dimensions = modifier if modifier > 0 else None
     plain = kind.rpartition(".")[2]  # the extension's schema tells nothing
     return VectorColumn(table, column, plain, dimensions, rows, counted is not None, indexes)
