@@ -1,7 +1,8 @@
-"""The SQLite store does what the plain one in memory does, whatever the order of calls."""
+"""Every store does what the plain one in memory does, whatever the order of calls."""
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -18,8 +20,8 @@ from store_samples import SETTINGS, SPACE, build, item, sha, signs
 from embedwell.core.errors import SpaceMovedError, StoreError
 from embedwell.stores.memory import MemoryStore
 from embedwell.stores.protocol import DocumentChunks, Filter, Stat, Store
+from embedwell.stores.registry import create_store, open_store
 from embedwell.stores.spaces import Admission, StoredSpace
-from embedwell.stores.sqlite import SqliteStore
 
 # Words that the stemmer leaves alone: the plain store does not stem.
 WORDS = ["alpha", "beta", "gamma", "parseMeta", "kappa", "Été", "x1"]
@@ -62,12 +64,13 @@ def outcome(act: Callable[[], Any]) -> Any:
 
 
 class Stores(RuleBasedStateMachine):
+    """Over the stores of a kind whose `new_target` names a place where there is none yet."""
+
     @initialize()
     def begin(self) -> None:
-        self.folder = Path(tempfile.mkdtemp())
-        self.file = self.folder / "index.db"
-        self.store = SqliteStore.create(self.file, SETTINGS)
-        self.other = SqliteStore.open(self.file)
+        self.target = self.new_target()
+        self.store = create_store(self.target, SETTINGS)
+        self.other = open_store(self.target)
         self.plain = MemoryStore(SETTINGS)
 
     def teardown(self) -> None:
@@ -76,7 +79,7 @@ class Stores(RuleBasedStateMachine):
         assert self.store.check() == []
         self.store.close()
         self.other.close()
-        shutil.rmtree(self.folder)
+        self.remove()
 
     def both(self, by_other: bool, act: Callable[[Store], Any]) -> Any:
         """Do the same to the file, through either connection, and to the plain store."""
@@ -111,7 +114,7 @@ class Stores(RuleBasedStateMachine):
     @rule()
     def open_again(self) -> None:
         self.store.close()
-        self.store = SqliteStore.open(self.file)
+        self.store = open_store(self.target)
 
     @rule(by_other=st.booleans())
     def compact(self, by_other) -> None:
@@ -203,10 +206,45 @@ class Stores(RuleBasedStateMachine):
             np.testing.assert_array_equal(*given)
 
 
-Stores.TestCase.settings = settings(
-    max_examples=30,
-    stateful_step_count=25,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-TestStores = Stores.TestCase
+class SqliteStores(Stores):
+    def new_target(self) -> str:
+        self.folder = Path(tempfile.mkdtemp())
+        return str(self.folder / "index.db")
+
+    def remove(self) -> None:
+        shutil.rmtree(self.folder)
+
+
+class PostgresStores(Stores):
+    server = ""
+    numbers = itertools.count()
+
+    def new_target(self) -> str:
+        self.schema = f"machine_{next(self.numbers)}"
+        return f"{self.server}&embedwell_schema={self.schema}"
+
+    def remove(self) -> None:
+        import psycopg
+
+        with psycopg.connect(self.server, autocommit=True) as connection:
+            connection.execute(f"DROP SCHEMA {self.schema} CASCADE")
+
+
+def examples(n: int) -> settings:
+    return settings(
+        max_examples=n,
+        stateful_step_count=25,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+
+
+SqliteStores.TestCase.settings = examples(30)
+PostgresStores.TestCase.settings = examples(8)
+TestSqliteStores = SqliteStores.TestCase
+
+
+class TestPostgresStores(PostgresStores.TestCase):
+    @pytest.fixture(autouse=True)
+    def _server(self, postgres_server):
+        PostgresStores.server = postgres_server
