@@ -187,6 +187,20 @@ def test_a_backup_without_room_leaves_nothing(
     assert list(target.parent.iterdir()) == []
 
 
+def test_a_damaged_file_is_not_backed_up_as_if_it_were_sound(file: Path, tmp_path: Path):
+    with closing(sqlite3.connect(file)) as db:
+        query = "SELECT rootpage FROM sqlite_schema WHERE name = 'chunks_embedded'"
+        (page,) = db.execute(query).fetchone()
+    content = bytearray(file.read_bytes())
+    content[(page - 1) * 8192 + 100 : page * 8192] = bytes(8192 - 100)
+    file.write_bytes(content)
+    with closing(SqliteStore.open(file)) as store:
+        assert any(fault.startswith("SQLite: ") for fault in store.check())
+        with pytest.raises(StoreError, match=r"damaged.*copy is not sound"):
+            store.backup(tmp_path / "copy" / "copy.db")
+    assert list((tmp_path / "copy").iterdir()) == []
+
+
 def broken(path: Path, *statements: tuple[object, ...]) -> list[str]:
     """What `check` says after somebody else's hands were in the file."""
     with closing(sqlite3.connect(path)) as db:
@@ -243,6 +257,9 @@ def test_a_lexical_index_with_other_words_is_named(file: Path, monkeypatch: pyte
     monkeypatch.setattr(database, "BUSY_S", 0.01)
     with closing(SqliteStore.open(file)) as store, closing(sqlite3.connect(file)) as writer:
         writer.execute("BEGIN IMMEDIATE")
+        assert store.check() == []
+    monkeypatch.setattr(check, "DEEP_CHUNKS", 10)
+    with closing(SqliteStore.open(file)) as store:
         assert store.check() == []
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from embedwell.core.errors import StoreBusyError, StoreError
 from embedwell.core.vectors import IntArray
 from embedwell.stores.bits import encode, n_words
-from embedwell.stores.spaces import StoredSpace
+from embedwell.stores.spaces import Spaces, StoredSpace
 from embedwell.stores.sqlite import statements
 from embedwell.stores.sqlite.database import Database, Row
 from embedwell.stores.sqlite.statements import of_space
@@ -24,15 +24,24 @@ DEEP_CHUNKS = 100_000
 """Up to so many chunks, every word of the lexical index is compared: 3 s, in which none writes."""
 
 
-def faults_in(database: Database, spaces: list[StoredSpace]) -> Iterator[str]:
-    """Everything that is broken, a sentence each, in bounded memory."""
+def faults_in(database: Database, spaces: Spaces) -> list[str]:
+    """Everything that is broken, a sentence each, found in bounded memory."""
+    with database.snapshot():
+        found = list(_faults(database, spaces))
+    # The comparison of all words counts as a write for SQLite, which none of the others is.
+    if not (found or database.read_only or database.in_transaction):
+        found += _lexical_words_faults(database)
+    return found
+
+
+def _faults(database: Database, spaces: Spaces) -> Iterator[str]:
     damaged = [text for (text,) in database.rows(statements.QUICK_CHECK) if text != "ok"]
     if damaged:  # what else is read from such a file means nothing
         yield from (f"SQLite: {text}." for text in damaged)
         return
     for table, parent, n in database.rows(statements.ORPHANS):
         yield f"{n} rows of {table} belong to rows of {parent} that are gone."
-    for stored in spaces:
+    for stored in spaces.all():
         yield from _space_faults(database, stored)
         yield from _segment_faults(database, stored)
     yield from _lexical_faults(database)
@@ -114,13 +123,11 @@ def _lexical_faults(database: Database) -> Iterator[str]:
         yield f"{unindexed} passages are not in the lexical index."
     if gone:
         yield f"{gone} rows of the lexical index belong to passages that are gone."
-    if unindexed or gone or database.read_only or database.in_transaction:
-        return  # the full comparison counts as a write for SQLite
-    if database.value(statements.N_CHUNKS) <= DEEP_CHUNKS:
-        yield from _lexical_words_faults(database)
 
 
 def _lexical_words_faults(database: Database) -> Iterator[str]:
+    if database.value(statements.N_CHUNKS) > DEEP_CHUNKS:
+        return
     try:
         database.rows(statements.LEXICAL_CHECK)
     except StoreBusyError:  # somebody writes: the ids agreed, and the next check is soon enough

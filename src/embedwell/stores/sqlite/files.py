@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from embedwell.core.errors import (
@@ -68,8 +69,8 @@ def draft_of(path: Path) -> Iterator[Path]:
     Raises:
         StoreError: There is a file at that place already.
     """
-    draft = path.with_name(f"{path.name}.new")
-    _remove(draft)  # a killed process may have left one
+    # A name that nobody else uses: two may be writing to one place, and the first to end wins.
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
     try:
         _check_free(path)
         yield draft
@@ -88,13 +89,12 @@ def _check_free(path: Path) -> None:
 
 def _flush(path: Path) -> None:
     """Have a file, or the names in a folder, on the disk itself."""
-    if path.is_dir() and os.name == "nt":
-        return  # folders cannot be opened there
-    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with suppress(OSError) if path.is_dir() else nullcontext():  # some systems know no such thing
+        descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _remove(draft: Path) -> None:
