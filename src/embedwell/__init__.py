@@ -18,7 +18,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from embedwell.app.embedder import Embedder, TruncationWarning
     from embedwell.app.index import Index
-    from embedwell.app.index import open_index as open
+    from embedwell.app.opening import open_index as open
     from embedwell.app.runtime import Runtime
     from embedwell.core.errors import BadTextsError, EmbedwellError
     from embedwell.core.events import Event, Progress, Watch
@@ -57,7 +57,7 @@ _PLACES = {
     "Space": "core.space:Space",
     "TruncationWarning": "app.embedder:TruncationWarning",
     "Watch": "core.events:Watch",
-    "open": "app.index:open_index",
+    "open": "app.opening:open_index",
 }
 
 

@@ -14,7 +14,8 @@ import psutil
 from embedwell.app.checkup import Check, service_checks
 from embedwell.app.choose import AUTO, machine, quantization_for
 from embedwell.app.configuration import load, personal_in
-from embedwell.app.index import open_index
+from embedwell.app.index import Index
+from embedwell.app.opening import open_index
 from embedwell.app.place import shown_target, target_of
 from embedwell.app.runtime import Runtime
 from embedwell.app.settings import Settings
@@ -23,14 +24,20 @@ from embedwell.app.trust import is_trusted, read_project
 from embedwell.core.device import available_cpus, available_memory_bytes, total_memory_bytes
 from embedwell.core.errors import EmbedwellError, StoreNotFoundError
 from embedwell.core.events import Watch
+from embedwell.jobs.compare import check_vectors_of
 from embedwell.models.artifacts import ArtifactStore
 from embedwell.models.catalogue import named
 from embedwell.runtime.pressure import judge, read_machine
 from embedwell.runtime.profile import DeviceProfile, profile_for
 
 
-def diagnose(db: str | None = None) -> list[Check]:
-    """Look at settings, machine, SQLite, model and index; nothing is downloaded or changed."""
+def diagnose(db: str | None = None, *, deep: bool = False) -> list[Check]:
+    """Look at settings, machine, SQLite, model and index; nothing is changed.
+
+    Args:
+        db: The index, where it is not found by itself.
+        deep: Whether a sample of its passages is embedded anew, with the model of the index.
+    """
     try:
         settings = load({"db": db}).settings
     except EmbedwellError as error:
@@ -43,7 +50,7 @@ def diagnose(db: str | None = None) -> list[Check]:
         *service_checks(settings),
         *_sqlite(),
         *_model(settings),
-        *_index(settings),
+        *_index(settings, deep=deep),
     ]
 
 
@@ -153,7 +160,7 @@ def _model(settings: Settings) -> Iterator[Check]:
     yield Check("model", ok=not remedy, found=found, remedy=remedy)
 
 
-def _index(settings: Settings) -> Iterator[Check]:
+def _index(settings: Settings, *, deep: bool) -> Iterator[Check]:
     try:
         target = target_of(settings, Path.cwd(), create=False)
     except StoreNotFoundError:
@@ -162,14 +169,30 @@ def _index(settings: Settings) -> Iterator[Check]:
     shown = shown_target(target)
     try:
         with open_index(db=str(target), create=False) as index:
-            broken = index.store.check()
-            counts = index.counts()
+            number = index.store.spaces.main().number
+            embedder = index.load() if deep else None
+            broken = [*index.store.check(), *check_vectors_of(index.store, number, embedder)]
+            found = _index_found(index)
     except EmbedwellError as error:
         yield Check("index", ok=False, found=error.problem, remedy=error.remedy)
         return
-    found = f"{shown}: {counts.documents:,} documents, {counts.chunks:,} chunks"
     if broken:
-        remedy = "Delete the file and run `embedwell index` again."
+        remedy = "See `embedwell compare`; restore a backup, or index again into another place."
         yield Check("index", ok=False, found=f"{shown}: {'; '.join(broken)}", remedy=remedy)
     else:
-        yield Check("index", ok=True, found=found)
+        yield Check("index", ok=True, found=f"{shown}: {found}")
+
+
+def _index_found(index: Index) -> str:
+    counts, spaces = index.counts(), index.store.spaces
+    main = spaces.main()
+    reference = spaces.reference(main.number)
+    proof = f"proved by {reference.build}" if reference else "no proof yet: nothing was embedded"
+    others = "".join(
+        f"; {one.role} space of {one.space.model}" for one in spaces.all() if one.role != "main"
+    )
+    return (
+        f"{counts.documents:,} documents, {counts.chunks:,} chunks, searched by "
+        f"{index.store.index_kind}; {main.space.model}, {proof}, "
+        f"{len(spaces.admissions(main.number))} builds admitted{others}"
+    )

@@ -7,19 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from msgspec import structs
-
-import embedwell
 from embedwell.app import migration
-from embedwell.app.choose import AUTO, ModelChoice, quantization_for
-from embedwell.app.configuration import load
+from embedwell.app.choose import ModelChoice
 from embedwell.app.connect import connect
 from embedwell.app.embedders import Connect, Embedders
-from embedwell.app.place import indexed_folder, prepare_folder, shown_target, target_of
+from embedwell.app.place import indexed_folder, shown_target
 from embedwell.app.settings import Settings
 from embedwell.app.sizes import parse_bytes
 from embedwell.core.errors import (
-    EmbeddingsOffError,
     EmbedwellError,
     EngineMemoryError,
     OverBudgetError,
@@ -32,19 +27,16 @@ from embedwell.core.events import Watch
 from embedwell.core.space import Space
 from embedwell.core.vectors import FloatArray
 from embedwell.handshake.admit import AdmittedEmbedder
+from embedwell.jobs.compare import Comparison, compare
 from embedwell.jobs.fill import fill_space
 from embedwell.jobs.index import IndexReport, index_folder
 from embedwell.jobs.migrate import MigrationReport, Plan, migrate, roll_back
 from embedwell.jobs.records import Record, add_records
-from embedwell.models.catalogue import card
 from embedwell.search.results import Mode, SearchResults
 from embedwell.search.searcher import QueryVector, Searcher
-from embedwell.stores.protocol import CollectionSettings, Counts, Filter, Store
-from embedwell.stores.registry import create_store, open_store
+from embedwell.stores.protocol import Counts, Filter, Store
 from embedwell.stores.spaces import StoredSpace
 
-# Special tokens, and a token or two that a passage may gain when it is cut out of its text.
-_SPARE_TOKENS = 6
 _DEFAULT_MAX_FILE_BYTES = 2 << 20
 _DOES_NOT_FIT = (OverBudgetError, PressureError, EngineMemoryError)
 
@@ -253,6 +245,18 @@ class Index:
         """
         return [stored.space for stored in migration.drop(self.store, role)]
 
+    def compare(self, query: str = "", watch: Watch | None = None) -> Comparison:
+        """Embed a query and a sample of the passages anew, and compare with what is stored.
+
+        For when results look wrong: it works where a search would be refused.
+
+        Raises:
+            SpaceMismatchError: The settings name another model than the index.
+            ModelError: The model cannot be had.
+        """
+        embedder = self.load(watch)
+        return compare(self.store, embedder.number, embedder, query, watch=watch)
+
     def counts(self) -> Counts:
         """Documents, chunks and bytes."""
         return self.store.counts()
@@ -305,84 +309,6 @@ class Index:
         stored = self._light_space()
         if stored is not None and self.store.spaces.n_missing(stored.number):
             fill_space(self.store, self.embedders.of(stored, watch), watch)
-
-
-def open_index(
-    folder: str | Path = ".",
-    *,
-    db: str | Path | None = None,
-    model: str | None = None,
-    quantization: str | None = None,
-    threads: int | None = None,
-    create: bool = True,
-) -> Index:
-    """Open the index of a folder, or make an empty one.
-
-    Args:
-        folder: The folder; its index lies in `.embedwell/index.db` below it.
-        db: The index file, where it lies elsewhere, or the address of a database
-            (`postgresql://…`, `postgres-embedded:`).
-        model: Model of a new index; an index that exists keeps its own. `auto` takes the strongest
-            that the machine's memory is fit for, once: its name is written into the index.
-        quantization: `q4`, `q8`, `q16` or `q32`.
-        threads: Threads of the engine; 0 takes every CPU.
-        create: Whether to make an index where there is none; else one is looked for in the
-            folders above as well.
-
-    Raises:
-        SettingsError: A setting is wrong.
-        StoreNotFoundError: There is no index and `create` is false, or there is no such folder.
-        StoreError: The file is not an index that can be opened.
-        EmbeddingsOffError: There is no index, and none could be filled: embeddings are off.
-    """
-    place = Path(folder)
-    given = {"model": model, "quantization": quantization, "threads": threads, "db": db}
-    loaded = load(given, place)
-    settings = loaded.settings
-    target = target_of(settings, place, create=create)
-    store = _existing(target, create=create)
-    if store is not None:
-        if loaded.origins["model"] == "default" or settings.model == AUTO:
-            # an index knows its own model
-            settings = structs.replace(settings, model=store.settings.space.model)
-        return Index(target, store, settings)
-    if not place.is_dir():
-        raise StoreNotFoundError(f"There is no folder {place}.", "Name a folder that exists.")
-    if not settings.embeddings:
-        raise EmbeddingsOffError(
-            f"{place} cannot be indexed: embeddings are switched off (`embeddings = false`).",
-            "Switch them on to index; an index that exists can be searched by words.",
-        )
-    chosen = None
-    if settings.model == AUTO:
-        from embedwell.app.auto import with_model  # noqa: PLC0415 - only where it is asked for
-
-        settings, chosen = with_model(settings, Watch())
-    if isinstance(target, Path):
-        prepare_folder(target)
-    index = Index(target, create_store(target, _new_collection(settings)), settings)
-    index.chosen = chosen
-    return index
-
-
-def _existing(target: Path | str, *, create: bool) -> Store | None:
-    """The store at a target; None where there is none and one may be made."""
-    if isinstance(target, Path) and create and not target.exists():
-        return None
-    try:
-        return open_store(target)
-    except StoreNotFoundError:
-        if not create:
-            raise
-        return None
-
-
-def _new_collection(settings: Settings) -> CollectionSettings:
-    model = card(settings.model)
-    level = quantization_for(settings, model).quantization
-    made_by = f"embedwell {embedwell.__version__}, {model.name}@{level}"
-    fitting = model.space.max_tokens - _SPARE_TOKENS
-    return CollectionSettings(model.space, min(settings.chunk_tokens or fitting, fitting), made_by)
 
 
 def _filter(where: Mapping[str, Any]) -> Filter:

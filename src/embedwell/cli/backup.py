@@ -16,7 +16,7 @@ from embedwell.cli.options import db_option, json_option
 @json_option
 def command(*, target: Path, db: str | None, as_json: bool) -> None:
     """Copy the index as of now into the new file TARGET, while others go on writing."""
-    from embedwell.app.index import open_index
+    from embedwell.app.opening import open_index
     from embedwell.app.sizes import format_bytes
     from embedwell.cli.output import write_json
 

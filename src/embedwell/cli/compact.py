@@ -15,7 +15,7 @@ from embedwell.cli.options import db_option, json_option
 @json_option
 def command(*, db: str | None, as_json: bool) -> None:
     """Give the disk space of deleted and replaced documents back; others may read meanwhile."""
-    from embedwell.app.index import open_index
+    from embedwell.app.opening import open_index
     from embedwell.app.sizes import format_bytes
     from embedwell.cli.output import write_json
 

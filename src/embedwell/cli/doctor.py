@@ -11,14 +11,15 @@ from embedwell.cli.options import db_option, json_option
 
 
 @click.command("doctor")
+@click.option("--deep", is_flag=True, help="Also embed a sample of the index's passages anew.")
 @db_option
 @json_option
-def command(*, db: str | None, as_json: bool) -> None:
+def command(*, deep: bool, db: str | None, as_json: bool) -> None:
     """Check settings, machine, SQLite, model and index. Exits with 1 if something is broken."""
     from embedwell.app.doctor import diagnose
     from embedwell.cli.output import write_json, write_table
 
-    checks = diagnose(db)
+    checks = diagnose(db, deep=deep)
     healthy = all(check.ok for check in checks)
     if as_json:
         write_json({"ok": healthy, "checks": [asdict(check) for check in checks]})

@@ -38,7 +38,7 @@ def command(
     Only new and changed files are read, only new passages are embedded, and removed files leave.
     Ctrl-C keeps what was done; the next run goes on from there.
     """
-    from embedwell.app.index import open_index
+    from embedwell.app.opening import open_index
     from embedwell.app.place import shown_target
     from embedwell.cli.output import write_json
     from embedwell.cli.progress import watching

@@ -19,6 +19,7 @@ COMMANDS = {
     "search": ("cli.search", "Search an index by meaning and by words."),
     "status": ("cli.status", "Show what an index holds and which files are stale."),
     "migrate": ("cli.migrate", "Move an index to another model while it is used."),
+    "compare": ("cli.compare", "Compare what the model computes now with an index's vectors."),
     "compact": ("cli.compact", "Give the disk space of deleted documents back."),
     "backup": ("cli.backup", "Copy an index while it is used."),
     "embed": ("cli.embed", "Print the vectors of texts."),

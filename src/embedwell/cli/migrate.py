@@ -57,7 +57,7 @@ def command(
     Searches and writes go on. The new vectors are made beside the old ones and checked; then one
     transaction switches. Ctrl-C keeps what was done: the same command goes on from there.
     """
-    from embedwell.app.index import open_index
+    from embedwell.app.opening import open_index
 
     if sum((to is not None, back, drop is not None)) != 1:
         raise click.UsageError("Give one of --to MODEL, --back and --drop.")

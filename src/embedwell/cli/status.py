@@ -14,7 +14,7 @@ from embedwell.cli.options import db_option, json_option
 @json_option
 def command(*, db: str | None, as_json: bool) -> None:
     """Show what the index of this folder holds and which files are stale."""
-    from embedwell.app.index import open_index
+    from embedwell.app.opening import open_index
     from embedwell.app.sizes import format_bytes
     from embedwell.app.status import status
     from embedwell.cli.output import write_json, write_table

@@ -15,6 +15,7 @@ from embedwell.app.sizes import parse_bytes
 from embedwell.core.errors import EmbedwellError, NoSuchRouteError
 from embedwell.engines.wire import BINARY
 from embedwell.server import (
+    compare,
     control,
     events,
     forgetting,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 ENDPOINTS: tuple[Endpoint, ...] = (
     *native.ENDPOINTS,
     *search.ENDPOINTS,
+    *compare.ENDPOINTS,
     *control.ENDPOINTS,
     *reference.ENDPOINTS,
     *openai.ENDPOINTS,

@@ -158,7 +158,7 @@ class ReindexRequest(Struct, forbid_unknown_fields=True):
 
 async def search(service: Service, request: Request, body: SearchRequest) -> Response:
     """Answer a question."""
-    file = _file(service, request, body.index)
+    file = asked_index(service, request, body.index)
     given = {"path": body.path, "language": body.language, "kind": body.kind}
     where = body.metadata | {name: value for name, value in given.items() if value}
 
@@ -175,7 +175,7 @@ async def search(service: Service, request: Request, body: SearchRequest) -> Res
 async def status(service: Service, request: Request, body: None) -> Response:
     """Tell what an index holds, and how its folder differs from it."""
     del body
-    file = _file(service, request, request.query_params.get("index", ""))
+    file = asked_index(service, request, request.query_params.get("index", ""))
 
     def look(watch: Watch) -> object:
         from embedwell.app.status import status  # noqa: PLC0415 - with the first index
@@ -190,7 +190,7 @@ async def passage(service: Service, request: Request, body: None) -> Response:
     """Read a passage of a document with its neighbours."""
     del body
     asked = request.query_params
-    file = _file(service, request, asked.get("index", ""))
+    file = asked_index(service, request, asked.get("index", ""))
     number, around = _number(asked, "id", 0), _number(asked, "around", 1, most=_MOST_NEIGHBOURS)
     lines = _number(asked, "start_line", 1), _number(asked, "end_line", _LAST_LINE)
     path = asked.get("path", "")
@@ -211,7 +211,7 @@ async def passage(service: Service, request: Request, body: None) -> Response:
 
 async def reindex(service: Service, request: Request, body: ReindexRequest) -> Response:
     """Bring an index up to date; progress goes out as lines of JSON, the report comes last."""
-    file = _file(service, request, body.index)
+    file = asked_index(service, request, body.index)
 
     def run(watch: Watch) -> IndexReport:
         with service.indexes.alone(file) as index:
@@ -273,7 +273,8 @@ def _overlap(found: FoundChunk, lines: tuple[int, int]) -> bool:
     return found.chunk.start_line <= lines[1] and found.chunk.end_line >= lines[0]
 
 
-def _file(service: Service, request: Request, name: str) -> Path:
+def asked_index(service: Service, request: Request, name: str) -> Path:
+    """The file of the index that a request names."""
     return index_file(name, service.settings, any_place=is_unix(request.scope))
 
 
@@ -291,9 +292,9 @@ def _json(value: object) -> Response:
     return Response(encoded, media_type="application/json")
 
 
-_INDEX = ("index", "Absolute path of an indexed folder, or the name that it is served under.")
-_NO_INDEX = (404, "no such index, or it is not served")
-_OTHER_SPACE = (409, "the index's vectors are of another space")
+INDEX = ("index", "Absolute path of an indexed folder, or the name that it is served under.")
+NO_INDEX = (404, "no such index, or it is not served")
+OTHER_SPACE = (409, "the index's vectors are of another space")
 
 ENDPOINTS = (
     Endpoint(
@@ -303,7 +304,7 @@ ENDPOINTS = (
         search,
         body=SearchRequest,
         answer=SearchAnswer,
-        statuses=(_NO_INDEX, _OTHER_SPACE),
+        statuses=(NO_INDEX, OTHER_SPACE),
     ),
     Endpoint(
         "GET",
@@ -312,14 +313,14 @@ ENDPOINTS = (
         passage,
         answer=Passage,
         query=(
-            _INDEX,
+            INDEX,
             ("id", "Of a passage, from a search."),
             ("path", "Of a document, from a search; instead of `id`."),
             ("start_line", "First line wanted, with `path`; from 1."),
             ("end_line", "Last line wanted, with `path`; the document's by default."),
             ("around", "Passages before and after it; 1 by default."),
         ),
-        statuses=(_NO_INDEX,),
+        statuses=(NO_INDEX,),
     ),
     Endpoint(
         "GET",
@@ -327,8 +328,8 @@ ENDPOINTS = (
         "What an index holds, and which files of its folder are stale.",
         status,
         answer=IndexStatus,
-        query=(_INDEX,),
-        statuses=(_NO_INDEX,),
+        query=(INDEX,),
+        statuses=(NO_INDEX,),
     ),
     Endpoint(
         "POST",
@@ -337,6 +338,6 @@ ENDPOINTS = (
         reindex,
         body=ReindexRequest,
         media_type=_LINES,
-        statuses=(_NO_INDEX, (409, "it is being indexed already, or its space is another")),
+        statuses=(NO_INDEX, (409, "it is being indexed already, or its space is another")),
     ),
 )

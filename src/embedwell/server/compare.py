@@ -1,0 +1,108 @@
+"""Routes that compare what a model computes now with what an index holds."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import Struct
+from starlette.responses import Response
+
+from embedwell.server import paths
+from embedwell.server.endpoint import Endpoint
+from embedwell.server.search import INDEX, NO_INDEX, OTHER_SPACE, asked_index
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from embedwell.core.events import Watch
+    from embedwell.jobs.compare import Comparison
+    from embedwell.server.service import Service
+
+
+class ComparisonAnswer(Struct):
+    """What `embedwell compare --json` prints; see docs/handshake.md."""
+
+    ok: bool
+    verdict: str
+    faults: list[str]
+    query: str
+    space: dict[str, Any]
+    written_by: dict[str, Any] | None
+    asked_by: dict[str, Any] | None
+    drift: dict[str, Any] | None
+    vectors: dict[str, int]
+    distances: dict[str, Any] | None
+    embedded_again: dict[str, Any] | None
+
+
+class DebugAnswer(Struct):
+    """A query's vector beside the nearest stored one."""
+
+    success: bool
+    query: str
+    backend_embedding_dims: int
+    processing_time_ms: float
+    comparison_stats: dict[str, float | None]
+    distance: float | None
+    backend_embedding: list[float]
+    stored_embedding: list[float]
+
+
+async def compare(service: Service, request: Request, body: None) -> Response:
+    """Say whether the model and the index agree."""
+    del body
+    found, _ = await _compared(service, request)
+    from embedwell.jobs.compare import as_json  # noqa: PLC0415 - loaded with the first index
+
+    return _json(as_json(found))
+
+
+async def debug(service: Service, request: Request, body: None) -> Response:
+    """The same as tools written for this path read it."""
+    del body
+    found, took_ms = await _compared(service, request)
+    from embedwell.jobs.compare import as_debug_json  # noqa: PLC0415 - loaded with the first index
+
+    return _json(as_debug_json(found, took_ms))
+
+
+async def _compared(service: Service, request: Request) -> tuple[Comparison, float]:
+    file = asked_index(service, request, request.query_params.get("index", ""))
+    query = request.query_params.get("query", "")
+
+    def look(watch: Watch) -> tuple[Comparison, float]:
+        with service.indexes.using(file, watch) as index:
+            began = time.perf_counter()
+            return index.compare(query, watch), 1000 * (time.perf_counter() - began)
+
+    return await service.work(request, look)
+
+
+def _json(value: object) -> Response:
+    return Response(msgspec.json.encode(value), media_type="application/json")
+
+
+_QUERY = ("query", "Whose distances to the stored vectors are told.")
+
+ENDPOINTS = (
+    Endpoint(
+        "GET",
+        paths.COMPARE,
+        "Compare what the model computes now with the vectors of an index.",
+        compare,
+        answer=ComparisonAnswer,
+        query=(_QUERY, INDEX),
+        statuses=(NO_INDEX, OTHER_SPACE),
+    ),
+    Endpoint(
+        "GET",
+        paths.COMPARE_DEBUG,
+        "The same in the form of tools that compare a query's vector with the nearest stored one.",
+        debug,
+        answer=DebugAnswer,
+        query=(_QUERY, INDEX),
+        statuses=(NO_INDEX, OTHER_SPACE),
+    ),
+)
