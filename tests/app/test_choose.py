@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 
 from embedwell.app.choose import (
     STRONG_FROM_BYTES,
+    QuantizationChoice,
     choose_model,
     choose_quantization,
     machine,
     quantization_for,
+    runnable,
 )
 from embedwell.app.settings import Settings
 from embedwell.core.artifact import QUANTIZATIONS
@@ -143,3 +145,25 @@ def test_the_choice_says_which_and_why():
     assert found.reason == (
         "The model is all-MiniLM-L6-v2 (384 dimensions): the catalogue has no other."
     )
+
+
+@pytest.mark.parametrize(
+    ("engine", "chosen", "expected"),
+    [
+        ("onnx", "q4", "q4"),
+        ("openvino", "q8", "q16"),
+        ("openvino", "q32", "q32"),
+        ("x", "q4", "q4"),
+    ],
+)
+def test_an_engine_gets_the_next_level_that_it_runs(engine, chosen, expected):
+    choice = QuantizationChoice(chosen, "It fits.")
+    found = runnable(choice, engine)
+    assert found.quantization == expected
+    assert (found is choice) == (chosen == expected)
+
+
+def test_what_was_asked_for_is_not_exchanged_for_what_the_engine_runs():
+    assert quantization_for(Settings(engine="openvino"), SMALL).quantization == "q16"
+    asked = Settings(engine="openvino", quantization="q8")
+    assert quantization_for(asked, SMALL).quantization == "q8"

@@ -64,6 +64,7 @@ GOOD = {
     "model": "sentence-transformers/all-MiniLM-L6-v2@q8",
     "quantization": "q8",
     "quantization_policy": "table",
+    "engine": "openvino",
     "memory_budget": "100%",
     "embeddings": "false",
     "vector_cache_size": "0",

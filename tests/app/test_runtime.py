@@ -3,8 +3,11 @@ from __future__ import annotations
 import gc
 import threading
 import time
+from dataclasses import replace
 
+import numpy as np
 import pytest
+from msgspec import structs
 
 from embedwell.app.runtime import Runtime
 from embedwell.app.settings import Settings
@@ -153,3 +156,22 @@ def test_the_machines_profile_gives_the_limits_and_settings_replace_them(real_ca
     own = Settings(cache=real_cache, memory_budget="1600MiB", models_at_once=7, idle_s=0)
     limits = Runtime(own)._models.limits
     assert (limits.n_models, limits.idle_s) == (7, 0)
+
+
+def test_another_engine_computes_the_same_vectors_and_says_so(settings):
+    texts = ["one", "a longer text than that one"]
+    found = {}
+    for engine in ("onnx", "openvino"):
+        runtime = Runtime(structs.replace(settings, engine=engine))
+        found[engine] = runtime.embed(f"{MODEL}@q16", texts, "document", Watch())
+        runtime.close()
+        assert found[engine].build.engine == engine
+    np.testing.assert_allclose(found["openvino"].vectors, found["onnx"].vectors, atol=1e-4)
+    assert found["openvino"].build.key != found["onnx"].build.key
+
+
+def test_only_what_the_engine_runs_stands_in_for_another(settings, real_artifact):
+    runtime = Runtime(structs.replace(settings, engine="openvino"))
+    artifact = replace(real_artifact("q16"), engine="openvino")
+    assert runtime._lower(artifact) is None
+    assert runtime._lower(replace(artifact, engine="onnx")) is not None

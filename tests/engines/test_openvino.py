@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from dataclasses import replace
 
@@ -37,6 +39,22 @@ def test_the_build_says_which_plugin_computes(tmp_path):
     build = open_engine(replace(artifact_of_sums(tmp_path), engine="openvino"), 1).build
     assert build.version == openvino.__version__
     assert len(build.native) >= 32
+
+
+def test_a_process_ends_cleanly_with_its_model_still_loaded(real_artifact, real_cache):
+    real_artifact("q16")
+    command = [
+        sys.executable,
+        "-m",
+        "embedwell.cli.main",
+        "embed",
+        "--quantization",
+        "q16",
+        "a text",
+    ]
+    wishes = {"EMBEDWELL_ENGINE": "openvino", "EMBEDWELL_CACHE": str(real_cache)}
+    done = subprocess.run(command, env=os.environ | wishes, capture_output=True, check=True)
+    assert done.stderr == b""
 
 
 def test_few_shapes_are_compiled_whatever_the_lengths(tmp_path):

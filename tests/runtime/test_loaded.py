@@ -115,7 +115,7 @@ def test_what_loading_took_replaces_the_estimate_and_is_remembered(watched, tmp_
     a = make("a", 30)
     watched.use(a)
     assert watched.models.states()[0].size_bytes == 30 * MB + RUN
-    assert Remembered(tmp_path / "memory.json").get(a.key) == 30 * MB
+    assert Remembered(tmp_path / "memory.json").get(f"{a.key}-fake") == 30 * MB
 
 
 def test_the_least_recently_used_goes_when_something_must_fit(tmp_path, make):
@@ -277,7 +277,7 @@ def test_a_model_that_takes_more_than_expected_is_placed_by_what_it_took(tmp_pat
     with pytest.raises(OverBudgetError, match="would not fit"):
         watched.use(a)
     assert watched.fake.taken == BASE
-    assert watched.known.get(a.key) == 180 * MB
+    assert watched.known.get(f"{a.key}-fake") == 180 * MB
 
 
 def test_under_critical_pressure_idle_models_go_and_then_loads_are_refused(watched, make):

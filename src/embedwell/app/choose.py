@@ -8,8 +8,9 @@ from typing import Literal
 
 from embedwell.app.settings import Settings
 from embedwell.app.sizes import format_bytes, parse_budget
-from embedwell.core.artifact import Quantization
+from embedwell.core.artifact import QUANTIZATIONS, Quantization
 from embedwell.core.device import total_memory_bytes
+from embedwell.engines.registry import runs
 from embedwell.models.catalogue import ModelCard
 from embedwell.runtime.profile import MINIMUM_RAM_BYTES, profile_for
 
@@ -113,12 +114,24 @@ def choose_model(
 def quantization_for(settings: Settings, model: ModelCard) -> QuantizationChoice:
     """Bits per weight for a model on this machine with these settings."""
     budget_bytes, ram_bytes = machine(settings)
-    return choose_quantization(
+    choice = choose_quantization(
         settings.quantization,
         settings.quantization_policy,
         model.n_parameters,
         budget_bytes,
         ram_bytes,
+    )
+    return choice if settings.quantization != AUTO else runnable(choice, settings.engine)
+
+
+def runnable(choice: QuantizationChoice, engine: str) -> QuantizationChoice:
+    """What was chosen, or the next higher level that an engine runs."""
+    if runs(engine, choice.quantization):
+        return choice
+    above = QUANTIZATIONS[QUANTIZATIONS.index(choice.quantization) :]
+    level = next(level for level in above if runs(engine, level))
+    return QuantizationChoice(
+        level, f"{level}, the lowest from {choice.quantization} that {engine} runs."
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 from embedwell.app.choose import machine, quantization_for
@@ -19,6 +20,7 @@ from embedwell.core.errors import EmbeddingsOffError, EngineError
 from embedwell.core.events import Event, Listener, Progress, Watch, ignore_events
 from embedwell.core.space import Kind, Space
 from embedwell.core.vectors import IntArray
+from embedwell.engines.registry import runs
 from embedwell.models.catalogue import ModelCard, named
 from embedwell.runtime import managed
 from embedwell.runtime.cache import VectorCache
@@ -124,7 +126,8 @@ class Runtime:
             watch.listener(step)
             self._on_event(_loading(self.artifact_name(model), step))
 
-        found = self._make_artifact(self.settings, model, Watch(tell, watch.cancelled))
+        made = self._make_artifact(self.settings, model, Watch(tell, watch.cancelled))
+        found = replace(made, engine=self.settings.engine)
         self._artifacts[model] = found
         return found
 
@@ -218,7 +221,8 @@ class Runtime:
         below = QUANTIZATIONS[: QUANTIZATIONS.index(artifact.quantization)]
         for level in reversed(below):
             agreement = card.agreement.get(level)
-            if agreement is not None and agreement.mean >= _LEAST_AGREEMENT:
+            agrees = agreement is not None and agreement.mean >= _LEAST_AGREEMENT
+            if agrees and runs(artifact.engine, level):
                 return self._artifact(f"{card.name}@{level}", Watch())
         return None
 

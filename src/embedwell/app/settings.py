@@ -9,6 +9,7 @@ from msgspec import Meta, Struct, field
 from platformdirs import user_cache_path
 
 from embedwell.core.artifact import Quantization
+from embedwell.stores.index import IndexName
 
 SIZE = r"\d+(\.\d+)?\s*([KMG]i?B|B)?"
 _ABOVE_0 = r"(?=[^1-9]*[1-9])"
@@ -55,6 +56,15 @@ class Settings(Struct, frozen=True, kw_only=True):
             "budget, `table` takes the device profile's."
         ),
     ] = "measured"
+    engine: Annotated[
+        str,
+        Meta(
+            pattern=r"^[a-z][a-z0-9_-]*$",
+            description="What runs models: `onnx` (onnxruntime), `openvino` with the extra of "
+            "that name (q16 and q32 only), or one that another package brings.",
+            extra={"form": "a name such as onnx or openvino"},
+        ),
+    ] = "onnx"
     threads: Annotated[
         int,
         Meta(
@@ -146,6 +156,14 @@ class Settings(Struct, frozen=True, kw_only=True):
             extra={"personal": True, "secret": True},
         ),
     ] = ""
+    index: Annotated[
+        IndexName,
+        Meta(
+            description="What searches vectors in an index file: `codes` (in memory, fastest), "
+            "`sqlite-vec` (in the file, least memory, an extra), `exact` (in memory, all of it); "
+            "`auto` is `codes`.",
+        ),
+    ] = "auto"
     accept_drift: Annotated[
         tuple[ModelName, ...],
         Meta(

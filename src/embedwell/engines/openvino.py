@@ -32,6 +32,7 @@ MODEL_FILE = "model.onnx"
 _SETTINGS = {
     "INFERENCE_PRECISION_HINT": "f32",  # else bfloat16 wherever the processor has it
     "NUM_STREAMS": 1,
+    "ENABLE_HYPER_THREADING": True,
     "ENABLE_CPU_PINNING": False,  # processes that all pin the first core share it
 }
 # Lengths are rounded up to a multiple of the second number, up to the first.
@@ -58,12 +59,9 @@ class OpenVinoEngine:
         self._name = artifact.name
         self._lock = threading.Lock()
         try:
-            core = openvino.Core()
-            core.add_extension(ConversionExtension("FusedMatMul", "com.microsoft", _fused_matmul))
-            model = core.read_model(str(artifact.folder / MODEL_FILE))
-            _inline_branches(model)
             settings = _SETTINGS | {"INFERENCE_NUM_THREADS": n_threads}
-            compiled = core.compile_model(model, "CPU", settings)
+            model = _read(artifact.folder / MODEL_FILE)
+            compiled = openvino.Core().compile_model(model, "CPU", settings)
             self._request: openvino.InferRequest | None = compiled.create_infer_request()
         except Exception as error:  # it raises RuntimeError for whatever happens
             raise does_not_load(artifact, error) from error
@@ -106,6 +104,16 @@ def _rounded_up(batch: TokenBatch) -> dict[str, IntArray]:
     step = next((step for most, step in _STEPS if length <= most), 64)
     more = ((0, 0), (0, -length % step))
     return {"input_ids": np.pad(batch.ids, more), "attention_mask": np.pad(batch.mask, more)}
+
+
+def _read(file: Path) -> openvino.Model:
+    core = openvino.Core()
+    core.add_extension(ConversionExtension("FusedMatMul", "com.microsoft", _fused_matmul))
+    read = core.read_model(str(file))
+    _inline_branches(read)
+    # What was read holds the extension, which is Python: let go of in a thread of OpenVINO's while
+    # the interpreter ends, it would abort the process. The same graph without it:
+    return openvino.Model(read.get_results(), read.get_parameters())
 
 
 def _fused_matmul(node: NodeContext) -> list[openvino.Output]:

@@ -74,11 +74,11 @@ class Opener:
             )
         if self._activity.n_runs == before + 1:  # the one that warmed it
             taken = memory.peak - memory.before - engine.grown_bytes
-            self._remembered.put(artifact.key, max(1, taken))
+            self._remembered.put(_measured_as(artifact), max(1, taken))
         return Model(embedder, engine, self._load_bytes(artifact), self._machine.clock())
 
     def _load_bytes(self, artifact: Artifact) -> int:
-        known = self._remembered.get(artifact.key)
+        known = self._remembered.get(_measured_as(artifact))
         return estimated_load_bytes(artifact) if known is None else known
 
     def _open_engine(self, artifact: Artifact) -> MeteredEngine:
@@ -91,3 +91,8 @@ class Opener:
     def _tokens_per_batch(self, artifact: Artifact) -> int:
         free = self._limits.budget_bytes - self._resident() + activation_bytes(artifact.space)
         return tokens_that_fit(free, artifact.space, self._gauge.now().action.batch_share)
+
+
+def _measured_as(artifact: Artifact) -> str:
+    """Another engine needs another amount of memory for the same files."""
+    return f"{artifact.key}-{artifact.engine}"
