@@ -7,7 +7,9 @@ from typing import TypeAlias
 
 from msgspec import structs
 
+from embedwell.app.choose import quantization_for
 from embedwell.app.settings import Settings
+from embedwell.core.artifact import QUANTIZATIONS
 from embedwell.core.events import Watch
 from embedwell.handshake.admit import AdmittedEmbedder, admitted, check_declaration
 from embedwell.models.catalogue import card
@@ -70,11 +72,11 @@ class Embedders:
         Args:
             stored: The space.
             watch: Told of progress.
-            settings: Choose the model's quantization and engine, if not as for the main one.
+            settings: Choose the model's quantization and engine, where nothing wrote it yet.
         """
         found = self._open.get(stored.number)
         if found is None:
-            chosen = structs.replace(settings or self.settings, model=stored.space.model)
+            chosen = settings or self._settings_for(stored)
             embedder = self._connect(chosen, watch)
             try:
                 found = admitted(
@@ -95,6 +97,25 @@ class Embedders:
         for embedder in self._open.values():
             embedder.close()
         self._open.clear()
+
+    def _settings_for(self, stored: StoredSpace) -> Settings:
+        """The settings for a space's model, at a quantization that may meet what wrote it.
+
+        Machine and settings choose. But what few bits have written only the same bits can read,
+        and beside the main space nobody chooses.
+        """
+        settings = structs.replace(self.settings, model=stored.space.model)
+        reference = self._store.spaces.reference(stored.number)
+        wrote = reference.build.quantization if reference else ""
+        if wrote not in QUANTIZATIONS:
+            return settings
+        if stored.role != "main":
+            return structs.replace(settings, quantization=wrote)
+        if settings.quantization != "auto":
+            return settings
+        chosen = quantization_for(settings, card(settings.model)).quantization
+        level = min(chosen, wrote, key=QUANTIZATIONS.index)
+        return settings if level == chosen else structs.replace(settings, quantization=level)
 
     def _move_on(self, stored: StoredSpace) -> None:
         """Another process has switched the store: its model is ours from now on."""

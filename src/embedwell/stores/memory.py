@@ -203,6 +203,10 @@ class MemoryStore:
         """Nothing can break."""
         return []
 
+    def free_bytes(self) -> int | None:
+        """Nobody knows."""
+        return None
+
     def compact(self) -> Compacted:
         """There is nothing to give back."""
         return Compacted(0, 0)
