@@ -125,6 +125,7 @@ def _open_to_write(path: Path) -> Database:
     database = connect(path, "rw", read_only=False)
     try:
         database.rows(statements.FOREIGN_KEYS)
+        database.rows(statements.NO_SECURE_DELETE)
         database.rows(statements.USER_VERSION)
     except (StoreReadOnlyError, StoreFullError):
         # Permissions looked right, yet the log cannot be made beside the file.

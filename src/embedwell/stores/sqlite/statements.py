@@ -9,6 +9,8 @@ USER_VERSION = "PRAGMA user_version"
 DATA_VERSION = "PRAGMA data_version"  # changes when another connection commits
 FOREIGN_KEYS = "PRAGMA foreign_keys = ON"
 NO_FOREIGN_KEYS = "PRAGMA foreign_keys = OFF"
+NO_SECURE_DELETE = "PRAGMA secure_delete = OFF"  # some builds write zeros over all that goes: a
+# dropped space of a million vectors would then keep others from writing for seconds
 PAGE_SIZE = "PRAGMA page_size = 8192"  # 384-d float16 vectors waste a quarter of 4 KiB pages
 WAL = "PRAGMA journal_mode = WAL"
 SCHEMA_TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table'"
@@ -128,6 +130,56 @@ ADD_SEGMENT = "INSERT INTO code_segments (space, first, last, ids, codes) VALUES
 DROP_SEGMENT = "DELETE FROM code_segments WHERE space = ? AND first = ?"
 SEGMENT = "SELECT ids, codes FROM code_segments WHERE space = ? AND first = ?"
 DROP_SEGMENTS_FROM = "DELETE FROM code_segments WHERE space = ? AND last >= ?"
+LAST_REMOVED = "SELECT max(seq) FROM removed_vectors WHERE space = ?"
+
+# The tables of sqlite-vec: its number goes in by `of_space`
+
+CREATE_VEC = """
+    CREATE VIRTUAL TABLE vec_{space} USING vec0(
+        chunk INTEGER PRIMARY KEY,
+        embedding FLOAT[{dimensions}] distance_metric=cosine,
+        kind TEXT PARTITION KEY,
+        language TEXT
+    )
+"""
+VEC_VERSION = "SELECT vec_version()"
+VEC_SEEN = "SELECT last, removed, generation FROM vec_tables WHERE space = ?"
+SET_VEC_VERSION = "SELECT vec_version()"
+VEC_SEEN = """
+    INSERT INTO vec_tables (space, last, removed, generation) VALUES (?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET last = excluded.last, removed = excluded.removed,
+        generation = excluded.generation
+"""
+VEC_BEHIND = """
+    SELECT generation <> (SELECT generation FROM spaces WHERE id = ?)
+        OR EXISTS (SELECT 1 FROM vectors_{space} WHERE chunk > last)
+        OR EXISTS (SELECT 1 FROM removed_vectors WHERE space = ? AND seq > removed)
+    FROM vec_tables WHERE space = ?
+"""
+VEC_LACKS = """
+    SELECT vectors_{space}.chunk, vectors_{space}.vector, documents.kind, documents.language
+    FROM vectors_{space} JOIN chunks ON chunks.id = vectors_{space}.chunk
+    JOIN documents ON documents.id = chunks.document
+    WHERE vectors_{space}.chunk > ?
+    AND NOT EXISTS (SELECT 1 FROM vec_{space}_rowids WHERE rowid = vectors_{space}.chunk)
+    ORDER BY vectors_{space}.chunk LIMIT ?
+"""
+VEC_GONE = """
+    SELECT rowid FROM vec_{space}_rowids
+    WHERE NOT EXISTS (SELECT 1 FROM vectors_{space} WHERE chunk = vec_{space}_rowids.rowid)
+"""
+VEC_ADD = "INSERT INTO vec_{space} (chunk, embedding, kind, language) VALUES (?, ?, ?, ?)"
+VEC_DELETE = "DELETE FROM vec_{space} WHERE chunk = ?"
+VEC_NEAREST = "SELECT chunk, distance FROM vec_{space} WHERE embedding MATCH ? AND k = ?"
+VEC_NEAREST_AMONG = """
+    SELECT chunk, distance FROM vec_{space}
+    WHERE embedding MATCH ? AND chunk IN (SELECT value FROM json_each(?)) AND k = ?
+"""
+VEC_ORPHANS = """
+    SELECT name FROM sqlite_schema
+    WHERE sql LIKE 'CREATE VIRTUAL TABLE%USING vec0%' AND name GLOB 'vec_[0-9]*'
+    AND substr(name, 5) NOT IN (SELECT CAST(space AS TEXT) FROM vec_tables)
+"""
 
 
 def of_space(statement: str, number: int) -> str:
