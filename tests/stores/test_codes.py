@@ -11,9 +11,9 @@ from hypothesis.extra.numpy import arrays
 from embedwell.stores import blocks
 from embedwell.stores.bits import bit_scores, encode, encode_query
 from embedwell.stores.blocks import FAR
-from embedwell.stores.codes import NOTHING, Codes, Widths, fewest, nearest, widths
+from embedwell.stores.codes import NOTHING, Codes, nearest, widths
 from embedwell.stores.exact import ExactIndex
-from embedwell.stores.kernels import NumpyKernel
+from embedwell.stores.kernels import NumpyKernel, Widths, fewest
 
 DIMENSIONS = (16, 64, 100, 384, 768)
 SMALL_BLOCK = 8
@@ -131,7 +131,7 @@ def test_any_history_finds_what_brute_force_finds(dimensions, steps):
             codes.remove(ids)
             held.rows = {key: row for key, row in held.rows.items() if key not in set(ids.tolist())}
         elif step == "reload":
-            codes = reloaded(codes, held, dimensions)
+            codes = reloaded(held, dimensions)
         else:
             query, allowed = unit(at, dimensions), held.ids[:: other or 1]
             for some in (None, allowed, np.append(allowed, 10**6)):
@@ -143,14 +143,16 @@ def test_any_history_finds_what_brute_force_finds(dimensions, steps):
         assert found.tolist() == held.ids[:200].tolist()
 
 
-def reloaded(codes: Codes, held: Held, dimensions: int) -> Codes:
-    """What a process has that starts from the stored segments and the vectors after them."""
+def reloaded(held: Held, dimensions: int) -> Codes:
+    """What a process has that starts from stored segments and the vectors after them."""
     fresh = Codes(dimensions)
-    for segment in codes.segments():
-        fresh.append_segment(segment.ids, segment.codes)
-        assert fresh.last_id == segment.last
-    ids = held.ids[held.ids > fresh.last_id]
-    fresh.append(ids, held.fetch(ids))
+    ids = held.ids
+    for start in range(0, len(ids) - SMALL_BLOCK, SMALL_BLOCK):
+        some = ids[start : start + SMALL_BLOCK]
+        fresh.append_segment(some.tobytes(), encode(held.fetch(some)).tobytes())
+        assert fresh.last_id == some[-1]
+    rest = ids[ids > fresh.last_id]
+    fresh.append(rest, held.fetch(rest))
     return fresh
 
 
@@ -166,7 +168,6 @@ def filled(n: int, dimensions: int = 64, seed: int = 7) -> tuple[Codes, Held]:
 def test_no_rows_give_no_candidates():
     codes = Codes(100)
     assert codes.last_id == NOTHING
-    assert list(codes.segments()) == []
     for allowed in (None, NO_IDS, np.array([3])):
         assert len(codes.candidates(unit(1, 100), Widths(4, 2), allowed)) == 0
     codes.append(NO_IDS, np.empty((0, 100), np.float16))
@@ -204,24 +205,20 @@ def test_only_allowed_rows_are_found_at_any_share(share):
 def test_blocks_with_many_dead_rows_are_put_together():
     codes, held = filled(20 * SMALL_BLOCK)
     codes.remove(held.ids[held.ids % 4 != 0])
-    stored = list(codes.segments())
-    assert [len(segment.ids) // 8 for segment in stored] == [SMALL_BLOCK] * 5
-    assert stored[0].first == 0
-    later = list(codes.segments(after=stored[1].last))
-    assert later == stored[2:]
-    assert len(next(codes.segments(after=stored[1].first)).ids) // 8 == 7
+    assert [block.n for block in codes._blocks] == [SMALL_BLOCK] * 5
+    codes.remove(held.ids)
+    assert codes._blocks == []
+    assert codes.last_id == 20 * SMALL_BLOCK - 1
 
 
 @pytest.mark.usefixtures("small_blocks")
 def test_short_segments_fill_up_the_last_block():
-    source, _ = filled(4 * SMALL_BLOCK)
-    first, second, *_ = source.segments()
-    codes = Codes(64)
-    codes.append(np.array([-5]), halves_of(1, 1, 64))
-    codes.append_segment(first.ids[:16], encode(halves_of(7, 32, 64)[:2]).tobytes())
-    assert list(codes.segments()) == []
-    codes.append_segment(second.ids, second.codes)
-    assert [(part.first, part.last) for part in codes.segments()] == [(-5, 1), (8, 15)]
+    codes, held = Codes(64), halves_of(7, 11, 64)
+    codes.append(np.array([-5]), held[:1])
+    codes.append_segment(np.array([1, 2], np.int64).tobytes(), encode(held[1:3]).tobytes())
+    codes.append_segment(np.arange(3, 11, dtype=np.int64).tobytes(), encode(held[3:]).tobytes())
+    assert [block.n for block in codes._blocks] == [3, 8]
+    assert codes.candidates(unit(1, 64), Widths(40, 20), None).tolist() == [-5, *range(1, 11)]
 
 
 def test_ids_that_do_not_rise_are_refused():

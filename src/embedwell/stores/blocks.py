@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,15 +28,18 @@ class Block:
     Attributes:
         columns: Sign bits, shape (w, capacity).
         n: Rows in use, from the first.
+        n_dead: How many are dead.
         far: `FAR` at dead rows, 0 at others; None where none is dead.
+        packed: What a kernel made of its codes; None where they changed since.
     """
 
     def __init__(self, ids: IntArray, columns: Columns, n: int) -> None:
         self._ids = ids
         self.columns = columns
         self.n = n
+        self.n_dead = 0
         self.far: npt.NDArray[np.uint16] | None = None
-        self._n_dead = 0
+        self.packed: Any = None
 
     @classmethod
     def empty(cls, words: int) -> Block:
@@ -48,6 +52,11 @@ class Block:
         return self._ids[: self.n]
 
     @property
+    def codes(self) -> Columns:
+        """Sign bits of its rows, shape (w, n)."""
+        return self.columns[:, : self.n]
+
+    @property
     def room(self) -> int:
         """How many rows may still be added."""
         return len(self._ids) - self.n
@@ -55,7 +64,7 @@ class Block:
     @property
     def n_live(self) -> int:
         """How many rows are live."""
-        return self.n - self._n_dead
+        return self.n - self.n_dead
 
     @property
     def is_sparse(self) -> bool:
@@ -71,6 +80,7 @@ class Block:
         if self.far is not None:
             self.far = np.concatenate([self.far, np.zeros(n, np.uint16)])
         self.n = end
+        self.packed = None
         return n
 
     def remove(self, ids: IntArray) -> None:
@@ -85,7 +95,7 @@ class Block:
         if self.far is None:
             self.far = np.zeros(self.n, np.uint16)
         self.far[positions] = FAR
-        self._n_dead += len(positions)
+        self.n_dead += len(positions)
 
     def live(self, ids: IntArray) -> IntArray:
         """Positions of those of some ascending ids that are live."""

@@ -2,66 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from math import log10
 
 import numpy as np
 
 from embedwell.core.vectors import FloatArray, IntArray
-from embedwell.stores.bits import (
-    Columns,
-    HalfArray,
-    QueryBits,
-    bit_scores,
-    encode,
-    encode_query,
-    n_words,
-)
-from embedwell.stores.blocks import BLOCK, FAR, Block, Part, tidied
+from embedwell.stores.bits import Columns, HalfArray, bit_scores, encode, n_words
+from embedwell.stores.blocks import BLOCK, Block, Part, tidied
 from embedwell.stores.exact import cosines
+from embedwell.stores.fastscan import fastest
 from embedwell.stores.index import best
-from embedwell.stores.kernels import DistanceArray, Kernel, NumpyKernel
+from embedwell.stores.kernels import Kernel, Widths
 from embedwell.stores.protocol import Scored
 
 NOTHING = -(2**63)
 """`last_id` where nothing was ever appended."""
-
-GATHER_BELOW = 0.25
-"""Share of a block's rows below which copying them out costs less than a scan of all."""
-
-SAMPLE = 65_536
-"""About how many distances the threshold is taken from."""
-
-
-@dataclass(frozen=True)
-class Segment:
-    """Live rows of a block in the form that is stored.
-
-    Attributes:
-        first: Its lowest id.
-        last: Its highest.
-        ids: int64, little-endian, ascending.
-        codes: Sign bits, column after column, little-endian.
-    """
-
-    first: int
-    last: int
-    ids: bytes
-    codes: bytes
-
-
-@dataclass(frozen=True)
-class Widths:
-    """How many rows each pass hands on.
-
-    Attributes:
-        near: Rows with the fewest different bits, ranked anew by the float query.
-        final: The best of those, to be scored exactly.
-    """
-
-    near: int
-    final: int
 
 
 def widths(n: int, k: int, dimensions: int) -> Widths:
@@ -81,7 +37,7 @@ def widths(n: int, k: int, dimensions: int) -> Widths:
     few_bits = max(1.0, (384 / dimensions) ** 2)
     return Widths(
         near=round((1100 + 40 * k + 500 * many) * few_bits),
-        final=round((40 + 8 * k + 40 * many) * few_bits),
+        final=round((30 + 8 * k + 50 * many) * few_bits),
     )
 
 
@@ -93,14 +49,18 @@ class Codes:
 
     def __init__(self, dimensions: int, kernel: Kernel | None = None) -> None:
         self._words = n_words(dimensions)
-        self._kernel = kernel or NumpyKernel()
+        self._kernel = kernel or fastest()
         self._blocks: list[Block] = []
         self._last_id = NOTHING
-        self._distances: DistanceArray = np.empty(0, np.uint16)
 
     def __len__(self) -> int:
         """How many rows are live."""
         return sum(block.n_live for block in self._blocks)
+
+    @property
+    def kernel(self) -> str:
+        """What scans, for people: `numpy`, `faiss`."""
+        return self._kernel.name
 
     @property
     def last_id(self) -> int:
@@ -122,7 +82,11 @@ class Codes:
             self._add(ids[start:end], encode(halves[start:end]))
 
     def append_segment(self, ids: bytes, codes: bytes) -> None:
-        """Add rows in the form of `Segment`, without copying those that come in full blocks.
+        """Add rows as they are stored, without copying those that come in full blocks.
+
+        Args:
+            ids: int64, little-endian, ascending, above `last_id`.
+            codes: What `encode` gives for them, little-endian.
 
         Raises:
             ValueError: An id is not above those before it, or the lengths do not fit.
@@ -147,21 +111,6 @@ class Codes:
         if any(block.is_sparse for block in self._blocks):
             self._blocks = tidied(self._blocks)
 
-    def segments(self, after: int = NOTHING) -> Iterator[Segment]:
-        """The live rows of full blocks with ids above one, block by block, to be stored.
-
-        Rows that may still share a block with later ones are left out.
-        """
-        for block in self._blocks:
-            if block is self._blocks[-1] and block.room:
-                return
-            live = block.live_positions()
-            live = live[block.ids[live] > after]
-            if len(live):
-                ids = block.ids[live]
-                codes = block.columns[:, live].tobytes()
-                yield Segment(int(ids[0]), int(ids[-1]), ids.tobytes(), codes)
-
     def candidates(self, vector: FloatArray, widths: Widths, allowed: IntArray | None) -> IntArray:
         """Ids among which the nearest rows are: ascending, at most `widths.final`.
 
@@ -176,8 +125,7 @@ class Codes:
         n_live = sum(part.n_live for part in parts)
         if n_live <= widths.final:
             return np.concatenate([np.empty(0, np.int64), *(part.live_ids() for part in parts)])
-        near = fewest(self._scan(parts, encode_query(vector)), min(widths.near, n_live))
-        ids, columns = _rows(parts, near)
+        ids, columns = _rows(parts, self._kernel.near(parts, vector, widths))
         return np.sort(best(ids, bit_scores(columns, vector), widths.final).ids)
 
     def _add(self, ids: IntArray, columns: Columns) -> None:
@@ -204,52 +152,6 @@ class Codes:
             return [Part(block, None) for block in self._blocks]
         parts = [Part(block, block.live(allowed)) for block in self._blocks]
         return [part for part in parts if part.n]
-
-    def _scan(self, parts: Sequence[Part], query: QueryBits) -> DistanceArray:
-        """Distances of the parts' rows, one part after the other; good until the next scan."""
-        n = sum(part.n for part in parts)
-        if len(self._distances) < n:
-            self._distances = np.empty(n + BLOCK, np.uint16)  # room to grow into
-        end = 0
-        for part in parts:
-            start, end = end, end + part.n
-            self._measure(part, query, self._distances[start:end])
-        return self._distances[:n]
-
-    def _measure(self, part: Part, query: QueryBits, out: DistanceArray) -> None:
-        """Distances of a part's rows, `FAR` for dead ones."""
-        block, positions = part.block, part.positions
-        columns = block.columns[:, : block.n]
-        if positions is None:
-            self._kernel.distances(columns, query, out)
-            if block.far is not None:
-                np.maximum(out, block.far, out=out)
-        elif len(positions) < GATHER_BELOW * block.n:
-            self._kernel.distances(columns.take(positions, axis=1), query, out)
-        else:
-            whole = np.empty(block.n, np.uint16)
-            self._kernel.distances(columns, query, whole)
-            out[:] = whole[positions]
-
-
-def fewest(distances: DistanceArray, n: int) -> IntArray:
-    """Where the smallest distances are, ascending: about n, between n / 2 and 2·n.
-
-    The threshold comes from a sample; where that misjudges, or so many distances are equal to it
-    that there would be more, exactly n: of equal distances the first.
-
-    Args:
-        distances: uint16, shape (m,).
-        n: At least 1, at most m.
-    """
-    sample = distances[:: max(1, len(distances) // SAMPLE)]
-    rank = min(len(sample) - 1, n * len(sample) // len(distances))
-    near = np.flatnonzero(distances <= min(np.partition(sample, rank)[rank], FAR - 1))
-    if len(near) > 2 * n:
-        return np.sort(near[np.argsort(distances[near], kind="stable")[:n]])
-    if len(near) < n / 2:
-        return np.sort(np.argsort(distances, kind="stable")[:n])
-    return near
 
 
 def nearest(
