@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,8 @@ POOL_S = 2
 """Seconds to wait for the pool, before the server is asked whether it is there."""
 MOST_CONNECTIONS = 3
 """Of one store, which one thread owns: what it runs, the lock of a long job, one to spare."""
+IDLE_S = 1.0
+"""Seconds after which a connection is tried before it is used: servers are restarted."""
 
 Row = tuple[Any, ...]
 Parameters = Sequence[Any] | dict[str, Any]
@@ -47,6 +50,7 @@ class Database:
         self._session = session
         self._held: Connection | None = None
         self._in_snapshot = False
+        self._used_at = 0.0
         self._pool = self._open_pool()
 
     @property
@@ -137,7 +141,7 @@ class Database:
         if self._held is not None:
             yield
             return
-        with self._between(""):
+        with self._between(snapshot=False):
             yield
 
     @contextmanager
@@ -146,7 +150,7 @@ class Database:
         if self._held is not None:
             yield
             return
-        with self._between(statements.SNAPSHOT):
+        with self._between(snapshot=True):
             self._in_snapshot = True
             self.n_snapshots += 1
             try:
@@ -179,13 +183,15 @@ class Database:
         self._pool.close()
 
     @contextmanager
-    def _between(self, begin: str) -> Iterator[None]:
+    def _between(self, *, snapshot: bool) -> Iterator[None]:
+        from psycopg import IsolationLevel  # noqa: PLC0415 - as above
+
         with ExitStack() as stack:
             with faults_named(self.shown):
                 connection = stack.enter_context(self._from_pool())
+                connection.isolation_level = IsolationLevel.REPEATABLE_READ if snapshot else None
+                connection.read_only = True if snapshot else None
                 stack.enter_context(connection.transaction())
-                if begin:
-                    connection.execute(begin)
             self._held = connection
             try:
                 yield
@@ -210,6 +216,7 @@ class Database:
         pool = self._pool
         try:
             yield connection
+            self._used_at = time.monotonic()
         finally:
             pool.putconn(connection)
 
@@ -224,10 +231,14 @@ class Database:
             num_workers=1,
             kwargs=_options(),
             configure=self._configure,
-            # Without asking, a server that was restarted shows only when a statement fails.
-            check=ConnectionPool.check_connection,
+            check=self._check,
             open=True,
         )
+
+    def _check(self, connection: Connection) -> None:
+        """Ask whether a server is still there, unless it was a moment ago."""
+        if time.monotonic() - self._used_at > IDLE_S:
+            connection.execute("")
 
     def _configure(self, connection: Connection) -> None:
         connection.execute(search_path_text(self.names, local=False))

@@ -10,6 +10,7 @@ from embedwell.stores.postgres import statements
 from embedwell.stores.postgres.address import Address
 from embedwell.stores.postgres.database import Database, connect
 from embedwell.stores.postgres.upgrade import HEAD, current, upgrade
+from embedwell.stores.postgres.vectors import LEAST_EF_SEARCH
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -20,8 +21,6 @@ LEAST_EXTENSION = (0, 7)
 """The first pgvector with halfvec."""
 ITERATIVE_SCANS = (0, 8)
 """The first that walks its index until enough rows pass a filter."""
-EF_SEARCH = 400
-"""Candidates that HNSW keeps: pgvector's own 40 finds 95 %; see docs/postgres.md."""
 LOCK_S = 10
 """Seconds that a write waits for another's; batches take far less."""
 
@@ -89,7 +88,7 @@ def check_server(connection: Connection, address: Address) -> tuple[int, ...]:
 
 def session_text(extension: tuple[int, ...], *, read_only: bool) -> str:
     """SQL that every connection of a store runs first."""
-    lines = [f"SET lock_timeout = '{LOCK_S}s'", f"SET hnsw.ef_search = {EF_SEARCH}"]
+    lines = [f"SET lock_timeout = '{LOCK_S}s'", f"SET hnsw.ef_search = {LEAST_EF_SEARCH}"]
     if extension >= ITERATIVE_SCANS:
         lines.append("SET hnsw.iterative_scan = relaxed_order")
     if read_only:

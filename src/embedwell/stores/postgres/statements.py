@@ -12,7 +12,6 @@ EXTENSION_VERSION = "SELECT extversion FROM pg_extension WHERE extname = 'vector
 EXTENSION_OFFERED = "SELECT default_version FROM pg_available_extensions WHERE name = 'vector'"
 ADD_EXTENSION = "CREATE EXTENSION IF NOT EXISTS vector WITH SCHEMA public"
 DATABASE = "SELECT current_database()"
-SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 LOCK = "SELECT pg_try_advisory_lock(%s, %s)"
 UNLOCK = "SELECT pg_advisory_unlock(%s, %s)"
 LOCK_HOLDER = """
@@ -46,6 +45,7 @@ PLAIN_MEMORY = "RESET maintenance_work_mem"
 ADD_COLLECTION = "INSERT INTO collections (name, chunk_tokens) VALUES (%s, %s) RETURNING id"
 LOCK_COLLECTIONS = "LOCK TABLE collections IN EXCLUSIVE MODE"
 COLLECTION = "SELECT id, chunk_tokens FROM collections WHERE name = %s"
+SET_CHUNK_TOKENS = "UPDATE collections SET chunk_tokens = %s WHERE id = %s"
 ADD_SPACE = """
     INSERT INTO spaces (collection, role, space_id, declaration, dimensions, made_by, generation)
     VALUES (%s, %s, %s, %s, %s, %s, 0) RETURNING id
@@ -98,6 +98,9 @@ ADMIT = """
 
 # Documents
 
+RECORDS = """
+    SELECT key FROM documents WHERE collection = %s AND is_record ORDER BY key COLLATE "C"
+"""
 STATS = """
     SELECT key, size_bytes, mtime_ns, sha256 FROM documents
     WHERE collection = %s AND NOT is_record
@@ -181,6 +184,8 @@ N_ALL = "SELECT count(*) FROM {vectors}"
 
 # Vector search
 
+N_ESTIMATED = "SELECT reltuples::bigint FROM pg_class WHERE oid = '{vectors}'::regclass"
+EF_SEARCH = "SELECT set_config('hnsw.ef_search', %s, true)"
 HAS_INDEX = """
     SELECT EXISTS (SELECT FROM pg_index WHERE indisvalid
                    AND indexrelid = to_regclass('{vectors}_hnsw'))
