@@ -31,6 +31,7 @@ from embedwell.stores.spaces import Admission, Reference, StoredSpace
 
 # A service that comes and goes makes a batch and its probes differ in their build; not for long.
 _ATTEMPTS = 4
+_UNIT = 1e-3  # float32 and lower quantizations stay far inside
 
 
 class AdmittedEmbedder:
@@ -212,8 +213,10 @@ def check_declaration(stored: StoredSpace, space: Space) -> None:
 
 def _scaled(found: Embedded, space: Space) -> Embedded:
     """With unit vectors where the space says so: the handshake looks at directions alone."""
-    lengths = np.einsum("nd,nd->n", found.vectors, found.vectors)
-    if not space.normalized or np.allclose(lengths, 1, atol=1e-3):
+    if not space.normalized or not len(found.vectors):
+        return found
+    squares = np.einsum("nd,nd->n", found.vectors, found.vectors)
+    if np.abs(squares - 1).max() <= _UNIT:
         return found
     return Embedded(normalized(found.vectors), found.n_tokens, found.n_truncated, found.build)
 
