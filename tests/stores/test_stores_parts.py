@@ -85,7 +85,7 @@ def test_an_unknown_kind_lists_those_there_are():
 
 def test_third_parties_are_found_by_their_entry_point(monkeypatch: pytest.MonkeyPatch):
     made = object()
-    factory = SimpleNamespace(open=lambda target, *, read_only: made)
+    factory = SimpleNamespace(open=lambda target, *, read_only, index: made)
     entry = SimpleNamespace(load=lambda: factory)
     monkeypatch.setattr(registry, "entry_points", lambda group, name: [entry])
     assert registry.open_store("tape://reel") is made

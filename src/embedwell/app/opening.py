@@ -15,6 +15,7 @@ from embedwell.app.settings import Settings
 from embedwell.core.errors import EmbeddingsOffError, StoreNotFoundError
 from embedwell.core.events import Watch
 from embedwell.models.catalogue import card
+from embedwell.stores.index import IndexName
 from embedwell.stores.protocol import CollectionSettings, Store
 from embedwell.stores.registry import create_store, open_store
 
@@ -55,7 +56,7 @@ def open_index(
     loaded = load(given, place)
     settings = loaded.settings
     target = target_of(settings, place, create=create)
-    store = _existing(target, create=create)
+    store = _existing(target, settings.index, create=create)
     if store is not None:
         if loaded.origins["model"] == "default" or settings.model == AUTO:
             # an index knows its own model
@@ -75,17 +76,18 @@ def open_index(
         settings, chosen = with_model(settings, Watch())
     if isinstance(target, Path):
         prepare_folder(target)
-    index = Index(target, create_store(target, _new_collection(settings)), settings)
+    store = create_store(target, _new_collection(settings), index=settings.index)
+    index = Index(target, store, settings)
     index.chosen = chosen
     return index
 
 
-def _existing(target: Path | str, *, create: bool) -> Store | None:
+def _existing(target: Path | str, index: IndexName, *, create: bool) -> Store | None:
     """The store at a target; None where there is none and one may be made."""
     if isinstance(target, Path) and create and not target.exists():
         return None
     try:
-        return open_store(target)
+        return open_store(target, index=index)
     except StoreNotFoundError:
         if not create:
             raise

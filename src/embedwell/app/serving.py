@@ -155,7 +155,7 @@ class OpenIndexes:
         folder = indexed_folder(file)
         # Of a project's own settings only this one concerns an index that exists.
         max_file = load({}, folder).settings.max_file if folder else self._settings.max_file
-        store = open_store(file)
+        store = open_store(file, index=self._settings.index)
         settings = structs.replace(
             self._settings, model=store.settings.space.model, max_file=max_file
         )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 
 from embedwell.core.vectors import FloatArray, IntArray
 from embedwell.stores.protocol import Scored
+
+IndexName: TypeAlias = Literal["auto", "codes", "sqlite-vec", "exact"]
+"""Which index is asked for; `auto` takes what suits the store."""
 
 DECIMALS = 6
 """Scores that agree to so many decimals are ties: below that float32 sums differ by their order."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from embedwell.core.errors import StoreNotFoundError
+from embedwell.stores.index import IndexName
 from embedwell.stores.migrations import Migrations
 from embedwell.stores.protocol import CollectionSettings, Store
 
@@ -25,41 +26,49 @@ _OTHER_NAMES = {"postgres": "postgresql", _EMBEDDED: "postgresql"}
 class StoreFactory(Protocol):
     """What a store's class offers besides `Store`: the two ways to get one."""
 
-    def create(self, target: str | Path, settings: CollectionSettings) -> Store:
+    def create(
+        self, target: str | Path, settings: CollectionSettings, *, index: IndexName = "auto"
+    ) -> Store:
         """Make a new store; raises `StoreError` where one exists."""
         ...
 
-    def open(self, target: str | Path, *, read_only: bool = False) -> Store:
+    def open(
+        self, target: str | Path, *, read_only: bool = False, index: IndexName = "auto"
+    ) -> Store:
         """Open a store that exists; raises `StoreNotFoundError` where none does."""
         ...
 
 
-def create_store(target: str | Path, settings: CollectionSettings) -> Store:
+def create_store(
+    target: str | Path, settings: CollectionSettings, *, index: IndexName = "auto"
+) -> Store:
     """Make a new, empty store.
 
     Args:
         target: A file, or an address such as `kind://…`.
         settings: What is fixed from now on.
+        index: What searches its vectors, in stores that have a choice.
 
     Raises:
         StoreError: There is one already, or it cannot be written.
     """
-    return _factory(target).create(target, settings)
+    return _factory(target).create(target, settings, index=index)
 
 
-def open_store(target: str | Path, *, read_only: bool = False) -> Store:
+def open_store(target: str | Path, *, read_only: bool = False, index: IndexName = "auto") -> Store:
     """Open a store that exists.
 
     Args:
         target: A file, or an address such as `kind://…`.
         read_only: Never write; a place that cannot be written is opened so by itself.
+        index: What searches its vectors, in stores that have a choice.
 
     Raises:
         StoreNotFoundError: There is none.
         ForeignStoreError: It belongs to another program.
         NewerStoreError: A newer embedwell wrote it.
     """
-    return _factory(target).open(target, read_only=read_only)
+    return _factory(target).open(target, read_only=read_only, index=index)
 
 
 def store_kind(target: str | Path) -> str:

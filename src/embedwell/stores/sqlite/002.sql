@@ -61,6 +61,14 @@ CREATE TABLE code_segments (
     PRIMARY KEY (space, first)
 );
 
+-- What the tables of the sqlite-vec extension have seen, where that index is used.
+CREATE TABLE vec_tables (
+    space      INTEGER PRIMARY KEY REFERENCES spaces (id) ON DELETE CASCADE,
+    last       INTEGER NOT NULL,  -- highest chunk id
+    removed    INTEGER NOT NULL,  -- highest seq of removed_vectors
+    generation INTEGER NOT NULL   -- of the space
+);
+
 -- What the first writer's build made of the probe texts.
 CREATE TABLE proofs (
     space   INTEGER PRIMARY KEY REFERENCES spaces (id) ON DELETE CASCADE,

@@ -123,6 +123,24 @@ class Database:
         with faults.faults_named(self.path):
             self._connection.create_function(name, 2, function, deterministic=True)
 
+    def load_extension(self, path: str) -> None:
+        """Load a library into SQLite.
+
+        Raises:
+            StoreError: This Python's `sqlite3` loads none, or not this one.
+        """
+        if not hasattr(self._connection, "enable_load_extension"):
+            raise StoreError(
+                "this Python's sqlite3 was built without loading of extensions",
+                "Use a Python that has it, such as that of most Linux systems.",
+            )
+        with faults.faults_named(self.path):
+            self._connection.enable_load_extension(True)  # noqa: FBT003 - its only argument
+            try:
+                self._connection.load_extension(path)
+            finally:
+                self._connection.enable_load_extension(False)  # noqa: FBT003 - the same
+
     def close(self) -> None:
         """Close the file; the last to close it moves the log into it."""
         with faults.faults_named(self.path):

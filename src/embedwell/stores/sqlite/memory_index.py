@@ -38,7 +38,7 @@ class MemoryIndex:
         self._dimensions = dimensions
         self._exact_rows = exact_rows
         self._vectors_of = of_space(statements.VECTORS_OF, space)
-        self._held = Held(dimensions, self._fetch, exact_rows)
+        self._held = Held(dimensions, self.fetch, exact_rows)
         self._generation = -1
         self._seen_removal = 0
         self._version: object = None
@@ -62,9 +62,14 @@ class MemoryIndex:
         """The k highest cosines; see `Index`."""
         return self._held.nearest(vector, k, allowed)
 
+    def fetch(self, ids: IntArray) -> HalfArray:
+        """Stored vectors of ids, in their order: float16, shape (len(ids), d)."""
+        rows = self._database.rows(self._vectors_of, (json.dumps(ids.tolist()),))
+        return segments.halves_in(self._database, [blob for (blob,) in rows], self._dimensions)
+
     def _load(self) -> None:
         self._generation = -1  # until all is loaded
-        self._held = Held(self._dimensions, self._fetch, self._exact_rows)
+        self._held = Held(self._dimensions, self.fetch, self._exact_rows)
         self._seen_removal = 0
         if self._exact_rows < ALL:
             for last, ids, codes in segments.segments(self._database, self._space):
@@ -78,7 +83,3 @@ class MemoryIndex:
                 self._held.append(ids, halves)
         elif together := list(batches):  # growing in steps would copy all for each
             self._held.append(*(np.concatenate(part) for part in zip(*together, strict=True)))
-
-    def _fetch(self, ids: IntArray) -> HalfArray:
-        rows = self._database.rows(self._vectors_of, (json.dumps(ids.tolist()),))
-        return segments.halves_in(self._database, [blob for (blob,) in rows], self._dimensions)

@@ -31,14 +31,22 @@ def keep_up(database: Database, space: int, dimensions: int) -> None:
     """
     if _n_removed(database, space) > BLOCK + _n_segments(database, space) * BLOCK // 4:
         rewrite(database, space, dimensions)
-    last = last_segment(database, space)
-    highest = database.value(of_space(statements.LAST_VECTOR_ID, space))
-    while highest is not None and highest - last >= BLOCK and _is_full(database, space, last):
+    while is_behind(database, space):
+        last = last_segment(database, space)
         parts = list(vectors_after(database, space, dimensions, last, BLOCK))
         ids = np.concatenate([ids for ids, _ in parts])
         columns = np.concatenate([encode(halves) for _, halves in parts], axis=1)
         _add(database, space, ids, columns)
-        last = int(ids[-1])
+
+
+def is_behind(database: Database, space: int) -> bool:
+    """Whether there are vectors enough for another segment."""
+    highest: int | None = database.value(of_space(statements.LAST_VECTOR_ID, space))
+    last = last_segment(database, space)
+    if highest is None or highest - last < BLOCK:
+        return False
+    found = database.value(of_space(statements.N_VECTORS_AFTER, space), (last, BLOCK))
+    return bool(found == BLOCK)
 
 
 def rewrite(database: Database, space: int, dimensions: int) -> None:
@@ -128,11 +136,6 @@ def _n_removed(database: Database, space: int) -> int:
 
 def _n_segments(database: Database, space: int) -> int:
     return len(database.rows(statements.SEGMENTS, (space,)))
-
-
-def _is_full(database: Database, space: int, after: int) -> bool:
-    found: int = database.value(of_space(statements.N_VECTORS_AFTER, space), (after, BLOCK))
-    return found == BLOCK
 
 
 def _segment(database: Database, space: int, first: int) -> tuple[bytes, bytes]:

@@ -35,6 +35,7 @@ ROLLBACK = "ROLLBACK"
 
 ADD_COLLECTION = "INSERT INTO collections (id, name, chunk_tokens) VALUES (?, ?, ?)"
 COLLECTION = "SELECT id, chunk_tokens FROM collections WHERE name = ?"
+SET_CHUNK_TOKENS = "UPDATE collections SET chunk_tokens = ? WHERE id = ?"
 ADD_SPACE = """
     INSERT INTO spaces (collection, role, space_id, declaration, dimensions, made_by, generation)
     VALUES (?, ?, ?, ?, ?, ?, 0)
@@ -144,8 +145,7 @@ CREATE_VEC = """
 """
 VEC_VERSION = "SELECT vec_version()"
 VEC_SEEN = "SELECT last, removed, generation FROM vec_tables WHERE space = ?"
-SET_VEC_VERSION = "SELECT vec_version()"
-VEC_SEEN = """
+SET_VEC_SEEN = """
     INSERT INTO vec_tables (space, last, removed, generation) VALUES (?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET last = excluded.last, removed = excluded.removed,
         generation = excluded.generation
@@ -193,6 +193,7 @@ STATS = """
     SELECT key, size_bytes, mtime_ns, sha256 FROM documents
     WHERE collection = ? AND NOT is_record
 """
+RECORDS = "SELECT key FROM documents WHERE collection = ? AND is_record ORDER BY key"
 DOCUMENT_ID = "SELECT id FROM documents WHERE collection = ? AND key = ?"
 ADD_DOCUMENT = """
     INSERT INTO documents

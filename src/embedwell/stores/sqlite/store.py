@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy.typing as npt
 from embedwell.core.errors import StoreError
 from embedwell.core.vectors import FloatArray, IntArray
 from embedwell.stores.filters import metadata_rows
-from embedwell.stores.index import Index
+from embedwell.stores.index import Index, IndexName
 from embedwell.stores.lock import locked
 from embedwell.stores.protocol import (
     CollectionSettings,
@@ -27,7 +28,7 @@ from embedwell.stores.protocol import (
     Stat,
 )
 from embedwell.stores.spaces import StoredSpace
-from embedwell.stores.sqlite import faults, lexical, segments, statements
+from embedwell.stores.sqlite import faults, lexical, statements
 from embedwell.stores.sqlite.allowed import Allowed
 from embedwell.stores.sqlite.check import faults_in
 from embedwell.stores.sqlite.database import Database
@@ -36,7 +37,7 @@ from embedwell.stores.sqlite.rows import chunk_row, document_row, found_chunk
 from embedwell.stores.sqlite.spaces import SqliteSpaces, add_space
 from embedwell.stores.sqlite.statements import of_space
 from embedwell.stores.sqlite.upkeep import backup, compact, size_bytes
-from embedwell.stores.sqlite.vectors import open_index
+from embedwell.stores.sqlite.vectors import Indexes
 from embedwell.stores.vectors import cosines, halves_of, unit_of
 
 COLLECTION = "default"
@@ -46,20 +47,22 @@ COLLECTION_ID = 1
 class SqliteStore:
     """`Store` over one file: see docs/store.md for its tables and guarantees."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, index: IndexName = "auto") -> None:
         row = database.rows(statements.COLLECTION, (COLLECTION,))
         if not row:
             raise faults.damaged(database.path, f"without its collection '{COLLECTION}'")
         self._collection, self._chunk_tokens = row[0]
         self._database = database
         self._spaces = SqliteSpaces(database, self._collection)
-        self._indexes: dict[int, Index] = {}
+        self._indexes = Indexes(database, index)
         self._matches: tuple[object, Scored] | None = None
         self._is_writer = False
         self._allowed = Allowed(database, self._collection)
 
     @classmethod
-    def create(cls, target: str | Path, settings: CollectionSettings) -> Self:
+    def create(
+        cls, target: str | Path, settings: CollectionSettings, *, index: IndexName = "auto"
+    ) -> Self:
         """Make a new file, whole or not at all; folders above it are made too.
 
         Raises:
@@ -72,10 +75,12 @@ class SqliteStore:
             path.parent.mkdir(parents=True, exist_ok=True)
             with _writing(path), draft_of(path) as draft:
                 _fill(draft, settings)
-        return cls.open(path)
+        return cls.open(path, index=index)
 
     @classmethod
-    def open(cls, target: str | Path, *, read_only: bool = False) -> Self:
+    def open(
+        cls, target: str | Path, *, read_only: bool = False, index: IndexName = "auto"
+    ) -> Self:
         """Open a file; one that cannot be written opens for reading.
 
         Raises:
@@ -85,7 +90,7 @@ class SqliteStore:
         """
         database = open_database(Path(target), read_only=read_only)
         try:
-            return cls(database)
+            return cls(database, index)
         except BaseException:
             database.close()
             raise
@@ -132,6 +137,17 @@ class SqliteStore:
         rows = self._database.rows(statements.STATS, (self._collection,))
         return {key: Stat(size, mtime, sha256) for key, size, mtime, sha256 in rows}
 
+    def records(self) -> list[str]:
+        """Keys of the documents that programs added, in order."""
+        return [key for (key,) in self._database.rows(statements.RECORDS, (self._collection,))]
+
+    def set_chunk_tokens(self, chunk_tokens: int) -> None:
+        """Change how long chunks may be that are cut from now on."""
+        with self._database.transaction():
+            row = (chunk_tokens, self._collection)
+            self._database.rows(statements.SET_CHUNK_TOKENS, row)
+        self._chunk_tokens = chunk_tokens
+
     def known_vectors(
         self, hashes: Sequence[str], *, space: int | None = None
     ) -> Mapping[str, FloatArray]:
@@ -153,7 +169,7 @@ class SqliteStore:
                 self._remove(item.document.key)
                 self._add(item, vectors, next_chunk, main.number)
                 next_chunk += len(item.chunks)
-            segments.keep_up(self._database, main.number, main.space.dimensions)
+            self._indexes.keep_up(main.number, main.space.dimensions)
 
     def touch(self, stats: Mapping[str, Stat]) -> None:
         """Renew size and time of files whose content did not change."""
@@ -169,10 +185,15 @@ class SqliteStore:
     def delete(self, keys: Iterable[str]) -> int:
         """Remove documents with all that hangs on them; returns how many there were."""
         with self._database.transaction():
-            return sum(self._remove(key) for key in keys)
+            n = sum(self._remove(key) for key in keys)
+            main = self._spaces.main()
+            self._indexes.keep_up(main.number, main.space.dimensions)
+            return n
 
     def warm(self, *, space: int | None = None) -> None:
         """Load the vectors, or what changed of them."""
+        stored = self._space(space)
+        self._indexes.catch_up(stored.number, stored.space.dimensions)
         with self.snapshot():
             self._index(self._space(space)).follow()
 
@@ -233,7 +254,12 @@ class SqliteStore:
 
     def check(self) -> list[str]:
         """What is broken in the database, a sentence each."""
-        return list(faults_in(self._database, self._spaces.all()))
+        return faults_in(self._database, self._spaces)
+
+    def free_bytes(self) -> int | None:
+        """Free bytes on the file's disk."""
+        with faults.faults_named(self.path):
+            return shutil.disk_usage(self.path.parent).free
 
     def compact(self) -> Compacted:
         """Give the space of what was deleted back to the system; see `Store`."""
@@ -279,14 +305,8 @@ class SqliteStore:
         return self._spaces.main() if number is None else self._spaces.get(number)
 
     def _index(self, stored: StoredSpace) -> Index:
-        """The index of a space; those of spaces that are gone are let go of."""
-        if stored.number not in self._indexes:
-            there = {other.number for other in self._spaces.all()}
-            self._indexes = {n: index for n, index in self._indexes.items() if n in there}
-            self._indexes[stored.number] = open_index(
-                self._database, stored.number, stored.space.dimensions
-            )
-        return self._indexes[stored.number]
+        there = [other.number for other in self._spaces.all()]
+        return self._indexes.of(stored.number, stored.space.dimensions, there)
 
     def _all_matches(self, query: str) -> Scored:
         """All matches of a query; the last query's are kept, since both halves ask for them."""
