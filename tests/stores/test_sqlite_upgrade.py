@@ -111,6 +111,12 @@ def test_an_upgraded_file_is_like_a_new_one_and_finds_the_same(old: Path, tmp_pa
     assert shape(old) == shape(tmp_path / "new.db")
 
 
+def test_every_table_is_missed(sqlite_store: SqliteStore):
+    tables = {name for kind, name, _ in shape(sqlite_store.path) if kind == "table"}
+    ours = {name for name in tables if not name.startswith(("sqlite_", "lexical_", "vectors_"))}
+    assert ours == schema.TABLES
+
+
 def test_further_spaces_have_tables_like_the_first(sqlite_store: SqliteStore):
     number = sqlite_store.spaces.add(SPACE, "next", "").number
     tables = {name: " ".join(sql.split()) for _, name, sql in shape(sqlite_store.path)}

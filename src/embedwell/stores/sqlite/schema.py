@@ -23,6 +23,7 @@ TABLES = frozenset(
         "removed_vectors",
         "space_history",
         "spaces",
+        "vec_tables",
     }
 )
 """Tables without which a file is damaged; each space has one of its vectors beside them."""
