@@ -21,6 +21,8 @@ _BUDGET_SHARE = 0.8
 # Every model whose q8 weights fit this part of the budget is q8: measured smaller, faster and
 # truer than the lower levels (docs/quantization.md).
 _Q8_SHARE = 0.25
+# Special tokens, and a token or two that a passage may gain when it is cut out of its text.
+_SPARE_TOKENS = 6
 # From so much available memory, a new collection gets the stronger of the models.
 STRONG_FROM_BYTES = 3 << 30
 
@@ -133,6 +135,12 @@ def runnable(choice: QuantizationChoice, engine: str) -> QuantizationChoice:
     return QuantizationChoice(
         level, f"{level}, the lowest from {choice.quantization} that {engine} runs."
     )
+
+
+def fitting(chunk_tokens: int, max_tokens: int) -> int:
+    """Most tokens of a chunk, so that a model takes it whole; 0 asks for what fits."""
+    most = max_tokens - _SPARE_TOKENS
+    return min(chunk_tokens or most, most)
 
 
 def machine(settings: Settings) -> tuple[int, int]:

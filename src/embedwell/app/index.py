@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from embedwell.app import migration
-from embedwell.app.choose import ModelChoice
+from embedwell.app.choose import ModelChoice, fitting
 from embedwell.app.connect import connect
 from embedwell.app.embedders import Connect, Embedders
 from embedwell.app.place import indexed_folder, shown_target
@@ -31,6 +32,7 @@ from embedwell.jobs.compare import Comparison, compare
 from embedwell.jobs.fill import fill_space
 from embedwell.jobs.index import IndexReport, index_folder
 from embedwell.jobs.migrate import MigrationReport, Plan, migrate, roll_back
+from embedwell.jobs.rechunk import rechunk_records
 from embedwell.jobs.records import Record, add_records
 from embedwell.search.results import Mode, SearchResults
 from embedwell.search.searcher import QueryVector, Searcher
@@ -228,6 +230,28 @@ class Index:
             keep_both=keep_both,
             chunks_per_s=chunks_per_s,
         )
+
+    def rechunk(self, chunk_tokens: int, watch: Watch | None = None) -> None:
+        """Cut all documents anew into chunks of another length; known passages are not embedded.
+
+        Stopped at any moment, the same call goes on: each document has its old chunks or its new.
+
+        Args:
+            chunk_tokens: Most tokens of a chunk; 0 fits the model of the index.
+            watch: Told of progress; may stop the run.
+
+        Raises:
+            StoreBusyError: Another process is indexing.
+        """
+        watch = watch or Watch()
+        stored = self.embedders.check()
+        with self.store.writing():
+            self.store.set_chunk_tokens(fitting(chunk_tokens, stored.space.max_tokens))
+            rechunk_records(self.store, self.load, watch)
+            if self.folder is not None:
+                load = partial(self.load, watch)
+                index_folder(self.folder, self.store, load, self.size_factor, watch, all_anew=True)
+        self._fill_light(watch)
 
     def roll_back(self) -> Space:
         """Go back to the space that a migration has kept; gives its declaration.

@@ -7,7 +7,7 @@ from pathlib import Path
 from msgspec import structs
 
 import embedwell
-from embedwell.app.choose import AUTO, quantization_for
+from embedwell.app.choose import AUTO, fitting, quantization_for
 from embedwell.app.configuration import load
 from embedwell.app.index import Index
 from embedwell.app.place import prepare_folder, target_of
@@ -18,9 +18,6 @@ from embedwell.models.catalogue import card
 from embedwell.stores.index import IndexName
 from embedwell.stores.protocol import CollectionSettings, Store
 from embedwell.stores.registry import create_store, open_store
-
-# Special tokens, and a token or two that a passage may gain when it is cut out of its text.
-_SPARE_TOKENS = 6
 
 
 def open_index(
@@ -98,5 +95,6 @@ def _new_collection(settings: Settings) -> CollectionSettings:
     model = card(settings.model)
     level = quantization_for(settings, model).quantization
     made_by = f"embedwell {embedwell.__version__}, {model.name}@{level}"
-    fitting = model.space.max_tokens - _SPARE_TOKENS
-    return CollectionSettings(model.space, min(settings.chunk_tokens or fitting, fitting), made_by)
+    return CollectionSettings(
+        model.space, fitting(settings.chunk_tokens, model.space.max_tokens), made_by
+    )

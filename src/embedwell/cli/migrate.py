@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 @click.command("migrate")
 @click.option("--to", "to", metavar="MODEL[@QUANTIZATION]", help="The model to move to.")
+@click.option(
+    "--chunk-tokens", type=click.IntRange(min=0), help="Cut all documents anew; 0 fits the model."
+)
 @click.option("--keep-old", is_flag=True, help="Keep the old vectors, so that `--back` is instant.")
 @click.option(
     "--keep-both",
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
 def command(
     *,
     to: str | None,
+    chunk_tokens: int | None,
     keep_old: bool,
     keep_both: bool,
     back: bool,
@@ -59,8 +63,8 @@ def command(
     """
     from embedwell.app.opening import open_index
 
-    if sum((to is not None, back, drop is not None)) != 1:
-        raise click.UsageError("Give one of --to MODEL, --back and --drop.")
+    if sum((to is not None, chunk_tokens is not None, back, drop is not None)) != 1:
+        raise click.UsageError("Give one of --to MODEL, --chunk-tokens, --back and --drop.")
     if keep_old and keep_both:
         raise click.UsageError("--keep-both keeps the main space anyway; leave --keep-old out.")
     with open_index(db=db, create=False) as index:
@@ -69,6 +73,8 @@ def command(
         elif drop:
             gone = index.drop_space(cast('Literal["next", "light", "kept"]', drop))
             _tell({"dropped": ", ".join(space.model for space in gone)}, as_json=as_json)
+        elif chunk_tokens is not None:
+            _rechunk(index, chunk_tokens, as_json=as_json)
         elif to:
             _migrate(
                 index,
@@ -111,6 +117,14 @@ def _migrate(index: Index, to: str, choices: _Choices, *, as_json: bool) -> None
         write_json(asdict(report))
     else:
         sys.stdout.write(_reported(report))
+
+
+def _rechunk(index: Index, chunk_tokens: int, *, as_json: bool) -> None:
+    from embedwell.cli.progress import watching
+
+    with watching() as watch:
+        index.rechunk(chunk_tokens, watch)
+    _tell({"chunks": f"{index.counts().chunks:,}"}, as_json=as_json)
 
 
 def _agreed() -> bool:

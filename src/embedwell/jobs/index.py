@@ -63,6 +63,8 @@ def index_folder(
     load_embedder: LoadEmbedder,
     size_factor: float,
     watch: Watch,
+    *,
+    all_anew: bool = False,
 ) -> IndexReport:
     """Index what is new or changed in a folder and drop what has gone.
 
@@ -75,6 +77,7 @@ def index_folder(
         load_embedder: Gives an embedder admitted to the store; only called if it is needed.
         size_factor: Multiplies the size limit of every format.
         watch: Told of progress in bytes; stops the run within a batch, as of the last commit.
+        all_anew: Whether files that did not change are read and cut anew too.
 
     Raises:
         TaskCancelledError: `watch` was asked to stop.
@@ -85,10 +88,11 @@ def index_folder(
     stored = store.stats()
     formats = worth_indexing(folder, size_factor, report.skipped.append)
     changes = compare(formats, stored)
-    report.n_unchanged = changes.n_unchanged
-    if changes.to_read:
-        run = _Run(store, load_embedder, stored, watch, report)
-        run.add({candidate: formats[candidate] for candidate in changes.to_read})
+    to_read = tuple(formats) if all_anew else changes.to_read
+    report.n_unchanged = len(formats) - len(to_read)
+    if to_read:
+        run = _Run(store, load_embedder, stored, watch, report, all_anew)
+        run.add({candidate: formats[candidate] for candidate in to_read})
     if changes.gone:
         report.n_removed = store.delete(changes.gone)
     report.took_s = time.perf_counter() - began
@@ -121,6 +125,7 @@ class _Run:
     stored: Mapping[str, Stat]
     watch: Watch
     report: IndexReport
+    all_anew: bool
     pending: list[Prepared] = field(default_factory=list)
     n_pending: int = 0
     touched: dict[str, Stat] = field(default_factory=dict)
@@ -144,7 +149,8 @@ class _Run:
             return
         stat = Stat(status.st_size, status.st_mtime_ns, hashlib.sha256(data).hexdigest())
         before = self.stored.get(candidate.key)
-        if before is not None and before.sha256 == stat.sha256:
+        is_same = before is not None and before.sha256 == stat.sha256
+        if is_same and not self.all_anew:
             self.touched[candidate.key] = stat
             self.report.n_unchanged += 1
             return

@@ -144,6 +144,7 @@ def plan(store: Store, space: Space, filled: StoredSpace | None, embedder: TextE
     n_chunks = store.counts().chunks
     ids = store.spaces.sample(main.number, _TIMED)
     texts = [titled(found.chunk.title, found.chunk.text) for found in store.chunks(ids.tolist())]
+    embedder.embed(texts[:1], "document", Watch())  # loads what is loaded at first use
     began = time.perf_counter()
     embedded = embedder.embed(texts, "document", Watch())
     rate = len(texts) / max(time.perf_counter() - began, 1e-6) if texts else 0.0

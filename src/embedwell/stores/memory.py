@@ -103,6 +103,14 @@ class MemoryStore:
             if not document.is_record
         }
 
+    def records(self) -> list[str]:
+        """Keys of the documents that programs added, in order."""
+        return sorted(key for key, document in self._documents.items() if document.is_record)
+
+    def set_chunk_tokens(self, chunk_tokens: int) -> None:
+        """Change how long chunks may be that are cut from now on."""
+        self._chunk_tokens = chunk_tokens
+
     def known_vectors(
         self, hashes: Sequence[str], *, space: int | None = None
     ) -> Mapping[str, FloatArray]:

@@ -84,6 +84,14 @@ class Store(Protocol):
         """Size, time and hash of each file by key; records are left out."""
         ...
 
+    def records(self) -> list[str]:
+        """Keys of the documents that programs added, in order."""
+        ...
+
+    def set_chunk_tokens(self, chunk_tokens: int) -> None:
+        """Change how long chunks may be that are cut from now on."""
+        ...
+
     def known_vectors(
         self, hashes: Sequence[str], *, space: int | None = None
     ) -> Mapping[str, FloatArray]:

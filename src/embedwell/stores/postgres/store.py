@@ -13,6 +13,7 @@ import numpy.typing as npt
 from embedwell.core.errors import StoreBusyError, StoreError, StoreReadOnlyError
 from embedwell.core.vectors import FloatArray, IntArray
 from embedwell.stores.filters import metadata_rows
+from embedwell.stores.index import IndexName
 from embedwell.stores.postgres import statements
 from embedwell.stores.postgres.address import Address
 from embedwell.stores.postgres.checks import faults_of
@@ -57,13 +58,16 @@ class PostgresStore:
         self._is_writing = False
 
     @classmethod
-    def create(cls, target: str | Path, settings: CollectionSettings) -> Self:
+    def create(
+        cls, target: str | Path, settings: CollectionSettings, *, index: IndexName = "auto"
+    ) -> Self:
         """Make the schema where it is not there, and an empty collection in it.
 
         Args:
             target: An address such as `postgresql://user@host/database`, or
                 `postgres-embedded:[folder]`.
             settings: What is fixed from now on.
+            index: The server has its own, whatever is asked for.
 
         Raises:
             StoreError: There is a collection already.
@@ -71,11 +75,14 @@ class PostgresStore:
             StoreGoneError: No server answers.
             StoreSetupError: It does not let us in, or lacks an extension, a version or a right.
         """
+        del index
         address = address_of(str(target))
         return cls._over(make_database(address), address, settings)
 
     @classmethod
-    def open(cls, target: str | Path, *, read_only: bool = False) -> Self:
+    def open(
+        cls, target: str | Path, *, read_only: bool = False, index: IndexName = "auto"
+    ) -> Self:
         """Open a collection that exists.
 
         Raises:
@@ -85,6 +92,7 @@ class PostgresStore:
             StoreGoneError: No server answers.
             StoreSetupError: It does not let us in, or lacks an extension, a version or a right.
         """
+        del index
         address = address_of(str(target))
         return cls._over(open_database(address, read_only=read_only), address, None)
 
@@ -148,6 +156,18 @@ class PostgresStore:
         """Size, time and hash of each file by key."""
         rows = self._database.rows(statements.STATS, (self._collection,))
         return {from_stored(key): Stat(size, mtime, sha256) for key, size, mtime, sha256 in rows}
+
+    def records(self) -> list[str]:
+        """Keys of the documents that programs added, in order."""
+        rows = self._database.rows(statements.RECORDS, (self._collection,))
+        return [from_stored(key) for (key,) in rows]
+
+    def set_chunk_tokens(self, chunk_tokens: int) -> None:
+        """Change how long chunks may be that are cut from now on."""
+        with self._database.transaction():
+            row = (chunk_tokens, self._collection)
+            self._database.change(statements.SET_CHUNK_TOKENS, row)
+        self._chunk_tokens = chunk_tokens
 
     def known_vectors(
         self, hashes: Sequence[str], *, space: int | None = None
@@ -253,6 +273,10 @@ class PostgresStore:
         """What is broken in the database, a sentence each."""
         with self.snapshot():
             return faults_of(self._database, self._spaces.all())
+
+    def free_bytes(self) -> int | None:
+        """None: the server does not tell."""
+        return None
 
     def compact(self) -> Compacted:
         """Make what was deleted free for new rows, and give back what lies at the tables' ends.
