@@ -120,6 +120,14 @@ def database(new_database: Callable[[], str]) -> str:
     return new_database()
 
 
+@pytest.fixture
+def schema(postgres_server: str) -> Iterator[str]:
+    """Address of a PostgreSQL database with a schema that is not there yet."""
+    name = f"test_{next(_numbers)}"
+    yield f"{postgres_server}&embedwell_schema={name}"
+    _run(postgres_server, f"DROP SCHEMA IF EXISTS {name} CASCADE")
+
+
 def _run(address: str, statement: str) -> None:
     import psycopg
 
