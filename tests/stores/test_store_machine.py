@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,10 +19,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from store_samples import SETTINGS, SPACE, build, item, sha, signs
 
 from embedwell.core.errors import SpaceMovedError, StoreError
+from embedwell.stores.index import IndexName
 from embedwell.stores.memory import MemoryStore
 from embedwell.stores.protocol import DocumentChunks, Filter, Stat, Store
 from embedwell.stores.registry import create_store, open_store
 from embedwell.stores.spaces import Admission, StoredSpace
+from embedwell.stores.sqlite import segments, vectors
 
 # Words that the stemmer leaves alone: the plain store does not stem.
 WORDS = ["alpha", "beta", "gamma", "parseMeta", "kappa", "Été", "x1"]
@@ -66,11 +69,13 @@ def outcome(act: Callable[[], Any]) -> Any:
 class Stores(RuleBasedStateMachine):
     """Over the stores of a kind whose `new_target` names a place where there is none yet."""
 
+    index: IndexName = "auto"
+
     @initialize()
     def begin(self) -> None:
         self.target = self.new_target()
-        self.store = create_store(self.target, SETTINGS)
-        self.other = open_store(self.target)
+        self.store = create_store(self.target, SETTINGS, index=self.index)
+        self.other = open_store(self.target, index=self.index)
         self.plain = MemoryStore(SETTINGS)
 
     def teardown(self) -> None:
@@ -114,7 +119,7 @@ class Stores(RuleBasedStateMachine):
     @rule()
     def open_again(self) -> None:
         self.store.close()
-        self.store = open_store(self.target)
+        self.store = open_store(self.target, index=self.index)
 
     @rule(by_other=st.booleans())
     def compact(self, by_other) -> None:
@@ -215,6 +220,30 @@ class SqliteStores(Stores):
         shutil.rmtree(self.folder)
 
 
+class CodesStores(SqliteStores):
+    """Codes from the first row on, stored three rows at a time."""
+
+    index = "codes"
+
+    def new_target(self) -> str:
+        self.patches = pytest.MonkeyPatch()
+        self.patches.setattr(vectors, "EXACT_ROWS", 0)
+        self.patches.setattr(segments, "BLOCK", 3)
+        return super().new_target()
+
+    def remove(self) -> None:
+        self.patches.undo()
+        super().remove()
+
+
+class ExactStores(SqliteStores):
+    index = "exact"
+
+
+class VecStores(SqliteStores):
+    index = "sqlite-vec"
+
+
 class PostgresStores(Stores):
     server = ""
     numbers = itertools.count()
@@ -239,9 +268,16 @@ def examples(n: int) -> settings:
     )
 
 
-SqliteStores.TestCase.settings = examples(30)
+for machine in (SqliteStores, CodesStores, ExactStores, VecStores):
+    machine.TestCase.settings = examples(15)
 PostgresStores.TestCase.settings = examples(8)
 TestSqliteStores = SqliteStores.TestCase
+TestCodesStores = CodesStores.TestCase
+TestExactStores = ExactStores.TestCase
+TestVecStores = pytest.mark.skipif(
+    not hasattr(sqlite3.Connection, "enable_load_extension"),
+    reason="this Python's sqlite3 loads no extensions",
+)(VecStores.TestCase)
 
 
 class TestPostgresStores(PostgresStores.TestCase):
