@@ -426,7 +426,7 @@ def test_a_refusal_names_the_engine_that_agrees(store):
     ask(store, FakeEmbedder(build=build("q8", engine="onnxruntime")))
     with pytest.raises(DriftError) as caught:
         ask(store, Drifting(build=build("q8", engine="other"), noise=1.0))
-    assert "onnxruntime" in caught.value.remedy
+    assert "`engine = onnxruntime`" in caught.value.remedy
     assert "--quantization" not in caught.value.remedy
     assert "service of a machine" not in caught.value.remedy
 

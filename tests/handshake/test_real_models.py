@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -64,6 +65,20 @@ def test_q8_and_q32_read_each_others_stores_and_q4_does_not(embedders):
             admitted(store, 1, embedders[level], (), "a.db").embed(["text"], "document", Watch())
         with pytest.raises(DriftError, match=r"all-MiniLM-L6-v2@q4"):
             admitted(store, 1, embedders["q4"], (), "a.db").embed(["text"], "query", Watch())
+
+
+def test_two_engines_read_each_others_stores(embedders, real_artifact):
+    pytest.importorskip("openvino")
+    artifact = replace(real_artifact("q32"), engine="openvino")
+    other = LocalEmbedder(artifact, open_engine(artifact, 1))
+    try:
+        for writer, reader in ((embedders["q32"], other), (other, embedders["q8"])):
+            store = MemoryStore(CollectionSettings(writer.space, 200))
+            for one in (writer, reader):
+                admitted(store, 1, one, (), "a.db").embed(["text"], "document", Watch())
+            assert len({one.build.engine for one in store.spaces.admissions(1)}) == 2
+    finally:
+        other.close()
 
 
 def test_the_probes_stay_cheap(embedders):
