@@ -1,0 +1,121 @@
+"""Moving an index to other vectors, looking at them, and keeping its file."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+QUESTION = "which drive has failed"
+
+
+@pytest.fixture
+def index_file(indexed) -> Path:
+    return indexed / ".embedwell/index.db"
+
+
+def roles(run) -> dict[str, str]:
+    return {space["role"]: space["builds"][0] for space in run("status", "--json").json["spaces"]}
+
+
+def first(run, *words) -> str:
+    return run("search", QUESTION, "--json", *words).json["results"][0]["path"]
+
+
+def test_an_index_moves_to_other_bits_and_back(indexed, run):
+    plan = run("migrate", "--to", "all-MiniLM-L6-v2@q32", "--plan", "--json").json
+    assert (plan["n_missing"], plan["dimensions"]) == (plan["n_chunks"], [384, 384])
+    assert list(roles(run)) == ["main"]
+    ran = run("migrate", "--to", "all-MiniLM-L6-v2@q32", "--keep-old")
+    assert "switched" in ran.out
+    found = roles(run)
+    assert "@q32" in found["main"]
+    assert "@q8" in found["kept"]
+    assert first(run) == "disk.md"
+    assert run("migrate", "--back").out == "back to all-MiniLM-L6-v2\n"
+    assert "@q8" in roles(run)["main"]
+    assert run("migrate", "--drop", "kept", "--json").json == {"dropped": "all-MiniLM-L6-v2"}
+    assert list(roles(run)) == ["main"]
+    assert run("doctor", "--deep").code == 0
+
+
+def test_a_light_space_is_kept_current(indexed, run):
+    report = run("migrate", "--to", "all-MiniLM-L6-v2@q4", "--keep-both", "--json").json
+    assert report["outcome"] == "kept beside"
+    (indexed / "new.md").write_text("# New\n\nThe ferry leaves at noon.\n")
+    run("index")
+    spaces = run("status", "--json").json["spaces"]
+    assert [(space["role"], space["missing"]) for space in spaces] == [("main", 0), ("light", 0)]
+    assert "@q4" in roles(run)["light"]
+
+
+def test_few_bits_are_refused_on_an_index_of_more_and_read_what_they_wrote(
+    indexed, run, monkeypatch
+):
+    refused = run("search", QUESTION, "--quantization", "q4")
+    assert refused.code == 1
+    assert "drift on the probe texts" in refused.err
+    assert "--quantization q8" in refused.err
+    monkeypatch.setenv("EMBEDWELL_ACCEPT_DRIFT", "all-MiniLM-L6-v2@q4")
+    assert first(run, "--quantization", "q4") == "disk.md"
+    monkeypatch.delenv("EMBEDWELL_ACCEPT_DRIFT")
+    run("migrate", "--to", "all-MiniLM-L6-v2@q4")
+    assert first(run) == "disk.md"
+
+
+def test_documents_are_cut_anew(indexed, run):
+    before = run("status", "--json").json["chunks"]
+    ran = run("migrate", "--chunk-tokens", "8", "--json")
+    assert int(ran.json["chunks"]) > before
+    assert run("index", "--json").json["n_unchanged"] == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], "Give one of --to"),
+        (["--back", "--to", "x"], "Give one of --to"),
+        (["--to", "x", "--keep-old", "--keep-both"], "leave --keep-old out"),
+        (["--to", "unheard-of"], "unheard-of"),
+        (["--to", "all-MiniLM-L6-v2@q8"], "already"),
+        (["--back"], "No earlier space was kept"),
+        (["--drop", "next"], "no 'next' space"),
+    ],
+)
+def test_what_cannot_be_is_refused(indexed, run, words, told):
+    ran = run("migrate", *words)
+    assert ran.code in {1, 2}
+    assert told in ran.err
+
+
+def test_a_model_is_compared_with_its_index(indexed, run):
+    ran = run("compare", QUESTION)
+    assert ran.code == 0
+    assert "The index and the model agree" in ran.out
+    found = run("compare", QUESTION, "--json").json
+    assert found["ok"]
+    assert found["embedded_again"]["worst"] < 1e-3
+    assert found["distances"]["nearest"].startswith("disk.md")
+    worse = run("compare", "--quantization", "q4")
+    assert worse.code == 1
+    assert "is not fit for it" in worse.out
+
+
+def test_what_was_altered_in_the_file_is_found(indexed, run, index_file):
+    with sqlite3.connect(index_file) as database:
+        database.execute("UPDATE vectors_1 SET vector = zeroblob(768) WHERE chunk = 1")
+    database.close()
+    assert "1 of 3 stored vectors are all zero" in run("compare").out
+    ran = run("doctor")
+    assert ran.code == 1
+    assert "embedwell compare" in ran.out
+
+
+def test_an_index_is_compacted_and_copied(indexed, run, tmp_path):
+    assert run("compact", "--json").json["after_bytes"] > 0
+    assert " now" in run("compact").out
+    copy = tmp_path / "copy.db"
+    assert run("backup", str(copy)).code == 0
+    assert first(run, "--db", str(copy)) == "disk.md"
+    assert run("backup", str(copy), "--json").code == 1
