@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -38,6 +39,8 @@ from embedwell.search.results import Mode, SearchResults
 from embedwell.search.searcher import QueryVector, Searcher
 from embedwell.stores.protocol import Counts, Filter, Store
 from embedwell.stores.spaces import StoredSpace
+
+_log = logging.getLogger("embedwell")
 
 _DEFAULT_MAX_FILE_BYTES = 2 << 20
 _DOES_NOT_FIT = (OverBudgetError, PressureError, EngineMemoryError)
@@ -331,8 +334,12 @@ class Index:
     def _fill_light(self, watch: Watch) -> None:
         """Bring the light space up to date with what was just written."""
         stored = self._light_space()
-        if stored is not None and self.store.spaces.n_missing(stored.number):
+        if stored is None or not self.store.spaces.n_missing(stored.number):
+            return
+        try:
             fill_space(self.store, self.embedders.of(stored, watch), watch)
+        except _DOES_NOT_FIT as error:
+            _log.warning("The light space is behind until the next write: %s", error.problem)
 
 
 def _filter(where: Mapping[str, Any]) -> Filter:
