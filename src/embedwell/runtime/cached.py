@@ -120,7 +120,7 @@ class ComputedOnce:
 
         A text that another call computes now is waited for, and computed here if that call fails
         or is cancelled. A short call does not wait for a long one: computing again is quicker.
-        Where the vectors found come from two builds, all are computed anew by one.
+        Where the vectors found come from two builds, all are computed anew by one of them.
 
         Args:
             artifact: What computes them.
