@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from embedwell.core.errors import MissingExtraError, StoreError
@@ -17,9 +18,11 @@ from embedwell.stores.postgres.setup import check_server
 from embedwell.stores.postgres.survey import survey
 
 if TYPE_CHECKING:
+    import psycopg
     from alembic.config import Config
 
 _FOLDER = "embedwell.stores.postgres:alembic"
+_one_at_a_time = Lock()  # in a process: Alembic keeps the command that is under way in globals
 
 
 class PostgresMigrations:
@@ -133,9 +136,11 @@ class PostgresMigrations:
         from sqlalchemy.exc import DBAPIError  # noqa: PLC0415
 
         try:
-            with faults_named(self._address.shown):
+            with _one_at_a_time, faults_named(self._address.shown):
                 yield
         except DBAPIError as error:
+            if isinstance(error.orig, psycopg.errors.DependentObjectsStillExist):
+                raise _depended_on(error.orig, self._address.shown) from error.orig
             if isinstance(error.orig, psycopg.Error):
                 raise named(error.orig, self._address.shown) from error.orig
             raise
@@ -143,6 +148,14 @@ class PostgresMigrations:
             raise StoreError(
                 f"Alembic does not do this: {error}.", "`embedwell db history` lists the revisions."
             ) from error
+
+
+def _depended_on(error: psycopg.Error, shown: str) -> StoreError:
+    what = "; ".join((error.diag.message_detail or str(error)).splitlines())
+    return StoreError(
+        f"Not ours, but made on top of what would be dropped in {shown}: {what}.",
+        "Drop it first; nothing was changed.",
+    )
 
 
 def _adopted(state: State) -> StoreError:
