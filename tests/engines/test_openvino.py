@@ -57,12 +57,16 @@ def test_a_process_ends_cleanly_with_its_model_still_loaded(real_artifact, real_
     assert done.stderr == b""
 
 
-def test_few_shapes_are_compiled_whatever_the_lengths(tmp_path):
+def test_few_shapes_are_compiled_whatever_the_lengths():
     from embedwell.engines.openvino import _rounded_up
 
-    lengths = {_rounded_up(ones(1, length))["input_ids"].shape[1] for length in range(1, 513)}
-    assert len(lengths) == 14
-    assert _rounded_up(ones(2, 9))["attention_mask"].sum(axis=1).tolist() == [9, 9]
+    def padded(length, most=512):
+        return _rounded_up(ones(2, length), most)["attention_mask"]
+
+    assert len({padded(length).shape[1] for length in range(1, 513)}) == 14
+    assert padded(9).sum(axis=1).tolist() == [9, 9]
+    assert padded(98, most=100).shape == (2, 100)
+    assert padded(100, most=100).shape == (2, 100)
 
 
 @pytest.mark.parametrize("attributes", [

@@ -22,7 +22,7 @@ from embedwell.engines.protocol import Engine, EngineBuild, TokenBatch
 
 try:
     import openvino
-    from openvino import opset13
+    from openvino import _pyopenvino, opset13
     from openvino.frontend import NodeContext
     from openvino.frontend.onnx import ConversionExtension
 except ImportError as error:
@@ -32,7 +32,7 @@ MODEL_FILE = "model.onnx"
 _SETTINGS = {
     "INFERENCE_PRECISION_HINT": "f32",  # else bfloat16 wherever the processor has it
     "NUM_STREAMS": 1,
-    "ENABLE_HYPER_THREADING": True,
+    "ENABLE_HYPER_THREADING": True,  # threads are counted as the system counts processors
     "ENABLE_CPU_PINNING": False,  # processes that all pin the first core share it
 }
 # Lengths are rounded up to a multiple of the second number, up to the first.
@@ -57,6 +57,7 @@ class OpenVinoEngine:
 
     def __init__(self, artifact: Artifact, n_threads: int) -> None:
         self._name = artifact.name
+        self._max_tokens = artifact.space.max_tokens
         self._lock = threading.Lock()
         try:
             settings = _SETTINGS | {"INFERENCE_NUM_THREADS": n_threads}
@@ -73,7 +74,7 @@ class OpenVinoEngine:
 
     def run(self, batch: TokenBatch) -> FloatArray:
         """See `Engine.run`."""
-        inputs = _rounded_up(batch)
+        inputs = _rounded_up(batch, self._max_tokens)
         with self._lock:
             if self._request is None:
                 raise is_closed(self._name)
@@ -92,18 +93,19 @@ class OpenVinoEngine:
 def _library() -> Path:
     """What computes: the plugin for processors of this kind."""
     folder = Path(openvino.__file__).parent / "libs"
-    return min(folder.glob("*cpu_plugin*"))
+    return min(folder.glob("*cpu_plugin*"), default=Path(_pyopenvino.__file__))
 
 
-def _rounded_up(batch: TokenBatch) -> dict[str, IntArray]:
-    """Inputs with some more padding, so that there are few different lengths.
+def _rounded_up(batch: TokenBatch, max_tokens: int) -> dict[str, IntArray]:
+    """Inputs with some more padding, up to what the model takes: there are few lengths then.
 
     Code is made for every new shape, and kept: 1,200 random shapes took 40 s and 500 MB.
     """
     length = batch.ids.shape[1]
     step = next((step for most, step in _STEPS if length <= most), 64)
-    more = ((0, 0), (0, -length % step))
-    return {"input_ids": np.pad(batch.ids, more), "attention_mask": np.pad(batch.mask, more)}
+    more = min(-length % step, max(0, max_tokens - length))
+    padding = ((0, 0), (0, more))
+    return {"input_ids": np.pad(batch.ids, padding), "attention_mask": np.pad(batch.mask, padding)}
 
 
 def _read(file: Path) -> openvino.Model:
