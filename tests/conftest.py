@@ -31,7 +31,7 @@ _numbers = itertools.count()
 def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No test reads the settings of whoever runs it, or writes to their caches by accident."""
     for name in list(os.environ):
-        if name.startswith("EMBEDWELL_") and name != "EMBEDWELL_DATA":
+        if name == "DATABASE_URL" or (name.startswith("EMBEDWELL_") and name != "EMBEDWELL_DATA"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("EMBEDWELL_SERVICE", "off")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "no-config"))
