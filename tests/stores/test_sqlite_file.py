@@ -8,25 +8,29 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
-from store_samples import DIMENSIONS, SETTINGS, item, signs
+from store_samples import DIMENSIONS, SETTINGS, SPACE, item, signs, wide
 
 from embedwell.core.errors import (
     ForeignStoreError,
     NewerStoreError,
+    SpaceMovedError,
     StoreBusyError,
     StoreError,
     StoreFullError,
     StoreNotFoundError,
     StoreReadOnlyError,
 )
-from embedwell.stores.protocol import Filter
+from embedwell.stores.protocol import CollectionSettings, Filter
 from embedwell.stores.sqlite import SqliteStore, database, faults, schema
 from kills import killed
 
 NOBODY = 65534
+WIDE = replace(SPACE, model="wide", dimensions=24)
 
 
 @pytest.fixture
@@ -331,6 +335,41 @@ def test_writes_of_another_connection_are_seen(file: Path):
         two.delete(["a"])
         assert len(one.nearest(signs(1), 9, Filter()).ids) == 1
         assert len(one.matching("alpha", 9, Filter()).ids) == 1
+
+
+def test_another_connections_switch_and_settings_are_followed(file: Path):
+    with closing(SqliteStore.open(file)) as one, closing(SqliteStore.open(file)) as two:
+        assert one.settings == SETTINGS
+        number = two.spaces.add(WIDE, "next", "two").number
+        two.spaces.fill(number, np.array([1]), wide(1)[None])
+        with one.snapshot():
+            assert one.settings == SETTINGS
+            two.spaces.switch(number, keep=False)
+            two.set_chunk_tokens(7)
+            assert one.settings == SETTINGS
+            assert len(one.nearest(signs(1), 9, Filter()).ids) == 1
+        assert one.settings == CollectionSettings(WIDE, 7, "two")
+        assert len(one.nearest(wide(1), 9, Filter()).ids) == 1
+        with pytest.raises(SpaceMovedError):
+            one.nearest(signs(1), 9, Filter(), space=1)
+
+
+def test_what_is_known_of_spaces_is_forgotten_when_a_write_is_undone(file: Path):
+    with closing(SqliteStore.open(file)) as store:
+        number = store.spaces.add(WIDE, "next", "").number
+        before = store.spaces.all()
+        seen = []
+
+        def change_and_fail() -> None:
+            with store._database.transaction():
+                store.spaces._set_role(number, "kept", "kept")
+                seen.extend(store.spaces.all())
+                raise KeyError
+
+        with pytest.raises(KeyError):
+            change_and_fail()
+        assert seen != before
+        assert store.spaces.all() == before
 
 
 def test_a_snapshot_does_not_see_later_writes(file: Path):

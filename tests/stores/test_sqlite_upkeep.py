@@ -124,6 +124,44 @@ def test_killed_while_compacting_nothing_is_lost(tmp_path: Path):
             store.compact()
 
 
+MIGRATOR = """
+from pathlib import Path
+import numpy as np
+from store_samples import SPACE, signs
+from embedwell.stores.sqlite import SqliteStore
+store = SqliteStore.open(Path(sys.argv[1]))
+print("ready", flush=True)
+number = store.spaces.add(SPACE, "next", "a test").number
+while missing := store.spaces.missing(number, 0, 40):
+    ids = np.array([found.id for found in missing])
+    store.spaces.fill(number, ids, np.array([signs(int(n)) for n in ids]))
+    print(len(ids), flush=True)
+store.spaces.switch(number, keep=False)
+print("switched", flush=True)
+"""
+
+
+def test_killed_while_migrating_what_was_filled_stays_and_one_space_is_searched(tmp_path: Path):
+    source = tmp_path / "source.db"
+    with closing(SqliteStore.create(source, SETTINGS)) as store:
+        fill(store, 200)
+    for n in range(8):
+        path = tmp_path / f"{n}.db"
+        shutil.copy(source, path)
+        lines = killed(MIGRATOR, [path], 0.005 * n)
+        with closing(SqliteStore.open(path)) as store:
+            assert store.check() == []
+            assert len(store.nearest(signs(1), 999, ALL).ids) == 400
+            main, *others = sorted(store.spaces.all(), key=lambda stored: stored.role)
+            n_filled = sum(int(line) for line in lines if line.isdigit())
+            if "switched" in lines:
+                assert (main.number, others) == (2, [])
+            for stored in others:
+                assert store.spaces.n_missing(stored.number) <= 400 - n_filled
+                store.spaces.drop(stored.number)
+            assert store.check() == []
+
+
 def test_a_backup_is_the_store_as_it_was(file: Path, tmp_path: Path):
     target = tmp_path / "deep" / "copy.db"
     with closing(SqliteStore.open(file)) as store:

@@ -21,6 +21,12 @@ def test_settings_come_back(store: Store):
     assert store.settings.space.id == SPACE.id
 
 
+def test_the_length_of_chunks_can_be_changed(store: Store):
+    store.set_chunk_tokens(99)
+    assert store.settings.chunk_tokens == 99
+    assert store.settings.space == SPACE
+
+
 def test_an_empty_store_finds_nothing(store: Store):
     assert len(store.nearest(signs(0), 5, ALL).ids) == 0
     assert len(store.matching("anything", 5, ALL).ids) == 0
@@ -56,6 +62,12 @@ def test_the_passages_of_a_document_come_in_their_order(store: Store):
 def test_stats_are_of_files_not_of_records(store: Store):
     store.put([item("file", ["text"]), item("record", ["text"], is_record=True)])
     assert store.stats() == {"file": Stat(4, 7, sha("text"))}
+
+
+def test_records_are_listed_by_key(store: Store):
+    store.put([item("b", ["1"], is_record=True), item("file", ["2"])])
+    store.put([item("a", ["3"], is_record=True)])
+    assert store.records() == ["a", "b"]
 
 
 def test_touch_renews_size_and_time_only(store: Store):

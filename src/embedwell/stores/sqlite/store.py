@@ -51,7 +51,7 @@ class SqliteStore:
         row = database.rows(statements.COLLECTION, (COLLECTION,))
         if not row:
             raise faults.damaged(database.path, f"without its collection '{COLLECTION}'")
-        self._collection, self._chunk_tokens = row[0]
+        self._collection, _ = row[0]
         self._database = database
         self._spaces = SqliteSpaces(database, self._collection)
         self._indexes = Indexes(database, index)
@@ -98,8 +98,10 @@ class SqliteStore:
     @property
     def settings(self) -> CollectionSettings:
         """What the collection is made for, with the space that is the main one now."""
-        main = self._spaces.main()
-        return CollectionSettings(main.space, self._chunk_tokens, main.made_by)
+        with self.snapshot():
+            main = self._spaces.main()
+            _, chunk_tokens = self._database.rows(statements.COLLECTION, (COLLECTION,))[0]
+        return CollectionSettings(main.space, chunk_tokens, main.made_by)
 
     @property
     def spaces(self) -> SqliteSpaces:
@@ -146,7 +148,6 @@ class SqliteStore:
         with self._database.transaction():
             row = (chunk_tokens, self._collection)
             self._database.rows(statements.SET_CHUNK_TOKENS, row)
-        self._chunk_tokens = chunk_tokens
 
     def known_vectors(
         self, hashes: Sequence[str], *, space: int | None = None
