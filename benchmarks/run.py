@@ -1,6 +1,7 @@
 """Run the benchmarks: `python -m benchmarks.run [PART]…`.
 
-Parts: setup, speed, product, agreement, quality, service, cache, report. Without arguments:
+Parts: setup, speed, product, agreement, quality, service, cache, vector_search,
+report. Without arguments:
 all of them but setup, in this order. Each part leaves one file in `results/`, from which
 `report` writes `docs/benchmarks.md`.
 """
@@ -15,7 +16,17 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from benchmarks import agreement, cache, machine, product, quality, report, service, speed
+from benchmarks import (
+    agreement,
+    cache,
+    machine,
+    product,
+    quality,
+    report,
+    service,
+    speed,
+    vector_search,
+)
 from benchmarks.engines import ENGINES
 from benchmarks.environments import published
 from benchmarks.paths import RESULTS, data
@@ -34,6 +45,7 @@ def main() -> None:
         "quality": lambda: quality.measure(data(), machine.n_cores()),
         "service": lambda: service.measure(data(), machine.n_cores()),
         "cache": cache.measure,
+        "vector_search": lambda: vector_search.measure(data(), 1, vector_search.sizes_asked()),
     }
     chosen = _arguments([*parts, "setup", "report"]).parts or [*parts, "report"]
     if "setup" in chosen:

@@ -8,6 +8,7 @@ from statistics import mean
 from benchmarks.engines import DYNAMIC, OURS, REFERENCE
 from benchmarks.service_sections import cache, service
 from benchmarks.tables import Column, Row, number, numbers, table, value
+from benchmarks.vector_search_section import vector_search
 
 CORPORA = ("short", "128", "mixed")
 LOWER_IS_BETTER = {
@@ -254,4 +255,5 @@ SECTIONS: Mapping[str, Callable[[Row], str]] = {
     "product": product,
     "service": service,
     "cache": cache,
+    "vector_search": vector_search,
 }

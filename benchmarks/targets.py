@@ -10,6 +10,7 @@ from typing import Any, Literal
 from benchmarks.budget import N_REQUESTS
 from benchmarks.engines import DYNAMIC, OURS, REFERENCE
 from benchmarks.responsiveness import SERVICE
+from benchmarks.vector_search import NATIVE, NUMPY
 
 Results = Mapping[str, Any]  # what the parts' JSON files hold, by part
 Row = Mapping[str, Any]
@@ -208,6 +209,26 @@ def _hits_over(*policies: str) -> Callable[[Results], float]:
 
 RANK_FUSIONS = ("rank fusion, k = 10", "rank fusion, k = 60")
 
+
+def _nearest(system: str, n: int, *names: str) -> Callable[[Results], float]:
+    """A figure of one system among so many vectors."""
+
+    def measured(results: Results) -> float:
+        found: Any = row(results["vector_search"]["rows"], system=system, n=n)
+        for name in names:
+            found = found[name]
+        return float(found)
+
+    return measured
+
+
+def _least_recall(results: Results) -> float:
+    """The lowest recall of ours, at any size, filtered or not, before changes and after."""
+    ours = [r for r in results["vector_search"]["rows"] if r["system"] in (NUMPY, NATIVE)]
+    searches = ("all", "10 %", "1 %", "changed")
+    return float(min(r[name]["recall"] for r in ours for name in searches))
+
+
 TARGETS = (
     Target("q32: STS-B, distance to sentence-transformers", "≤", 0.05,
            _sts_distance("embedwell q32")),
@@ -266,4 +287,15 @@ TARGETS = (
     Target("cache: hit rate less LRU's, worst Zipf stream", "≥", 0, _hits_over("LRU"), "points"),
     Target("cache: a hit", "≤", 10,
            lambda results: max(results["cache"]["hit_p50_us"].values()), "µs"),
+    *(Target(f"search among {n:,} vectors{after}, {how}, p50", "≤", bound,
+             _nearest(system, n, name, "p50_ms"), "ms")
+      for how, system, bounds in (("numpy alone", NUMPY, (1.2, 4, 8)),
+                                  ("`embedwell[fast]`", NATIVE, (0.6, 2, 4)))
+      for n, bound in zip((100_000, 500_000, 1_000_000), bounds, strict=True)
+      for name, after in (("all", ""), ("changed", " after changes"))),
+    Target("the same: lowest recall@10, filters and changes too", "≥", 0.99, _least_recall),
+    Target("the same, 1,000,000, numpy alone: resident memory", "≤", 110,
+           _nearest(NUMPY, 1_000_000, "rss_mb"), "MB"),
+    Target("the same: first result after imports", "≤", 300,
+           _nearest(NUMPY, 1_000_000, "first_ms"), "ms"),
 )  # fmt: skip
