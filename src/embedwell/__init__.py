@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from embedwell.app.adopt import Adopted, AdoptedResult, adopt
     from embedwell.app.embedder import Embedder, TruncationWarning
     from embedwell.app.index import Index
     from embedwell.app.opening import open_index as open
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from embedwell.search.results import SearchResult, SearchResults
 
 __all__ = [
+    "Adopted",
+    "AdoptedResult",
     "BadTextsError",
     "Embedder",
     "EmbedwellError",
@@ -40,10 +43,13 @@ __all__ = [
     "Space",
     "TruncationWarning",
     "Watch",
+    "adopt",
     "open",
 ]
 
 _PLACES = {
+    "Adopted": "app.adopt:Adopted",
+    "AdoptedResult": "app.adopt:AdoptedResult",
     "BadTextsError": "core.errors:BadTextsError",
     "Embedder": "app.embedder:Embedder",
     "EmbedwellError": "core.errors:EmbedwellError",
@@ -57,6 +63,7 @@ _PLACES = {
     "Space": "core.space:Space",
     "TruncationWarning": "app.embedder:TruncationWarning",
     "Watch": "core.events:Watch",
+    "adopt": "app.adopt:adopt",
     "open": "app.opening:open_index",
 }
 

@@ -9,7 +9,6 @@ from msgspec import Meta, Struct, field
 from platformdirs import user_cache_path
 
 from embedwell.core.artifact import Quantization
-from embedwell.stores.index import IndexName
 
 SIZE = r"\d+(\.\d+)?\s*([KMG]i?B|B)?"
 _ABOVE_0 = r"(?=[^1-9]*[1-9])"
@@ -157,7 +156,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         ),
     ] = ""
     index: Annotated[
-        IndexName,
+        Literal["auto", "codes", "sqlite-vec", "exact"],
         Meta(
             description="What searches vectors in an index file: `codes` (in memory, fastest), "
             "`sqlite-vec` (in the file, least memory, an extra), `exact` (in memory, all of it); "
