@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import psycopg
 import pytest
+from alembic.command import current
+from alembic.config import Config, main
 from schema_catalog import catalog, identities
 
 from embedwell.stores.postgres import upgrade
@@ -87,6 +89,32 @@ def test_the_store_finds_nothing_to_do_where_alembic_made_the_schema(database):
     before = identities(database)
     _by_itself(database)
     assert identities(database) == before
+
+
+def test_an_applications_own_alembic_moves_the_schema(database, tmp_path):
+    file = tmp_path / "alembic.ini"
+    url = f"{database}&embedwell_schema=notes".replace("postgresql:", "postgresql+asyncpg:")
+    file.write_text(
+        "[alembic]\nscript_location = somewhere/else\n"
+        "[embedwell]\nscript_location = embedwell.stores.postgres:alembic\n"
+        f"sqlalchemy.url = {url.replace('%', '%%')}\n"
+    )
+    alembic = ["--config", str(file), "--name", "embedwell"]
+    main([*alembic, "upgrade", "head"])
+    assert PostgresMigrations(url).state().revision == upgrade.HEAD
+    main([*alembic, "downgrade", "001"])
+    assert PostgresMigrations(url).state().revision == upgrade.BASELINE
+
+
+def test_looking_changes_nothing(database):
+    assert PostgresMigrations(database).state().revision is None
+    assert [one.name for one in PostgresMigrations(database).history()] == [*upgrade.REVISIONS]
+    config = Config()
+    config.set_main_option("script_location", "embedwell.stores.postgres:alembic")
+    config.attributes["address"] = parse_address(database)
+    current(config)
+    with psycopg.connect(database) as connection:
+        assert connection.execute("SELECT to_regnamespace('embedwell')").fetchone() == (None,)
 
 
 def test_schema_and_version_table_have_the_names_that_the_address_gives(database):
