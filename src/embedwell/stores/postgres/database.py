@@ -7,10 +7,10 @@ import os
 import socket
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from embedwell.core.errors import MissingExtraError, StoreBusyError, StoreError
+from embedwell.core.errors import MissingExtraError, StoreBusyError, StoreError, StoreGoneError
 from embedwell.stores.postgres import statements
 from embedwell.stores.postgres.address import Address
 from embedwell.stores.postgres.faults import faults_named, named
@@ -174,9 +174,9 @@ class Database:
             try:
                 yield
             finally:
-                if not lock.broken:
-                    with faults_named(self.shown):
-                        lock.execute(statements.UNLOCK, keys)
+                # With its connection the lock went too.
+                with suppress(StoreGoneError), faults_named(self.shown):
+                    lock.execute(statements.UNLOCK, keys)
 
     def close(self) -> None:
         """Close the connections."""
@@ -216,8 +216,9 @@ class Database:
         pool = self._pool
         try:
             yield connection
-            self._used_at = time.monotonic()
         finally:
+            # Where one is broken, the others are tried before they are used.
+            self._used_at = 0.0 if connection.broken else time.monotonic()
             pool.putconn(connection)
 
     def _open_pool(self) -> ConnectionPool:

@@ -70,9 +70,9 @@ def start(folder: Path) -> str:
         folder.mkdir(parents=True, exist_ok=True)
         _forget_the_dead(folder, PostgresServer.lock_path)
         server = get_server(folder, cleanup_mode="stop")
-        if not server.get_postmaster_info().is_running():  # stopped since this process began
+        if not (folder / "postmaster.pid").exists():  # stopped since this process began
             server.start()
-    except PermissionError as error:
+    except OSError as error:
         raise StoreSetupError(
             f"The embedded PostgreSQL server cannot use {folder} ({error}).",
             f"Name another folder: `{SCHEME}:FOLDER`.",

@@ -194,8 +194,7 @@ def prepare(connection: Connection, names: Names) -> str | None:
     """
     connection.execute(lock_text(names))
     before = current(connection, names)
-    if before != HEAD:
-        _check_rights(connection, names)
+    if before != HEAD and not _check_rights(connection, names):
         connection.execute(schema_text(names))
     return before
 
@@ -216,8 +215,11 @@ def schema_text(names: Names) -> str:
     return _CREATE_SCHEMA.format(schema=quoted(names.schema))
 
 
-def _check_rights(connection: Connection, names: Names) -> None:
+def _check_rights(connection: Connection, names: Names) -> bool:
     """Make sure that this role may make tables in our schema, or make the schema.
+
+    Returns:
+        Whether the schema is there. Even `IF NOT EXISTS` needs the right to make one.
 
     Raises:
         StoreSetupError: It may not; the message says what its owner can grant.
@@ -232,7 +234,7 @@ def _check_rights(connection: Connection, names: Names) -> None:
                 f'Let its owner run: GRANT USAGE, CREATE ON SCHEMA "{names.schema}" TO "{role}"; '
                 "or name another schema.",
             )
-        return
+        return True
     right = connection.execute(_READ_RIGHT).fetchone()
     role, database, may_create = right or ("", "", False)
     if not may_create:
@@ -240,6 +242,7 @@ def _check_rights(connection: Connection, names: Names) -> None:
             f"Role '{role}' may not make the schema '{names.schema}' in database '{database}'.",
             f'Let the owner run: CREATE SCHEMA "{names.schema}" AUTHORIZATION "{role}".',
         )
+    return False
 
 
 def _versions_text(names: Names) -> str:
