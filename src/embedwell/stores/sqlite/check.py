@@ -7,7 +7,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from embedwell.core.errors import StoreBusyError, StoreError
+from embedwell.core.errors import (
+    StoreBusyError,
+    StoreError,
+    StoreFullError,
+    StoreReadOnlyError,
+)
 from embedwell.core.vectors import IntArray
 from embedwell.stores.bits import encode, n_words
 from embedwell.stores.spaces import Spaces, StoredSpace
@@ -130,7 +135,7 @@ def _lexical_words_faults(database: Database) -> Iterator[str]:
         return
     try:
         database.rows(statements.LEXICAL_CHECK)
-    except StoreBusyError:  # somebody writes: the ids agreed, and the next check is soon enough
-        return
+    except (StoreBusyError, StoreFullError, StoreReadOnlyError):
+        return  # it cannot be done now, which is no fault of the index; the ids agreed
     except StoreError as error:
         yield f"The lexical index does not agree with the passages: {error.problem}"
