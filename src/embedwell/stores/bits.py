@@ -60,8 +60,9 @@ def bit_scores(columns: Columns, vector: FloatArray) -> FloatArray:
     padded[: len(vector)] = vector
     # What each of the 256 values of each byte adds.
     tables = padded.reshape(-1, 8) @ _BYTE_BITS.T
-    row_bytes = np.ascontiguousarray(columns.T, "<u8").view(np.uint8)
-    scores: FloatArray = tables.ravel().take(row_bytes + np.arange(len(tables)) * 256).sum(axis=1)
+    places = np.arange(len(tables)).reshape(-1, 8, 1) * 256
+    codes = np.ascontiguousarray(columns, "<u8").view(np.uint8).reshape(len(columns), -1, 8)
+    scores: FloatArray = tables.ravel().take(codes.transpose(0, 2, 1) + places).sum(axis=(0, 1))
     return scores
 
 

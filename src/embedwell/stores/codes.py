@@ -36,8 +36,8 @@ def widths(n: int, k: int, dimensions: int) -> Widths:
     many = max(0.0, log10(max(n, 1) / 100_000))
     few_bits = max(1.0, (384 / dimensions) ** 2)
     return Widths(
-        near=round((1100 + 40 * k + 500 * many) * few_bits),
-        final=round((30 + 8 * k + 50 * many) * few_bits),
+        near=round((600 + 40 * k + 1000 * many) * few_bits),
+        final=round((20 + 8 * k + 60 * many) * few_bits),
     )
 
 
