@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import psycopg
 import pytest
 from alembic.command import current
 from alembic.config import Config, main
 from schema_catalog import catalog, identities
+from store_samples import SETTINGS, item
 
 from embedwell.stores.postgres import upgrade
 from embedwell.stores.postgres.address import parse_address
 from embedwell.stores.postgres.migrations import PostgresMigrations
+from embedwell.stores.postgres.store import PostgresStore
 
 
 def _by_itself(address: str) -> None:
@@ -152,3 +156,19 @@ def test_going_back_to_the_baseline_leaves_only_the_version(database):
     assert after == before
     with psycopg.connect(database) as connection:
         assert connection.execute("SELECT count(*) FROM public.documents").fetchone() == (0,)
+
+
+def test_a_store_that_is_in_use_is_at_the_newest_revision_and_goes_back_whole(database):
+    empty = PostgresMigrations(database).upgrade("001")
+    before = catalog(database)
+    with closing(PostgresStore.create(database, SETTINGS)) as store:
+        store.put([item("a.md", ["one two"])])
+        store.spaces.add(SETTINGS.space, "light", "")
+        made = identities(database)
+        assert PostgresMigrations(database).upgrade("head").revision == empty.newest
+        assert identities(database) == made
+        assert store.counts().chunks == 1
+    PostgresMigrations(database).downgrade("001")
+    after = catalog(database)
+    assert before.pop("extensions") != after.pop("extensions")
+    assert after == before

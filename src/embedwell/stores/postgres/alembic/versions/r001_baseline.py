@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from embedwell.stores.postgres.alembic.run import run
+from embedwell.stores.postgres.alembic.run import run_revision
 
 revision = "001"
 down_revision = None
@@ -14,4 +14,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Refuse."""
-    run(revision, down=True)
+    run_revision(revision, down=True)
