@@ -1,7 +1,7 @@
 """Run the benchmarks: `python -m benchmarks.run [PART]…`.
 
 Parts: setup, speed, product, agreement, quality, service, cache, vector_search,
-report. Without arguments:
+wrong_readers, report. Without arguments:
 all of them but setup, in this order. Each part leaves one file in `results/`, from which
 `report` writes `docs/benchmarks.md`.
 """
@@ -26,6 +26,7 @@ from benchmarks import (
     service,
     speed,
     vector_search,
+    wrong_readers_measure,
 )
 from benchmarks.engines import ENGINES
 from benchmarks.environments import published
@@ -46,6 +47,7 @@ def main() -> None:
         "service": lambda: service.measure(data(), machine.n_cores()),
         "cache": cache.measure,
         "vector_search": lambda: vector_search.measure(data(), 1, vector_search.sizes_asked()),
+        "wrong_readers": lambda: wrong_readers_measure.measure(data()),
     }
     chosen = _arguments([*parts, "setup", "report"]).parts or [*parts, "report"]
     if "setup" in chosen:

@@ -9,6 +9,7 @@ from benchmarks.engines import DYNAMIC, OURS, REFERENCE
 from benchmarks.service_sections import cache, service
 from benchmarks.tables import Column, Row, number, numbers, table, value
 from benchmarks.vector_search_section import vector_search
+from benchmarks.wrong_readers_section import wrong_readers
 
 CORPORA = ("short", "128", "mixed")
 LOWER_IS_BETTER = {
@@ -256,4 +257,5 @@ SECTIONS: Mapping[str, Callable[[Row], str]] = {
     "service": service,
     "cache": cache,
     "vector_search": vector_search,
+    "wrong_readers": wrong_readers,
 }

@@ -229,6 +229,22 @@ def _least_recall(results: Results) -> float:
     return float(min(r[name]["recall"] for r in ours for name in searches))
 
 
+def _judged(*, harmful: bool) -> Callable[[Results], float]:
+    """Share of the reported wrong readers that the handshake judges as it must."""
+
+    def measured(results: Results) -> float:
+        part = results["wrong_readers"]
+        reported = [row for row in part["rows"] if row["half"] == "reported"]
+        bound = [
+            row["holds"] for row in reported
+            if (row["overlap"] < part["refused_below"] if harmful
+                else row["overlap"] > part["admitted_above"])
+        ]  # fmt: skip
+        return mean(bound)
+
+    return measured
+
+
 TARGETS = (
     Target("q32: STS-B, distance to sentence-transformers", "≤", 0.05,
            _sts_distance("embedwell q32")),
@@ -298,4 +314,7 @@ TARGETS = (
            _nearest(NUMPY, 1_000_000, "rss_mb"), "MB"),
     Target("the same: first result after imports", "≤", 300,
            _nearest(NUMPY, 1_000_000, "first_ms"), "ms"),
+    Target("wrong readers that cost more than a tenth of the top 10: refused", "≥", 1,
+           _judged(harmful=True)),
+    Target("readers that cost less than a fiftieth of it: let in", "≥", 1, _judged(harmful=False)),
 )  # fmt: skip
