@@ -30,7 +30,7 @@ def build(folder: Path) -> None:
         old.unlink()
     space = replace(card("all-MiniLM-L6-v2").space, dimensions=rows.shape[1])
     store = create_store(str(folder / "embedwell.db"), CollectionSettings(space, 256))
-    for documents in _documents(rows, groups, np.arange(len(rows))):
+    for documents in in_documents(rows, groups, np.arange(len(rows))):
         store.put(documents)
     store.close()
 
@@ -59,7 +59,7 @@ class Searcher:
         replaced, removed = changes(len(rows))
         new = np.load(self._folder / "new.npy", mmap_mode="r")
         numbers = len(rows) + np.arange(len(replaced))
-        for documents in _documents(new, groups[replaced], numbers, replaced // TOGETHER):
+        for documents in in_documents(new, groups[replaced], numbers, replaced // TOGETHER):
             self._store.put(documents)
         self._store.delete(
             [_key(groups[row], row // TOGETHER) for row in removed[::TOGETHER].tolist()]
@@ -69,7 +69,7 @@ class Searcher:
         self._store.close()
 
 
-def _documents(rows, groups, numbers, names=None) -> Iterator[list[DocumentChunks]]:
+def in_documents(rows, groups, numbers, names=None) -> Iterator[list[DocumentChunks]]:
     """Rows in documents, each chunk's text being the row's number."""
     batch = []
     for start in range(0, len(numbers), TOGETHER):

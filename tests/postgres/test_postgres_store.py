@@ -136,7 +136,7 @@ def test_a_lock_ends_with_its_connection(schema, store, ask):
     with store.writing():
         with pytest.raises(StoreBusyError, match="embedwell"), other.writing():
             pass
-        ask("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
+        ask("SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory'")
         with other.writing():
             pass
     other.close()
