@@ -14,6 +14,7 @@ from typing import Any, get_args, get_origin
 import msgspec
 from platformdirs import user_config_path
 
+from embedwell.app.place import shown_target
 from embedwell.app.settings import PERSONAL, SECRET, TYPES, Settings, faults_of, form
 from embedwell.app.trust import CONFIG, DOTENV, Project, is_trusted, read_project
 from embedwell.core.errors import SettingsError
@@ -90,7 +91,7 @@ def shown(name: str, value: object) -> object:
     """A setting's value as it may be shown: of a secret, only whether it is set."""
     if name in SECRET:
         return "set" if value else None
-    return value
+    return shown_target(value) if name == "db" and isinstance(value, str) else value
 
 
 def user_file() -> Path:

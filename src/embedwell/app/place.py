@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from embedwell.app.settings import Settings
 from embedwell.app.trust import check_index_inside
@@ -35,13 +35,18 @@ def target_of(settings: Settings, folder: Path, *, create: bool) -> Path | str:
 
 
 def shown_target(target: Path | str) -> str:
-    """A target for people: the password of an address is left out."""
-    if isinstance(target, Path) or "@" not in target:
+    """A target for people: the password and the parameters of an address are left out.
+
+    However the address is written: a password may hold any character, also where it must not.
+    """
+    scheme, separator, rest = str(target).partition("://")
+    if isinstance(target, Path) or not separator:
         return str(target)
-    parts = urlsplit(target)
-    host = parts.netloc.rpartition("@")[2]
-    user = f"{parts.username}@" if parts.username else ""
-    return f"{parts.scheme}://{user}{host}{parts.path}"
+    login, at, place = rest.rpartition("@")
+    if "?" in login:  # in a password, or the @ is in a parameter: nobody can tell
+        return f"{scheme}://…"
+    user = re.split(r"[:/?#]", login)[0]
+    return f"{scheme}://{user}{at}{place.partition('?')[0]}"
 
 
 def default_file(folder: Path) -> Path:
