@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 from embedwell.app.choose import AUTO
 from embedwell.app.configuration import load
 from embedwell.app.connect import connect
-from embedwell.app.settings import Settings
 from embedwell.core.build import BuildRecord
 from embedwell.core.errors import QueryError, SettingsError
 from embedwell.core.events import Watch
@@ -49,20 +49,32 @@ class Adopted:
     written; what the application writes meanwhile is found by the next search. Belongs to one
     thread.
 
+    Args:
+        vectors: The application's table.
+        place: What it is called, for people.
+        space: The space that the vectors should be of.
+        open_embedder: Gives the embedder of that space, once it is needed.
+        accept_drift: Names of artifacts that are let in up to the wide bounds.
+
     Attributes:
         space: The space that the vectors should be of.
         proof: What is known of that, in a sentence; empty before the first search.
     """
 
     def __init__(
-        self, vectors: ForeignVectors, place: str, settings: Settings, *, can_prove: bool
+        self,
+        vectors: ForeignVectors,
+        place: str,
+        space: Space,
+        open_embedder: Callable[[], TextEmbedder],
+        accept_drift: Sequence[str] = (),
     ) -> None:
-        self.space: Space = named(settings.model)[0].space
+        self.space = space
         self.proof = ""
         self._vectors = vectors
         self._place = place
-        self._settings = settings
-        self._can_prove = can_prove
+        self._open_embedder = open_embedder
+        self._accept_drift = accept_drift
         self._embedder: TextEmbedder | None = None
         self._proven: set[str] = set()
 
@@ -129,7 +141,7 @@ class Adopted:
 
     def _embedded(self, query: str) -> FloatArray:
         if self._embedder is None:
-            self._embedder = connect(self._settings, Watch())
+            self._embedder = self._open_embedder()
         while True:  # with the service, another build may answer than the one that was proven
             found = self._embedder.embed([query], "query", Watch())
             if found.build.key in self._proven:
@@ -142,11 +154,13 @@ class Adopted:
         stored, texts = self._vectors.sample(N_TEXTS)
         if len(texts) >= _LEAST_TEXTS:
             found = agreement(stored, texts, embedder, Watch())
-            check_agreement(found, self._settings.accept_drift, self._place)
+            check_agreement(found, self._accept_drift, self._place)
             self.proof = f"{found}."
             self._proven.add(found.build.key)
             return
-        why = "it has too few texts" if self._can_prove else "no column with their texts was named"
+        why = "no column with their texts was named"
+        if self._vectors.has_texts:
+            why = "there are too few texts with a vector"
         self.proof = (
             f"Nothing proves that the vectors of {self._place} are {self.space.model}'s: {why}."
         )
@@ -204,10 +218,11 @@ def adopt(
     if isinstance(text, tuple):
         where_text = TextPlace(table=text[0], key=text[1], column=text[2])
     place = Place(table, id, vector, where or {}, where_text)
-    dimensions = named(settings.model)[0].space.dimensions
+    space = named(settings.model)[0].space
     return Adopted(
-        ForeignVectors(Path(file), place, dimensions),
+        ForeignVectors(Path(file), place, space.dimensions),
         f"'{table}.{vector}' in {file}",
-        settings,
-        can_prove=text is not None,
+        space,
+        partial(connect, settings, Watch()),
+        settings.accept_drift,
     )

@@ -95,6 +95,11 @@ class ForeignVectors:
         return self._source.form
 
     @property
+    def has_texts(self) -> bool:
+        """Whether it is known where the texts are."""
+        return self._place.text is not None
+
+    @property
     def skipped(self) -> int:
         """Rows that cannot be used: NULL, of another length, not finite or all zero."""
         return int((self._known.numbers == _SKIPPED).sum())
