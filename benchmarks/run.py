@@ -1,7 +1,7 @@
 """Run the benchmarks: `python -m benchmarks.run [PART]…`.
 
 Parts: setup, speed, product, agreement, quality, service, cache, vector_search,
-wrong_readers, report. Without arguments:
+postgres, wrong_readers, report. Without arguments:
 all of them but setup, in this order. Each part leaves one file in `results/`, from which
 `report` writes `docs/benchmarks.md`.
 """
@@ -20,6 +20,7 @@ from benchmarks import (
     agreement,
     cache,
     machine,
+    postgres,
     product,
     quality,
     report,
@@ -47,6 +48,7 @@ def main() -> None:
         "service": lambda: service.measure(data(), machine.n_cores()),
         "cache": cache.measure,
         "vector_search": lambda: vector_search.measure(data(), 1, vector_search.sizes_asked()),
+        "postgres": lambda: postgres.measure(data(), 1),
         "wrong_readers": lambda: wrong_readers_measure.measure(data()),
     }
     chosen = _arguments([*parts, "setup", "report"]).parts or [*parts, "report"]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import mean
 
 from benchmarks.engines import DYNAMIC, OURS, REFERENCE
+from benchmarks.postgres_section import postgres
 from benchmarks.service_sections import cache, service
 from benchmarks.tables import Column, Row, number, numbers, table, value
 from benchmarks.vector_search_section import vector_search
@@ -257,5 +258,6 @@ SECTIONS: Mapping[str, Callable[[Row], str]] = {
     "service": service,
     "cache": cache,
     "vector_search": vector_search,
+    "postgres": postgres,
     "wrong_readers": wrong_readers,
 }

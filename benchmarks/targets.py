@@ -10,6 +10,7 @@ from typing import Any, Literal
 from benchmarks.budget import N_REQUESTS
 from benchmarks.engines import DYNAMIC, OURS, REFERENCE
 from benchmarks.responsiveness import SERVICE
+from benchmarks.searchers import FILTERS
 from benchmarks.vector_search import NATIVE, NUMPY
 
 Results = Mapping[str, Any]  # what the parts' JSON files hold, by part
@@ -314,6 +315,11 @@ TARGETS = (
            _nearest(NUMPY, 1_000_000, "rss_mb"), "MB"),
     Target("the same: first result after imports", "≤", 300,
            _nearest(NUMPY, 1_000_000, "first_ms"), "ms"),
+    Target("PostgreSQL, 100,000: p50 of a search", "≤", 5,
+           lambda results: float(results["postgres"]["all"]["p50_ms"]), "ms"),
+    Target("PostgreSQL, the same: lowest recall@10, filters and changes too", "≥", 0.99,
+           lambda results: min(float(results["postgres"][name]["recall"])
+                               for name in (*FILTERS, "changed"))),
     Target("wrong readers that cost more than a tenth of the top 10: refused", "≥", 1,
            _judged(harmful=True)),
     Target("readers that cost less than a fiftieth of it: let in", "≥", 1, _judged(harmful=False)),
