@@ -431,6 +431,18 @@ def test_a_refusal_names_the_engine_that_agrees(store):
     assert "service of a machine" not in caught.value.remedy
 
 
+def test_a_refusal_for_odd_texts_names_one_of_them(store):
+    class OddlyWrong(FakeEmbedder):
+        def embed(self, texts, kind, watch):
+            return super().embed(["?" if text == "window" else text for text in texts], kind, watch)
+
+    ask(store, FakeEmbedder())
+    with pytest.raises(DriftError) as caught:
+        ask(store, OddlyWrong(build=build("q8")))
+    assert caught.value.details["worst_text"] == "window"
+    assert "on odd texts (0.06); worst for 'window'" in caught.value.problem
+
+
 def test_a_small_store_gives_no_estimate(store):
     ask(store, FakeEmbedder())
     fill(store, FakeEmbedder(), 20)

@@ -75,6 +75,12 @@ class Drift:
             and self.odd_worst <= bounds.odd_worst
         )
 
+    @property
+    def blamed_probe(self) -> int:
+        """The probe that is furthest beyond its bound, or nearest to it; by position."""
+        is_odd = self.odd_worst / BOUNDS.odd_worst > self.worst / BOUNDS.worst
+        return self.odd_worst_probe if is_odd else self.worst_probe
+
 
 def measure(stored: FloatArray, asked: FloatArray, probes: Sequence[Probe]) -> Drift:
     """How far vectors of the probe texts are from the stored ones.

@@ -32,7 +32,7 @@ class Proof:
         drift: How far from what is stored.
         against: The first writer's probe vectors; else a sample of the stored chunks; else
             nothing, as there are no vectors yet.
-        worst_text: The text that drift is worst for; empty against nothing.
+        worst_text: The text that is furthest beyond its bound; empty against nothing.
         scale: What 1 - cosine is divided by to be drift.
         written_by: The first writer's build, where it is known.
     """
@@ -81,7 +81,7 @@ def prove(store: Store, number: int, embedder: TextEmbedder, watch: Watch) -> Pr
     if not texts:
         return Proof(build, vectors, NO_DRIFT, "nothing", "", scale)
     drift = measure_texts(stored, asked, scale)
-    return Proof(build, vectors, drift, "chunks", texts[drift.worst_probe], scale)
+    return Proof(build, vectors, drift, "chunks", texts[drift.blamed_probe], scale)
 
 
 def against(reference: Reference, build: BuildRecord, vectors: FloatArray) -> Proof:
@@ -94,7 +94,7 @@ def against(reference: Reference, build: BuildRecord, vectors: FloatArray) -> Pr
     check_reference(reference, vectors.shape[1])
     stored = reference.vectors
     drift = measure(stored, vectors, PROBES)
-    worst = PROBES[drift.worst_probe].text
+    worst = PROBES[drift.blamed_probe].text
     return Proof(build, vectors, drift, "probes", worst, _scale(stored), reference.build)
 
 

@@ -98,13 +98,13 @@ def told(proof: Proof) -> str:
         return f"{drift.unusable} of its vectors are NaN, infinite or zero, such as for '{shown}'"
     parts = [
         f"{drift.mean:.3g} on average (at most {BOUNDS.mean} is admitted)",
-        f"{drift.worst:.3g} at worst ({BOUNDS.worst}) for '{shown}'",
+        f"{drift.worst:.3g} at worst ({BOUNDS.worst})",
     ]
     if drift.scatter > BOUNDS.scatter:
         parts.append(f"scores scatter by {drift.scatter:.3g} ({BOUNDS.scatter})")
     if drift.odd_worst > BOUNDS.odd_worst:
         parts.append(f"{drift.odd_worst:.3g} on odd texts ({BOUNDS.odd_worst})")
-    return f"drift on the {what} is {', '.join(parts)}"
+    return f"drift on the {what} is {', '.join(parts)}; worst for '{shown}'"
 
 
 def drift_json(drift: Drift) -> dict[str, object]:
