@@ -30,6 +30,7 @@ from embedwell.core.space import Kind, Space
 from embedwell.engines.onnx import OnnxEngine
 from embedwell.handshake.admit import admitted
 from embedwell.handshake.drift import BOUNDS, Drift
+from embedwell.handshake.probes import PROBES
 from embedwell.handshake.prove import prove
 from embedwell.models.catalogue import card
 from embedwell.models.source import SourceFiles
@@ -42,6 +43,7 @@ K = 10
 N_PASSAGES, N_BASE, N_EXTENDED = 1000, 5000, 100_000
 N_QUERIES = {"questions": 45, "passages": 40, "words": 15}  # of each of three sets
 REFUSED_BELOW, ADMITTED_ABOVE = 0.9, 0.98
+SAME = 0.9999  # cosine from which two vectors of a query count as one
 _BLOCK = 20_000
 
 
@@ -81,11 +83,13 @@ class Stored:
 
     Attributes:
         store: Its proof; what is searched lies beside it.
+        queries: Their vectors.
         passages: Vectors of 1,000 passages, and of many more.
         found: The 10 best of each query in each of the two.
     """
 
     store: Store
+    queries: Floats
     passages: list[Floats]
     found: list[Any]
 
@@ -209,7 +213,7 @@ def write_store(shop: Workshop, texts: Texts, *, prompted: bool) -> Stored:
     queries = writer.embed(texts.queries, "query", Watch()).vectors
     every = _kept(embedder, shop.right.key, texts.passages)
     passages = [every[:N_PASSAGES], _extended(every)]
-    return Stored(store, passages, [best(queries, vectors) for vectors in passages])
+    return Stored(store, queries, passages, [best(queries, vectors) for vectors in passages])
 
 
 def _kept(embedder: Remembering, key: str, texts: Sequence[str]) -> Floats:
@@ -266,12 +270,35 @@ def ask(shop: Workshop, reader: Reader, stored: Stored, queries: Sequence[str]) 
         "half": "tuning" if reader.is_for_tuning else "reported",
         "overlap": round(small, 4),
         "overlap_large": round(large, 4),
+        "overlap_passages": round(_of_passages(vectors, stored), 4),
+        **_where_changed(vectors, stored),
         **{measure: _plain(getattr(proof.drift, measure)) for measure in vars(BOUNDS)},
         "beyond": beyond(proof.drift),
-        "worst_text": proof.worst_text[:40],
+        "worst_text": _worst_text(proof.drift),
         "admitted": is_admitted,
         "holds": holds(small, admitted=is_admitted),
     }
+
+
+def _where_changed(vectors: Floats, stored: Stored) -> dict[str, Any]:
+    """How many queries get another vector than the right one, and what stays of their top 10."""
+    changed = ~(np.einsum("nd,nd->n", vectors, stored.queries) > SAME * _lengths(vectors))
+    if not changed.any():
+        return {"n_changed": 0, "overlap_changed": None}
+    found = overlap(vectors[changed], stored.found[0][changed], stored.passages[0])
+    return {"n_changed": int(changed.sum()), "overlap_changed": round(found, 4)}
+
+
+def _of_passages(vectors: Floats, stored: Stored) -> float:
+    """The overlap over those queries alone that are whole passages."""
+    first, n, all_ = N_QUERIES["questions"], N_QUERIES["passages"], sum(N_QUERIES.values())
+    rows = [at for at in range(len(vectors)) if first <= at % all_ < first + n]
+    return overlap(vectors[rows], stored.found[0][rows], stored.passages[0])
+
+
+def _lengths(vectors: Floats) -> Floats:
+    lengths: Floats = np.linalg.norm(vectors, axis=1)
+    return lengths
 
 
 def lets_in(store: Store, embedder: TextEmbedder) -> bool:
@@ -296,6 +323,12 @@ def holds(overlap: float, *, admitted: bool) -> bool:
     if overlap < REFUSED_BELOW:
         return not admitted
     return admitted or overlap <= ADMITTED_ABOVE
+
+
+def _worst_text(drift: Drift) -> str:
+    """The start of the text that refuses most plainly."""
+    odd = beyond(drift) == ["odd_worst"]
+    return " ".join(PROBES[drift.odd_worst_probe if odd else drift.worst_probe].text[:40].split())
 
 
 def _plain(value: float) -> float | None:

@@ -70,11 +70,19 @@ def _broken(rows: Sequence[Row]) -> str:
     """Where the rule does not hold; nothing where it does."""
     lines = [
         f"- {row['kind']}, {row['name']}: overlap {row['overlap']:.3f}, {verdict(row)} "
-        f"(worst on '{row['worst_text']}…')"
+        f"(worst on '{row['worst_text']}…'); {_changed(row)}"
         for row in rows
         if not row["holds"]
     ]
     return "\n".join(["It does not hold for:", "", *lines]) if lines else ""
+
+
+def _changed(row: Row) -> str:
+    if not row["n_changed"]:
+        return "it changes the vector of no query, as none holds what it harms"
+    return (
+        f"it changes {row['n_changed']} queries, whose own overlap is {row['overlap_changed']:.3f}"
+    )
 
 
 def _larger(rows: Sequence[Row]) -> str:

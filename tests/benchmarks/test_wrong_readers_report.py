@@ -20,6 +20,9 @@ def reader(half, overlap, *, admitted, mean=0.02):
         "half": half,
         "overlap": overlap,
         "overlap_large": overlap - 0.02,
+        "overlap_passages": overlap,
+        "n_changed": 30 if admitted else 0,
+        "overlap_changed": overlap - 0.1 if admitted else None,
         "mean": mean,
         "worst": mean,
         "scatter": mean,
@@ -99,6 +102,7 @@ def test_the_page_counts_what_was_right_and_names_what_was_not():
     assert "and not with the 4 below: for 3 of these it\nholds" in found
     assert "1 had to be refused and 1 were; 2 had\nto be let in and 1 were" in found
     assert "- noise, reported 0.985: overlap 0.985, refused: mean (worst on 'window…')" in found
+    assert "it changes the vector of no query" in found
     assert "| 0.01 to 0.02 |" not in found
     assert "| 0.02 to 0.05 | 3 | 0 |" in found
     assert "| noise | reported 0.7 | 0.700 / 0.680 | - / - | - | - | refused: mean |" in found
