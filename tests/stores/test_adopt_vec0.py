@@ -130,7 +130,7 @@ def test_more_vectors_than_one_of_its_chunks_holds(application, file: Path):
         (f"embedding FLOAT[{DIMENSIONS}]", "rowid"),
         (f"id INTEGER PRIMARY KEY, embedding float[{DIMENSIONS}] distance_metric=cosine", "id"),
         (
-            f"kind TEXT PARTITION KEY, x int8[8], embedding FLOAT[{DIMENSIONS}], label TEXT, +n TEXT",
+            f"kind TEXT PARTITION KEY, x int8[8], embedding FLOAT[{DIMENSIONS}], lab TEXT, +n TEXT",
             "rowid",
         ),
     ],
@@ -140,7 +140,7 @@ def test_every_kind_of_declaration_is_read(columns: str, id_column: str, file: P
     extra = {
         "kind": "'a'",
         "x int8": "vec_int8('[1,2,3,4,5,6,7,8]')",
-        "label": "'b'",
+        "lab": "'b'",
         "+n TEXT": "'c'",
     }
     more = {name: value for name, value in extra.items() if name in columns}
