@@ -96,6 +96,7 @@ def measure(data: Path, n_threads: int, n_chunks: int = N_CHUNKS) -> dict[str, A
                 "n_chunks": store.counts().chunks,
                 "steps": steps,
                 "quiet_p50_ms": quiet,
+                "n_queries": QUERIES,
                 "readers": [_summary(reader) for reader in readers],
                 "faults": store.check(),
                 "equal_to_fresh": same,

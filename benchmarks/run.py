@@ -1,8 +1,7 @@
 """Run the benchmarks: `python -m benchmarks.run [PART]…`.
 
-Parts: setup, speed, product, agreement, quality, service, cache, vector_search,
-postgres, wrong_readers, report. Without arguments:
-all of them but setup, in this order. Each part leaves one file in `results/`, from which
+Parts: setup, speed, product, agreement, quality, service, cache, migration, vector_search,
+postgres, wrong_readers, report. Without arguments: all of them but setup, in this order. Each part leaves one file in `results/`, from which
 `report` writes `docs/benchmarks.md`.
 """
 
@@ -20,6 +19,7 @@ from benchmarks import (
     agreement,
     cache,
     machine,
+    migration,
     postgres,
     product,
     quality,
@@ -47,6 +47,7 @@ def main() -> None:
         "quality": lambda: quality.measure(data(), machine.n_cores()),
         "service": lambda: service.measure(data(), machine.n_cores()),
         "cache": cache.measure,
+        "migration": lambda: migration.measure(data(), machine.n_cores()),
         "vector_search": lambda: vector_search.measure(data(), 1, vector_search.sizes_asked()),
         "postgres": lambda: postgres.measure(data(), 1),
         "wrong_readers": lambda: wrong_readers_measure.measure(data()),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import mean
 
 from benchmarks.engines import DYNAMIC, OURS, REFERENCE
+from benchmarks.migration_sections import migration
 from benchmarks.postgres_section import postgres
 from benchmarks.service_sections import cache, service
 from benchmarks.tables import Column, Row, number, numbers, table, value
@@ -257,6 +258,7 @@ SECTIONS: Mapping[str, Callable[[Row], str]] = {
     "product": product,
     "service": service,
     "cache": cache,
+    "migration": migration,
     "vector_search": vector_search,
     "postgres": postgres,
     "wrong_readers": wrong_readers,

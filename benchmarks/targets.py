@@ -320,6 +320,10 @@ TARGETS = (
     Target("PostgreSQL, the same: lowest recall@10, filters and changes too", "≥", 0.99,
            lambda results: min(float(results["postgres"][name]["recall"])
                                for name in (*FILTERS, "changed"))),
+    Target("migration under load: failed searches", "≤", 0,
+           lambda results: sum(r["n_failed"] for r in results["migration"]["readers"])),
+    Target("the same: passages missing beside a fresh index", "≤", 0,
+           lambda results: float(results["migration"]["equal_to_fresh"]["missing"])),
     Target("wrong readers that cost more than a tenth of the top 10: refused", "≥", 1,
            _judged(harmful=True)),
     Target("readers that cost less than a fiftieth of it: let in", "≥", 1, _judged(harmful=False)),

@@ -6,6 +6,7 @@ import json
 import sys
 
 from embedwell.core.errors import (
+    DriftError,
     EmbedwellError,
     QueryError,
     SettingsError,
@@ -29,7 +30,13 @@ def exit_code(error: EmbedwellError) -> int:
 def explain(error: EmbedwellError, *, as_json: bool) -> None:
     """Write an error to standard error, as sentences or as JSON."""
     if as_json:
-        fields = {"type": type(error).__name__, "problem": error.problem, "remedy": error.remedy}
+        fields: dict[str, object] = {
+            "type": type(error).__name__,
+            "problem": error.problem,
+            "remedy": error.remedy,
+        }
+        if isinstance(error, DriftError):
+            fields["details"] = error.details
         sys.stderr.write(json.dumps({"error": fields}, ensure_ascii=False) + "\n")
     else:
         sys.stderr.write(f"embedwell: {error.problem}\n  {error.remedy}\n")

@@ -12,6 +12,7 @@ from embedwell.core.errors import (
     BadRequestError,
     EmbeddingsOffError,
     EmbedwellError,
+    MigrationError,
     NoSuchRouteError,
     OverBudgetError,
     PressureError,
@@ -23,6 +24,7 @@ from embedwell.core.errors import (
     SettingsError,
     SpaceMismatchError,
     StoreBusyError,
+    StoreGoneError,
     StoreNotFoundError,
     TaskCancelledError,
     UnknownModelError,
@@ -41,6 +43,7 @@ STATUSES: tuple[tuple[type[EmbedwellError], int], ...] = (
     (StoreNotFoundError, 404),
     (SpaceMismatchError, 409),
     (StoreBusyError, 409),
+    (MigrationError, 409),
     (SettingsError, 409),
     (TaskCancelledError, 499),
     (ServiceStoppingError, 503),
@@ -48,6 +51,7 @@ STATUSES: tuple[tuple[type[EmbedwellError], int], ...] = (
     (EmbeddingsOffError, 503),
     (OverBudgetError, 503),
     (PressureError, 503),
+    (StoreGoneError, 503),
     (ServiceSlowError, 504),
 )
 
