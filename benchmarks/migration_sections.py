@@ -18,9 +18,9 @@ and one writer adds a passage every 0.3 s. One process, both models loaded.
 
 {readers}
 
-Searches before anything else ran took {quiet:.1f} ms (p50, query embedded). At the end every passage
-has its vector, and beside a fresh index of the same texts the lowest cosine is {cosine:.6f} and
-{same:.0%} of {n_queries} searches give the same results in the same order.
+Searches before anything else ran took {quiet:.1f} ms (p50, query embedded). At the end every
+passage has its vector, and beside a fresh index of the same texts the lowest cosine is
+{cosine:.6f} and {same:.0%} of {n_queries} searches give the same results in the same order.
 """
 
 

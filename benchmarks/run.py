@@ -1,8 +1,8 @@
 """Run the benchmarks: `python -m benchmarks.run [PART]…`.
 
 Parts: setup, speed, product, agreement, quality, service, cache, migration, vector_search,
-postgres, wrong_readers, report. Without arguments: all of them but setup, in this order. Each part leaves one file in `results/`, from which
-`report` writes `docs/benchmarks.md`.
+postgres, wrong_readers, report. Without arguments: all of them but setup, in this order. Each
+part leaves one file in `results/`, from which `report` writes `docs/benchmarks.md`.
 """
 
 from __future__ import annotations
