@@ -152,6 +152,24 @@ def test_missing_rights_are_told_one_after_another_until_it_works(own_server, st
         store.close()
 
 
+def test_who_may_only_read_searches_and_writes_nothing(schema, postgres_server):
+    name = schema.rpartition("=")[2]
+    PostgresStore.create(schema, SETTINGS).close()
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {name}_reader LOGIN")
+        connection.execute(f"GRANT USAGE ON SCHEMA {name} TO {name}_reader")
+        connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA {name} TO {name}_reader")
+        reader = PostgresStore.open(schema.replace("postgres:@", f"{name}_reader@"))
+        assert len(reader.nearest(signs(1), 5, Filter()).ids) == 0
+        assert len(reader.matching("alpha", 5, Filter()).ids) == 0
+        assert reader.check() == []
+        with pytest.raises(StoreSetupError, match="lacks a right"):
+            reader.put([item("a", ["alpha"])])
+        reader.close()
+        connection.execute(f"DROP OWNED BY {name}_reader")
+        connection.execute(f"DROP ROLE {name}_reader")
+
+
 def test_two_who_put_the_same_documents_wait_for_each_other(schema):
     stores = [PostgresStore.create(schema, SETTINGS), PostgresStore.open(schema)]
     failed = []
