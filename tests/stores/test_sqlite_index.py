@@ -16,12 +16,14 @@ from store_samples import DIMENSIONS, SETTINGS, item, signs
 
 from embedwell.core.errors import StoreError
 from embedwell.core.vectors import IntArray
+from embedwell.stores.fastscan import fastest
 from embedwell.stores.protocol import Filter
 from embedwell.stores.sqlite import SqliteStore, segments, vec_index, vectors
 from embedwell.stores.sqlite.allowed import KEPT, ids_in, literal_prefix
 
 ALL = Filter()
 BLOCK = 64
+CODES = f"codes ({fastest().name})"
 
 needs_extensions = pytest.mark.skipif(
     not hasattr(sqlite3.Connection, "enable_load_extension"),
@@ -206,7 +208,7 @@ def test_few_rows_are_held_whole_and_more_as_codes(
 
 def test_an_index_is_named_after_what_it_is(file: Path):
     SqliteStore.create(file, SETTINGS).close()
-    for asked, kind in (("auto", "codes (numpy)"), ("codes", "codes (numpy)"), ("exact", "exact")):
+    for asked, kind in (("auto", CODES), ("codes", CODES), ("exact", "exact")):
         store = SqliteStore.open(file, index=asked)
         assert store.index_kind == kind
         store.close()
@@ -328,7 +330,7 @@ def test_what_is_missing_is_announced_once_and_codes_are_used(
     with caplog.at_level(logging.WARNING, "embedwell"):
         SqliteStore.create(file, SETTINGS, index="sqlite-vec").close()
         store = SqliteStore.open(file, index="sqlite-vec")
-    assert store.index_kind.startswith("codes (numpy), as sqlite-vec is not there: ")
+    assert store.index_kind.startswith(f"{CODES}, as sqlite-vec is not there: ")
     put(store, 1)
     assert found(store, 104, 1) == ["1 4"]
     assert len(caplog.records) == 1
