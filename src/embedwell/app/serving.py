@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import structs
 
-from embedwell.app.place import find_file
+from embedwell.app.place import find_file, shown_target
 from embedwell.app.settings import Settings
 from embedwell.app.trust import check_index_inside
 from embedwell.core.errors import BadRequestError, StoreNotFoundError
@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 _N_OPEN = 4
 _IDLE_S = 300.0
 _LOOK_EVERY_S = 0.1
+
+Place: TypeAlias = Path | str
+"""Where an index is: a file, or the address of a database."""
+
+DATABASE = "database"
+"""The name under which the index in `database_url` is served."""
 
 EmbedderOf = Callable[[str], TextEmbedder]
 """Gives the embedder of a model by name."""
@@ -66,10 +72,10 @@ class OpenIndexes:
         self._n_open = n_open
         self._idle_s = idle_s
         self._lock = threading.Lock()
-        self._open: dict[Path, _Open] = {}
+        self._open: dict[Place, _Open] = {}
 
     @contextmanager
-    def using(self, file: Path, watch: Watch) -> Iterator[Index]:
+    def using(self, file: Place, watch: Watch) -> Iterator[Index]:
         """An open index, for the `with` block alone.
 
         Raises:
@@ -89,7 +95,7 @@ class OpenIndexes:
             self._leave(entry)
 
     @contextmanager
-    def alone(self, file: Path) -> Iterator[Index]:
+    def alone(self, file: Place) -> Iterator[Index]:
         """An index opened for a long job, so that searches need not wait for its end.
 
         Raises:
@@ -113,8 +119,8 @@ class OpenIndexes:
         with self._lock:
             self._drop(set(self._open))
 
-    def _enter(self, file: Path) -> _Open:
-        place = file.resolve()
+    def _enter(self, file: Place) -> _Open:
+        place = file.resolve() if isinstance(file, Path) else file
         with self._lock:
             entry = self._open.get(place)
             identity = _identity(place)
@@ -138,7 +144,7 @@ class OpenIndexes:
             elif len(self._open) > self._n_open:
                 self._drop(set(list(self._open)[: -self._n_open]))
 
-    def _drop(self, places: set[Path]) -> None:
+    def _drop(self, places: set[Place]) -> None:
         """Close those of the indexes that nobody uses; who holds the lock calls this."""
         for place in places & self._open.keys():
             entry = self._open[place]
@@ -146,13 +152,13 @@ class OpenIndexes:
                 del self._open[place]
                 entry.index.close()
 
-    def _opened(self, file: Path) -> Index:
+    def _opened(self, file: Place) -> Index:
         from embedwell.app.configuration import load  # noqa: PLC0415 - when one is asked for
         from embedwell.app.index import Index  # noqa: PLC0415 - the same
         from embedwell.app.place import indexed_folder  # noqa: PLC0415 - the same
         from embedwell.stores.registry import open_store  # noqa: PLC0415 - the same
 
-        folder = indexed_folder(file)
+        folder = indexed_folder(file) if isinstance(file, Path) else None
         # Of a project's own settings only this one concerns an index that exists.
         max_file = load({}, folder).settings.max_file if folder else self._settings.max_file
         store = open_store(file, index=self._settings.index)
@@ -169,25 +175,26 @@ class OpenIndexes:
         return self._embedder_of(model_name(settings))
 
 
-def served(settings: Settings) -> Mapping[str, Path]:
-    """The indexes that may be named over TCP: by the name of their folder or file.
+def served(settings: Settings) -> Mapping[str, Place]:
+    """The indexes that may be named over TCP: by the name of their folder or file, or `database`.
 
     Raises:
         BadRequestError: Two of them have one name.
     """
-    found: dict[str, Path] = {}
+    found: dict[str, Place] = {DATABASE: settings.database_url} if settings.database_url else {}
     for place in settings.indexes:
         path = Path(place).expanduser().absolute()
         if found.setdefault(path.name, path) != path:
             raise BadRequestError(
-                f"Both {found[path.name]} and {path} would be served as '{path.name}'.",
+                f"Both {shown_target(found[path.name])} and {path} would be served as "
+                f"'{path.name}'.",
                 "Serve one of them, or rename a folder.",
             )
     return found
 
 
-def index_file(name: str, settings: Settings, *, any_place: bool) -> Path:
-    """The file of an index that a request names.
+def index_file(name: str, settings: Settings, *, any_place: bool) -> Place:
+    """The file or address of an index that a request names.
 
     Args:
         name: Of a served folder; where `any_place`, also the absolute path of a folder (or of
@@ -219,7 +226,9 @@ def index_file(name: str, settings: Settings, *, any_place: bool) -> Path:
     )
 
 
-def _file_in(place: Path) -> Path:
+def _file_in(place: Place) -> Place:
+    if isinstance(place, str):
+        return place
     try:
         file = place if place.is_file() else find_file(place)
     except OSError as error:
@@ -232,7 +241,10 @@ def _file_in(place: Path) -> Path:
     return file
 
 
-def _identity(file: Path) -> tuple[int, int]:
+def _identity(file: Place) -> tuple[int, int]:
+    """What tells a file from one that was made anew at its place; all zero for a database."""
+    if isinstance(file, str):
+        return 0, 0
     try:
         found = file.stat()
     except OSError as error:

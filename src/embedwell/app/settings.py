@@ -151,7 +151,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         str,
         Meta(
             description="Address of a PostgreSQL database, with its password; used where `db` "
-            "names nothing.",
+            "names nothing, and served under the name `database`.",
             extra={"personal": True, "secret": True},
         ),
     ] = ""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 from starlette.responses import Response, StreamingResponse
 
-from embedwell.app.serving import index_file
+from embedwell.app.serving import Place, index_file
 from embedwell.core.errors import BadRequestError, EmbedwellError
 from embedwell.core.events import Progress, Watch
 from embedwell.engines.wire import ErrorAnswer, ErrorBody
@@ -273,8 +272,8 @@ def _overlap(found: FoundChunk, lines: tuple[int, int]) -> bool:
     return found.chunk.start_line <= lines[1] and found.chunk.end_line >= lines[0]
 
 
-def asked_index(service: Service, request: Request, name: str) -> Path:
-    """The file of the index that a request names."""
+def asked_index(service: Service, request: Request, name: str) -> Place:
+    """The file or address of the index that a request names."""
     return index_file(name, service.settings, any_place=is_unix(request.scope))
 
 
