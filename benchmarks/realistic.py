@@ -24,7 +24,7 @@ from benchmarks.texts import passages
 from benchmarks.vectors import vectors
 
 N_QUESTIONS, BATCH = 200, 20_000
-SPREAD = (1.2, 1.9)
+SPREAD = (1.6, 2.3)
 LONGEST = 400  # characters of a passage
 
 Floats = npt.NDArray[np.float32]
