@@ -21,8 +21,6 @@ LEAST_EXTENSION = (0, 7)
 """The first pgvector with halfvec."""
 ITERATIVE_SCANS = (0, 8)
 """The first that walks its index until enough rows pass a filter."""
-LOCK_S = 10
-"""Seconds that a write waits for another's; batches take far less."""
 
 
 def open_database(address: Address, *, read_only: bool) -> Database:
@@ -88,7 +86,7 @@ def check_server(connection: Connection, address: Address) -> tuple[int, ...]:
 
 def session_text(extension: tuple[int, ...], *, read_only: bool) -> str:
     """SQL that every connection of a store runs first."""
-    lines = [f"SET lock_timeout = '{LOCK_S}s'", f"SET hnsw.ef_search = {LEAST_EF_SEARCH}"]
+    lines = [statements.LOCK_TIMEOUT, f"SET hnsw.ef_search = {LEAST_EF_SEARCH}"]
     if extension >= ITERATIVE_SCANS:
         lines.append("SET hnsw.iterative_scan = relaxed_order")
     if read_only:

@@ -37,8 +37,12 @@ INVALID_INDEXES = """
     WHERE relnamespace = current_schema()::regnamespace AND NOT indisvalid
 """
 VACUUM = "VACUUM (ANALYZE)"
-WRITE_MEMORY = "SELECT set_config('maintenance_work_mem', %s, %s)"
-PLAIN_MEMORY = "RESET maintenance_work_mem"
+LOCK_TIMEOUT = "SET lock_timeout = '10s'"  # batches take far less
+# An index that is built beside others' work waits for their transactions to end.
+FOR_MAINTENANCE = "SET lock_timeout = '10min'; SET maintenance_work_mem = '{memory}'"
+AFTER_MAINTENANCE = (
+    "RESET maintenance_work_mem; RESET max_parallel_maintenance_workers; " + LOCK_TIMEOUT
+)
 
 # Collections and spaces
 
@@ -192,13 +196,14 @@ HAS_INDEX = """
 """
 KNOWS_INDEX = "SELECT to_regclass('{vectors}_hnsw') IS NOT NULL"
 CREATE_INDEX = """
-    CREATE INDEX {vectors}_hnsw ON {vectors} USING hnsw (vector halfvec_cosine_ops)
+    CREATE INDEX CONCURRENTLY {vectors}_hnsw ON {vectors} USING hnsw (vector halfvec_cosine_ops)
     WITH (m = 16, ef_construction = 64)
 """
 DROP_INDEX = "DROP INDEX IF EXISTS {vectors}_hnsw"
 REBUILD_INDEX = "REINDEX INDEX CONCURRENTLY {vectors}_hnsw"
 ANALYZE_VECTORS = "ANALYZE {vectors}"
-SERIAL = "SET LOCAL max_parallel_maintenance_workers = 0"
+DROP_UNFINISHED = "DROP INDEX IF EXISTS {vectors}_hnsw_ccnew"
+SERIAL = "SET max_parallel_maintenance_workers = 0"
 NEAREST = """
     SELECT chunk, vector FROM {vectors} ORDER BY vector <=> %(query)s::halfvec LIMIT %(n)s
 """

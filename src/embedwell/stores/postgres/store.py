@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from embedwell.core.errors import StoreBusyError, StoreError, StoreReadOnlyError
+from embedwell.core.errors import StoreBusyError, StoreError, StoreFullError, StoreReadOnlyError
 from embedwell.core.vectors import FloatArray, IntArray
 from embedwell.stores.filters import metadata_rows
 from embedwell.stores.index import IndexName
@@ -190,7 +190,11 @@ class PostgresStore:
             names = [metadata_rows(item.document.metadata) for item in documents]
             self._add(documents, halves, names, main.number)
         if not self._is_writing:
-            with suppress(StoreBusyError), self._database.locked("building an index"):
+            # The documents are stored: an index that cannot be built now is built later.
+            with (
+                suppress(StoreBusyError, StoreFullError),
+                self._database.locked("building an index"),
+            ):
                 self._ensure_index()
 
     def touch(self, stats: Mapping[str, Stat]) -> None:

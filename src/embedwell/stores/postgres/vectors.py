@@ -112,16 +112,21 @@ class Vectors:
         return bool(self._database.value(of_space(statements.HAS_INDEX, number)))
 
     def ensure_index(self, number: int, dimensions: int) -> None:
-        """Build the index over the vectors of a space, if it is worth it and not there."""
+        """Build the index over the vectors of a space, if it is worth it and not there.
+
+        Others go on reading and writing meanwhile. Killed in it, one that is not used remains,
+        which the next one to come replaces.
+        """
         if dimensions > MOST_INDEXED_DIMENSIONS or self.has_index(number):
             return
         enough = of_space(statements.N_AT_LEAST, number)
         if self._database.value(enough, (INDEXED_ROWS,)) < INDEXED_ROWS:
             return
+        build = [of_space(statements.DROP_INDEX, number), of_space(statements.CREATE_INDEX, number)]
         try:
-            self._build(number, dimensions, serial=False)
+            self._maintain(build, number, dimensions)
         except StoreFullError:  # in a container, of the memory that parallel workers share
-            self._build(number, dimensions, serial=True)
+            self._maintain([statements.SERIAL, *build], number, dimensions)
 
     def drop_index(self, number: int) -> None:
         """Remove the index over the vectors of a space: searches compare one by one then."""
@@ -132,23 +137,25 @@ class Vectors:
         """Make the index of a space anew, if it has one; searches go on meanwhile."""
         if not self._database.value(of_space(statements.KNOWS_INDEX, number)):
             return
-        memory = self._memory(number, dimensions)
-        with self._database.connection() as connection:
-            connection.execute(statements.WRITE_MEMORY, (memory, False))
-            try:
-                connection.execute(of_space(statements.REBUILD_INDEX, number))
-            finally:
-                connection.execute(statements.PLAIN_MEMORY)
+        rebuild = [
+            of_space(statement, number)
+            for statement in (statements.DROP_UNFINISHED, statements.REBUILD_INDEX)
+        ]
+        self._maintain(rebuild, number, dimensions)
 
-    def _build(self, number: int, dimensions: int, *, serial: bool) -> None:
-        memory = self._memory(number, dimensions)
-        with self._database.transaction():
-            self._database.rows(statements.WRITE_MEMORY, (memory, True))
-            if serial:
-                self._database.change(statements.SERIAL)
-            self._database.change(of_space(statements.DROP_INDEX, number))  # a broken one
-            self._database.change(of_space(statements.CREATE_INDEX, number))
-        self._database.change(of_space(statements.ANALYZE_VECTORS, number))
+    def _maintain(self, work: Sequence[str], number: int, dimensions: int) -> None:
+        """Run statements that build an index, outside of transactions, with memory enough."""
+        n_rows = self._database.value(of_space(statements.N_ALL, number))
+        memory = f"{index_memory(n_rows, dimensions) >> 10}kB"
+        with self._database.connection() as connection:
+            connection.execute(statements.FOR_MAINTENANCE.replace("{memory}", memory))
+            try:
+                for statement in work:
+                    connection.execute(statement)
+                connection.execute(of_space(statements.ANALYZE_VECTORS, number))
+            finally:
+                if not connection.broken:
+                    connection.execute(statements.AFTER_MAINTENANCE)
 
     def _n_estimated(self, number: int) -> int:
         """About how many vectors a space has, as the server last counted them."""
@@ -157,10 +164,6 @@ class Vectors:
             n_rows = self._database.value(of_space(statements.N_ESTIMATED, number))
             self._estimates[number] = time.monotonic(), n_rows
         return n_rows
-
-    def _memory(self, number: int, dimensions: int) -> str:
-        n_rows = self._database.value(of_space(statements.N_ALL, number))
-        return f"{index_memory(n_rows, dimensions) >> 10}kB"
 
 
 def ef_search(n_rows: int) -> int:
