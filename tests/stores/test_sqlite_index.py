@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -395,3 +396,23 @@ def test_a_glob_begins_with_what_all_its_keys_begin_with(glob: str, prefix: str)
 
 def test_dimensions_need_not_fill_words():
     assert DIMENSIONS % 64 != 0  # what all tests here show
+
+
+# The file
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="locks belong to handles there")
+def test_opening_a_file_again_leaves_the_locks_of_this_process_alone(
+    codes: SqliteStore, file: Path
+):
+    put(codes, 1)
+    SqliteStore.open(file).close()
+    script = (
+        "import sqlite3, sys; other = sqlite3.connect(sys.argv[1]); "
+        "other.execute('SELECT 1 FROM documents').fetchall(); other.close()"
+    )
+    subprocess.run([sys.executable, "-c", script, str(file)], check=True)
+    # Else the other one has taken itself for the last, and the log away.
+    assert file.with_name(f"{file.name}-wal").exists()
+    put(codes, 2)
+    assert found(codes, 204, 1) == ["2 4"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -16,10 +17,6 @@ from embedwell.core.errors import (
 )
 from embedwell.stores.sqlite import faults, schema, statements
 from embedwell.stores.sqlite.database import Database, connect
-
-_MAGIC = b"SQLite format 3\0"
-_HEADER_BYTES = 100
-_APPLICATION_ID_AT = slice(68, 72)
 
 
 def open_database(path: Path, *, read_only: bool) -> Database:
@@ -104,20 +101,28 @@ def _remove(draft: Path) -> None:
 
 
 def _check_identity(path: Path) -> None:
-    """Look at the header before SQLite touches anything that may be another program's."""
+    """Look at the header before SQLite touches anything that may be another program's.
+
+    By SQLite, in the mode that neither locks nor writes: where a process that has the file open
+    were to open and close it in any other way, the system would drop SQLite's locks on it, and
+    another process could take the log away from under us.
+    """
     try:
-        with path.open("rb") as file:
-            header = file.read(_HEADER_BYTES)
+        if stat.S_ISDIR(path.stat().st_mode):
+            raise faults.foreign(path)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise StoreNotFoundError(
             f"There is no index at {path}.", "Make one with `embedwell index`."
         ) from error
-    except IsADirectoryError as error:
-        raise faults.foreign(path) from error
     except OSError as error:
         raise faults.file_error(error, path) from error
-    number = int.from_bytes(header[_APPLICATION_ID_AT], "big")
-    if not header.startswith(_MAGIC) or number != schema.APPLICATION_ID:
+    database = connect(path, "ro&immutable=1", read_only=True)
+    try:
+        database.rows(statements.ANY_LENGTH)
+        number = database.value(statements.APPLICATION_ID)
+    finally:
+        database.close()
+    if number != schema.APPLICATION_ID:
         raise faults.foreign(path)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 # The file
 
 APPLICATION_ID = "PRAGMA application_id"
+ANY_LENGTH = "PRAGMA writable_schema = ON"  # reads a header that is ahead of its file: the log has
 USER_VERSION = "PRAGMA user_version"
 DATA_VERSION = "PRAGMA data_version"  # changes when another connection commits
 FOREIGN_KEYS = "PRAGMA foreign_keys = ON"
