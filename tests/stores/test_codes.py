@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from embedwell.stores import blocks
 from embedwell.stores.bits import bit_scores, encode, encode_query
 from embedwell.stores.blocks import FAR
 from embedwell.stores.codes import NOTHING, Codes, nearest, widths
@@ -22,8 +21,10 @@ NO_IDS = np.empty(0, np.int64)
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(blocks, "BLOCK", SMALL_BLOCK)
-    monkeypatch.setattr("embedwell.stores.codes.BLOCK", SMALL_BLOCK)
+    for name in ("blocks", "codes"):
+        monkeypatch.setattr(f"embedwell.stores.{name}.LARGE", SMALL_BLOCK)
+    for name in ("codes", "kernels"):
+        monkeypatch.setattr(f"embedwell.stores.{name}.BLOCK", SMALL_BLOCK // 2)
 
 
 def halves_of(seed: int, n: int, dimensions: int):
@@ -212,12 +213,12 @@ def test_blocks_with_many_dead_rows_are_put_together():
 
 
 @pytest.mark.usefixtures("small_blocks")
-def test_short_segments_fill_up_the_last_block():
+def test_segments_fill_blocks_whatever_their_length():
     codes, held = Codes(64), halves_of(7, 11, 64)
     codes.append(np.array([-5]), held[:1])
     codes.append_segment(np.array([1, 2], np.int64).tobytes(), encode(held[1:3]).tobytes())
     codes.append_segment(np.arange(3, 11, dtype=np.int64).tobytes(), encode(held[3:]).tobytes())
-    assert [block.n for block in codes._blocks] == [3, 8]
+    assert [block.n for block in codes._blocks] == [SMALL_BLOCK, 3]
     assert codes.candidates(unit(1, 64), Widths(40, 20), None).tolist() == [-5, *range(1, 11)]
 
 

@@ -22,8 +22,9 @@ N = 3_000
 @pytest.fixture
 def kernel(monkeypatch):
     pytest.importorskip("faiss", exc_type=ImportError)
-    monkeypatch.setattr("embedwell.stores.codes.BLOCK", 700)
-    monkeypatch.setattr("embedwell.stores.blocks.BLOCK", 700)
+    monkeypatch.setattr("embedwell.stores.codes.LARGE", 700)
+    monkeypatch.setattr("embedwell.stores.blocks.LARGE", 700)
+    monkeypatch.setattr(fastscan, "UNPACKED", 30)
     return FastScanKernel(small=1)
 
 

@@ -13,7 +13,12 @@ from embedwell.core.vectors import IntArray
 from embedwell.stores.bits import Columns
 
 BLOCK = 16_384
-"""Rows of a full block: what a scan writes for them stays in a processor's second cache."""
+"""Rows of a stored segment, and of what is scanned at once: all that a scan writes for them stays
+in a processor's second cache."""
+
+LARGE = 8 * BLOCK
+"""Rows of a full block in memory. numpy asks for huge pages for so large an array (6 MB of 384
+dimensions), without which a scan of all blocks takes twice as long."""
 
 FAR = 65_535
 """The distance of rows that may not be found."""
@@ -30,7 +35,7 @@ class Block:
         n: Rows in use, from the first.
         n_dead: How many are dead.
         far: `FAR` at dead rows, 0 at others; None where none is dead.
-        packed: What a kernel made of its codes; None where they changed since.
+        packed: What a kernel made of its first codes, which never change; None if nothing yet.
     """
 
     def __init__(self, ids: IntArray, columns: Columns, n: int) -> None:
@@ -42,9 +47,9 @@ class Block:
         self.packed: Any = None
 
     @classmethod
-    def empty(cls, words: int) -> Block:
-        """A block with room for `BLOCK` rows."""
-        return cls(np.empty(BLOCK, np.int64), np.empty((words, BLOCK), np.uint64), 0)
+    def empty(cls, words: int, capacity: int) -> Block:
+        """A block with room for so many rows."""
+        return cls(np.empty(capacity, np.int64), np.empty((words, capacity), np.uint64), 0)
 
     @property
     def ids(self) -> IntArray:
@@ -80,7 +85,6 @@ class Block:
         if self.far is not None:
             self.far = np.concatenate([self.far, np.zeros(n, np.uint16)])
         self.n = end
-        self.packed = None
         return n
 
     def remove(self, ids: IntArray) -> None:
@@ -148,14 +152,14 @@ def tidied(blocks: Sequence[Block]) -> list[Block]:
     out: list[Block] = []
     filling: Block | None = None
     for block in blocks:
-        if not (block.is_sparse or block.n_live < BLOCK // 2):
+        if not (block.is_sparse or block.n_live < LARGE // 2):
             out.append(block)
             filling = None
             continue
         live = block.live_positions()
         while len(live):
             if filling is None or not filling.room:
-                filling = Block.empty(len(block.columns))
+                filling = Block.empty(len(block.columns), LARGE)
                 out.append(filling)
             live = live[filling.add(block.ids[live], block.columns[:, live]) :]
     return out

@@ -9,7 +9,7 @@ import numpy as np
 
 from embedwell.core.vectors import FloatArray, IntArray
 from embedwell.stores.bits import Columns, HalfArray, bit_scores, encode, n_words
-from embedwell.stores.blocks import BLOCK, Block, Part, tidied
+from embedwell.stores.blocks import BLOCK, LARGE, Block, Part, tidied
 from embedwell.stores.exact import cosines
 from embedwell.stores.fastscan import fastest
 from embedwell.stores.index import best
@@ -82,7 +82,7 @@ class Codes:
             self._add(ids[start:end], encode(halves[start:end]))
 
     def append_segment(self, ids: bytes, codes: bytes) -> None:
-        """Add rows as they are stored, without copying those that come in full blocks.
+        """Add rows as they are stored.
 
         Args:
             ids: int64, little-endian, ascending, above `last_id`.
@@ -92,12 +92,7 @@ class Codes:
             ValueError: An id is not above those before it, or the lengths do not fit.
         """
         numbers = np.frombuffer(ids, "<i8")
-        columns = np.frombuffer(codes, "<u8").reshape(self._words, len(numbers))
-        if self._blocks and self._blocks[-1].room >= len(numbers):
-            self._add(numbers, columns)
-        elif len(numbers):
-            self._rise(numbers)
-            self._blocks.append(Block(numbers, columns, len(numbers)))
+        self._add(numbers, np.frombuffer(codes, "<u8").reshape(self._words, len(numbers)))
 
     def remove(self, ids: IntArray) -> None:
         """Forget rows; ids that are not held are passed over.
@@ -132,19 +127,15 @@ class Codes:
         """Copy rows into the last block, and into new ones as they fill up."""
         if not len(ids):
             return
-        self._rise(ids)
-        while len(ids):
-            if not self._blocks or not self._blocks[-1].room:
-                self._blocks.append(Block.empty(self._words))
-            n = self._blocks[-1].add(ids, columns)
-            ids, columns = ids[n:], columns[:, n:]
-
-    def _rise(self, ids: IntArray) -> None:
-        """Check that ids only grow, and keep the last."""
         if ids[0] <= self._last_id or (ids[1:] <= ids[:-1]).any():
             msg = f"Ids must rise above {self._last_id}."
             raise ValueError(msg)
         self._last_id = int(ids[-1])
+        while len(ids):
+            if not self._blocks or not self._blocks[-1].room:
+                self._blocks.append(Block.empty(self._words, LARGE))
+            n = self._blocks[-1].add(ids, columns)
+            ids, columns = ids[n:], columns[:, n:]
 
     def _parts(self, allowed: IntArray | None) -> list[Part]:
         """The blocks in which something may be found."""

@@ -12,9 +12,12 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from embedwell.core.vectors import FloatArray, IntArray
-from embedwell.stores.bits import WORD_BITS, Columns
+from embedwell.stores.bits import WORD_BITS, Columns, bit_scores
 from embedwell.stores.blocks import Block, Part
 from embedwell.stores.kernels import Kernel, NumpyKernel, Widths
+
+UNPACKED = 2_048
+"""Rows added to a block before it is packed anew; till then they are ranked one by one."""
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +39,8 @@ class Found:
 
     Attributes:
         positions: Live ones.
-        scores: Theirs, descending.
-        limit: Rows left out score no more; -inf where there are none.
+        scores: Theirs.
+        limit: Rows left out score no more, nearly; -inf where there are none.
     """
 
     positions: IntArray
@@ -96,19 +99,24 @@ class FastScanKernel:
 
     def _search(self, block: Block, vector: FloatArray, n: int) -> Found:
         """The best rows of a block, n less those that are dead."""
-        if block.packed is None:
+        if block.packed is None or block.n - block.packed.ntotal > UNPACKED:
             block.packed = self._pack(block.codes)
+        n_packed = block.packed.ntotal
         query = np.zeros((1, len(block.columns) * WORD_BITS), np.float32)
         query[0, : len(vector)] = vector
-        scores, positions = (row[0] for row in block.packed.search(query, min(n, block.n)))
-        limit = float(scores[-1]) if n < block.n else -np.inf
+        scores, positions = (row[0] for row in block.packed.search(query, min(n, n_packed)))
+        limit = float(scores[-1]) if n < n_packed else -np.inf
+        if n_packed < block.n:
+            rest = 2 * bit_scores(block.codes[:, n_packed:], vector) - vector.sum()
+            scores = np.concatenate([scores, rest])
+            positions = np.concatenate([positions, np.arange(n_packed, block.n)])
         if block.far is not None:
             live = block.far[positions] == 0
             scores, positions = scores[live], positions[live]
         return Found(positions, scores, limit)
 
     def _pack(self, codes: Columns) -> Faiss:
-        """An index of codes of shape (w, n); takes a millisecond for a full block."""
+        """An index of codes of shape (w, n); takes some milliseconds for a full block."""
         if self._quantizer is None:
             self._quantizer = _signs(self._faiss, len(codes) * WORD_BITS)
         self._quantizer.add_sa_codes(np.ascontiguousarray(codes.T, "<u8").view(np.uint8))

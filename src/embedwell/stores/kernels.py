@@ -108,14 +108,16 @@ class NumpyKernel:
             out: uint16, shape (n,): where the counts go.
         """
         words, n = columns.shape
-        if self._counts.shape[0] != words or self._counts.shape[1] < n:
-            self._differing = np.empty(n, np.uint64)
-            self._counts = np.empty((words, n), np.uint8)
-        differing, counts = self._differing[:n], self._counts[:, :n]
-        for column, word, count in zip(columns, query, counts, strict=True):
-            np.bitwise_xor(column, word, out=differing)
-            np.bitwise_count(differing, out=count)
-        np.add.reduce(counts, axis=0, dtype=np.uint16, out=out)
+        if self._counts.shape != (words, BLOCK):
+            self._differing = np.empty(BLOCK, np.uint64)
+            self._counts = np.empty((words, BLOCK), np.uint8)
+        for start in range(0, n, BLOCK):
+            end = min(start + BLOCK, n)
+            differing, counts = self._differing[: end - start], self._counts[:, : end - start]
+            for column, word, count in zip(columns, query, counts, strict=True):
+                np.bitwise_xor(column[start:end], word, out=differing)
+                np.bitwise_count(differing, out=count)
+            np.add.reduce(counts, axis=0, dtype=np.uint16, out=out[start:end])
 
 
 def fewest(distances: DistanceArray, n: int) -> IntArray:
