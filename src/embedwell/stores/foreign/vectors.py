@@ -22,7 +22,7 @@ from embedwell.stores.held import EXACT_ROWS, Held
 from embedwell.stores.index import best
 from embedwell.stores.vectors import spread, unit_of
 
-BATCH = 4_096
+BATCH = 1_024
 _TRIES = 3  # to catch up between two writes of the application
 _SPARE_NUMBERS = 65_536  # given to rows that are gone, before all are numbered anew
 _SKIPPED = -1
