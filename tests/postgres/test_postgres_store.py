@@ -173,6 +173,27 @@ def test_others_leave_the_index_to_whoever_loads(schema, store, few_rows_are_ind
     other.close()
 
 
+def test_others_write_and_search_while_an_index_is_built(schema, store, few_rows_are_indexed):
+    other = PostgresStore.open(schema)
+    done, calls = threading.Event(), []
+
+    def work():
+        while not done.is_set():
+            other.put([item(f"d{len(calls) % 3}", ["alpha"])])
+            calls.append(len(other.nearest(signs(1), 3, ALL).ids))
+
+    with store.bulk_load():
+        store.put([many(2_000)])
+        thread = threading.Thread(target=work)
+        thread.start()
+    done.set()
+    thread.join()
+    assert set(calls) == {3}
+    assert store.index_kind == "hnsw"
+    assert (store.check(), store.counts().chunks) == ([], 2_000 + min(len(calls), 3))
+    other.close()
+
+
 def test_filters_hold_where_the_index_is_walked(store, few_rows_are_indexed, monkeypatch):
     monkeypatch.setattr(vectors, "FEW_ALLOWED", 20)
     store.put([many(200), many(100, "python"), many(10, "rust")])
