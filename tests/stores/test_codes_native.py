@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from embedwell.stores import fastscan
-from embedwell.stores.codes import Codes, nearest
+from embedwell.stores.codes import Codes
 from embedwell.stores.exact import ExactIndex
 from embedwell.stores.fastscan import FastScanKernel
 from embedwell.stores.kernels import NumpyKernel, Widths
@@ -64,8 +64,20 @@ def test_rows_in_the_way_of_live_ones_do_not_hide_them(kernel):
     codes = Codes(64, kernel)
     codes.append(np.arange(N), halves[ranked])
     codes.remove(np.arange(150))
-    found = nearest(codes, query, 5, None, lambda ids: halves[ranked[ids]])
-    assert found.ids.tolist() == [150, 151, 152, 153, 154]
+    found = codes.candidates(query, Widths(200, 40), None)
+    assert len(found) == 40
+    assert set(range(150, 155)) <= set(found.tolist())
+
+
+def test_rows_added_after_packing_are_found(kernel):
+    centres, halves = clustered(N, 64)
+    codes = Codes(64, kernel)
+    codes.append(np.arange(N), halves)
+    widths = Widths(200, 40)
+    codes.candidates(centres[3], widths, None)
+    for at, query in enumerate(centres[:60]):
+        codes.append(np.array([N + at]), query[None].astype(np.float16))
+        assert N + at in codes.candidates(query, widths, None)
 
 
 def test_equal_vectors_are_no_trouble(kernel):

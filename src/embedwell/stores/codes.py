@@ -133,7 +133,8 @@ class Codes:
         self._last_id = int(ids[-1])
         while len(ids):
             if not self._blocks or not self._blocks[-1].room:
-                self._blocks.append(Block.empty(self._words, LARGE))
+                capacity = LARGE if self._blocks else 2 * BLOCK  # a few rows take little memory
+                self._blocks.append(Block.empty(self._words, capacity))
             n = self._blocks[-1].add(ids, columns)
             ids, columns = ids[n:], columns[:, n:]
 
