@@ -44,7 +44,7 @@ class Indexes:
             if missing:
                 _say_missing(missing)
                 self._memory_kind = f"{_CODES}, as sqlite-vec is not there: {missing}"
-        self._checked: object = None
+        self._checked: dict[int, object] = {}  # versions of the file by space
 
     def of(self, number: int, dimensions: int, there: Collection[int]) -> Index:
         """The index of a space; those of spaces that are not there any more are let go of."""
@@ -62,7 +62,9 @@ class Indexes:
     def catch_up(self, number: int, dimensions: int) -> None:
         """Write what is missing, where this process may write and no other one does."""
         database = self._database
-        if database.read_only or database.in_transaction or self._checked == database.version:
+        if database.read_only or database.in_transaction:
+            return
+        if self._checked.get(number) == database.version:
             return
         with suppress(StoreBusyError, StoreFullError, StoreReadOnlyError):
             while self._is_behind(number):
@@ -71,7 +73,7 @@ class Indexes:
                         self.keep_up(number, dimensions)
                         if self._vec_version:
                             vec_index.drop_others(database)
-        self._checked = database.version
+        self._checked[number] = database.version
 
     def _is_behind(self, number: int) -> bool:
         with self._database.snapshot():
