@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from embedwell.stores import fastscan
+from embedwell.stores.bits import bit_scores, encode
 from embedwell.stores.codes import Codes
 from embedwell.stores.exact import ExactIndex
 from embedwell.stores.fastscan import FastScanKernel
+from embedwell.stores.index import best
 from embedwell.stores.kernels import NumpyKernel, Widths
 
 # Bindings made by older versions of SWIG warn when newer Pythons load them.
@@ -65,8 +67,9 @@ def test_rows_in_the_way_of_live_ones_do_not_hide_them(kernel):
     codes.append(np.arange(N), halves[ranked])
     codes.remove(np.arange(150))
     found = codes.candidates(query, Widths(200, 40), None)
-    assert len(found) == 40
-    assert set(range(150, 155)) <= set(found.tolist())
+    live = np.arange(150, N)
+    expected = best(live, bit_scores(encode(halves[ranked[live]]), query), 40).ids
+    assert len(np.intersect1d(found, expected)) >= 38
 
 
 def test_rows_added_after_packing_are_found(kernel):
