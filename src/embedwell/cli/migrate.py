@@ -40,6 +40,21 @@ if TYPE_CHECKING:
     help="Most chunks embedded in a second; 0, the default, for as many as can be.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option(
+    "--table",
+    metavar="[SCHEMA.]TABLE",
+    help="Move a column of vectors in a PostgreSQL table of an application instead.",
+)
+@click.option("--column", metavar="COLUMN", help="With --table: the column with the vectors.")
+@click.option(
+    "--text", metavar="COLUMN[,COLUMN…]", default="", help="With --table: what is embedded."
+)
+@click.option(
+    "--key",
+    metavar="COLUMN[,COLUMN…]",
+    default="",
+    help="With --table: what tells rows apart; by default the primary key.",
+)
 @db_option
 @json_option
 def command(
@@ -53,6 +68,10 @@ def command(
     plan_only: bool,
     rate: float,
     yes: bool,
+    table: str | None,
+    column: str | None,
+    text: str,
+    key: str,
     db: str | None,
     as_json: bool,
 ) -> None:
@@ -62,17 +81,44 @@ def command(
     transaction switches. Ctrl-C keeps what was done: the same command goes on from there.
     """
     from embedwell.app.opening import open_index
+    from embedwell.cli import migrate_column
+    from embedwell.cli.output import tell
 
     if sum((to is not None, chunk_tokens is not None, back, drop is not None)) != 1:
         raise click.UsageError("Give one of --to MODEL, --chunk-tokens, --back and --drop.")
     if keep_old and keep_both:
         raise click.UsageError("--keep-both keeps the main space anyway; leave --keep-old out.")
+    if table is not None or column or text or key:
+        if not table or not column:
+            raise click.UsageError("--table and --column belong together.")
+        if chunk_tokens is not None or keep_both or drop == "light":
+            raise click.UsageError(
+                "--chunk-tokens, --keep-both and --drop light are for an index, not for --table."
+            )
+        migrate_column.run(
+            migrate_column.ColumnChoices(
+                table=table,
+                column=column,
+                text=text,
+                key=key,
+                db=db,
+                to=to,
+                back=back,
+                drop=drop,
+                keep_old=keep_old,
+                rate=rate,
+                plan_only=plan_only,
+                yes=yes,
+                as_json=as_json,
+            )
+        )
+        return
     with open_index(db=db, create=False) as index:
         if back:
-            _tell({"back_to": index.roll_back().model}, as_json=as_json)
+            tell({"back_to": index.roll_back().model}, as_json=as_json)
         elif drop:
             gone = index.drop_space(cast('Literal["next", "light", "kept"]', drop))
-            _tell({"dropped": ", ".join(space.model for space in gone)}, as_json=as_json)
+            tell({"dropped": ", ".join(space.model for space in gone)}, as_json=as_json)
         elif chunk_tokens is not None:
             _rechunk(index, chunk_tokens, as_json=as_json)
         elif to:
@@ -94,7 +140,7 @@ class _Choices:
 
 
 def _migrate(index: Index, to: str, choices: _Choices, *, as_json: bool) -> None:
-    from embedwell.cli.output import write_json
+    from embedwell.cli.output import agreed, write_json
     from embedwell.cli.progress import watching
 
     with watching() as watch:
@@ -103,7 +149,7 @@ def _migrate(index: Index, to: str, choices: _Choices, *, as_json: bool) -> None
         write_json(asdict(plan))
     elif not as_json:
         sys.stdout.write(_told(plan))
-    if choices.plan_only or not (choices.yes or as_json or _agreed()):
+    if choices.plan_only or not (choices.yes or as_json or agreed()):
         return
     with watching() as watch:
         report = index.migrate(
@@ -120,37 +166,24 @@ def _migrate(index: Index, to: str, choices: _Choices, *, as_json: bool) -> None
 
 
 def _rechunk(index: Index, chunk_tokens: int, *, as_json: bool) -> None:
+    from embedwell.cli.output import tell
     from embedwell.cli.progress import watching
 
     with watching() as watch:
         index.rechunk(chunk_tokens, watch)
-    _tell({"chunks": f"{index.counts().chunks:,}"}, as_json=as_json)
-
-
-def _agreed() -> bool:
-    return not sys.stdin.isatty() or click.confirm("Go on?", default=True)
-
-
-def _tell(found: dict[str, str], *, as_json: bool) -> None:
-    from embedwell.cli.output import write_json
-
-    if as_json:
-        write_json(found)
-    else:
-        sys.stdout.writelines(
-            f"{name.replace('_', ' ')} {value}\n" for name, value in found.items()
-        )
+    tell({"chunks": f"{index.counts().chunks:,}"}, as_json=as_json)
 
 
 def _told(found: Plan) -> str:
     from embedwell.app.sizes import format_bytes
+    from embedwell.cli.output import duration
 
     old, new = found.dimensions
     size = format_bytes(found.bytes)
     lines = [
         f"{found.from_model} ({old} dimensions) to {found.to_artifact} ({new})",
         f"{found.n_missing:,} of {found.n_chunks:,} chunks to embed, about {size} on disk",
-        f"{found.chunks_per_s:,.0f} chunks a second here: about {_duration(found.seconds)}",
+        f"{found.chunks_per_s:,.0f} chunks a second here: about {duration(found.seconds)}",
     ]
     if found.n_truncated:
         share = found.n_truncated / found.n_sampled
@@ -159,16 +192,12 @@ def _told(found: Plan) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
 def _reported(report: MigrationReport) -> str:
+    from embedwell.cli.output import duration
+
     checked = report.validation
     return (
-        f"{report.outcome}: {report.n_embedded:,} chunks embedded in {_duration(report.took_s)}; "
+        f"{report.outcome}: {report.n_embedded:,} chunks embedded in {duration(report.took_s)}; "
         f"{checked.n_found} of {checked.n_checked} sampled chunks found by their own text, "
         f"{checked.overlap:.0%} of the first ten as before\n"
     )

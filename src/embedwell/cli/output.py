@@ -18,6 +18,28 @@ def write_json(value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
     sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
 
 
+def tell(found: dict[str, str], *, as_json: bool) -> None:
+    """Write a few facts by name, a line each or as JSON."""
+    if as_json:
+        write_json(found)
+    else:
+        sys.stdout.writelines(f"{name.replace('_', ' ')} {what}\n" for name, what in found.items())
+
+
+def agreed() -> bool:
+    """Whether a person at a terminal says yes; without one, nobody is asked."""
+    import click
+
+    return not sys.stdin.isatty() or click.confirm("Go on?", default=True)
+
+
+def duration(seconds: float) -> str:
+    """A time for people."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 def console(*, stderr: bool = False) -> Console:
     """A console that knows about terminals, their width and `NO_COLOR`."""
     from rich.console import Console

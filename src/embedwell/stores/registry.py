@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from embedwell.core.errors import StoreNotFoundError
+from embedwell.stores.columns import ColumnPlace, ColumnStore
 from embedwell.stores.index import IndexName
 from embedwell.stores.migrations import Migrations
 from embedwell.stores.protocol import CollectionSettings, Store
@@ -18,6 +19,7 @@ STORES = {
     "postgres-embedded": "embedwell.stores.postgres.store:PostgresStore",
 }
 MIGRATIONS = {"postgresql": "embedwell.stores.postgres.migrations:PostgresMigrations"}
+COLUMNS = {"postgresql": "embedwell.stores.postgres.columns:PostgresColumn"}
 
 _EMBEDDED = "postgres-embedded"
 _OTHER_NAMES = {"postgres": "postgresql", _EMBEDDED: "postgresql"}
@@ -102,6 +104,28 @@ def migrations(target: str) -> Migrations:
     raise StoreNotFoundError(
         f"There are no migrations for '{kind}'.",
         f"Give the address of a server: {', '.join(MIGRATIONS)}.",
+    )
+
+
+def open_column(target: str | Path, place: ColumnPlace) -> ColumnStore:
+    """A column of vectors in a table of an application's own.
+
+    Args:
+        target: The address of its database.
+        place: The column.
+
+    Raises:
+        StoreNotFoundError: Columns of this kind of database are not moved.
+        MigrationError: There is no such table or column, or it is of another kind.
+        StoreError: The database cannot be reached, or does not let us look.
+        SettingsError: The address is not understood.
+    """
+    kind = store_kind(target)
+    if place_of := COLUMNS.get(kind):
+        return cast("ColumnStore", _named(place_of)(target, place))
+    raise StoreNotFoundError(
+        f"Columns of an application are not moved in '{kind}'.",
+        f"Give the address of a server: {', '.join(COLUMNS)}.",
     )
 
 

@@ -177,6 +177,24 @@ def upgrade(connection: Connection, names: Names) -> str | None:
     return before
 
 
+def adopt(connection: Connection, names: Names) -> None:
+    """Bring the schema to the baseline where nothing of ours is there yet.
+
+    Args:
+        connection: Not in a transaction.
+        names: What our things are called.
+
+    Raises:
+        StoreSetupError: A right is missing.
+        ForeignStoreError: Under our names is something of another program.
+        NewerStoreError: A newer embedwell made it.
+    """
+    with connection.transaction():
+        if prepare(connection, names) is None:
+            connection.execute(_versions_text(names))
+            connection.execute(f"INSERT INTO {versions_name(names)} VALUES (%s)", [BASELINE])  # noqa: S608
+
+
 def prepare(connection: Connection, names: Names) -> str | None:
     """Let nobody else change the schema until the transaction ends, and make it if need be.
 
