@@ -54,8 +54,11 @@ class Reader:
 
     @property
     def is_for_tuning(self) -> bool:
-        """Whether probes and bounds may be chosen with it."""
-        return hashlib.sha256(self.name.encode()).digest()[0] % _HELD_BACK == 0
+        """Whether probes and bounds may be chosen with it; the like of those that learn were."""
+        return (
+            self.learn is not None
+            or hashlib.sha256(self.name.encode()).digest()[0] % _HELD_BACK == 0
+        )
 
 
 def readers() -> list[Reader]:
