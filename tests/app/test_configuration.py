@@ -61,6 +61,7 @@ def test_all_faults_are_reported_at_once(project, monkeypatch):
 
 
 GOOD = {
+    "index": "exact",
     "model": "sentence-transformers/all-MiniLM-L6-v2@q8",
     "quantization": "q8",
     "quantization_policy": "table",

@@ -8,7 +8,6 @@ from pathlib import Path
 from embedwell.app.settings import Settings
 from embedwell.app.trust import check_index_inside
 from embedwell.core.errors import StoreNotFoundError, StoreReadOnlyError
-from embedwell.stores.registry import store_kind
 
 FOLDER = ".embedwell"
 FILE = "index.db"
@@ -28,6 +27,8 @@ def target_of(settings: Settings, folder: Path, *, create: bool) -> Path | str:
     """
     named = settings.db or settings.database_url
     if named:
+        from embedwell.stores.registry import store_kind  # noqa: PLC0415 - with numpy; few need it
+
         return named if store_kind(named) != "sqlite" else Path(named).expanduser()
     file = default_file(folder) if create else find_file(folder)
     check_index_inside(file)
