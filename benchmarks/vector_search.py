@@ -33,6 +33,7 @@ class System:
         module: Below `benchmarks.searchers`.
         is_own: Whether this interpreter runs it; else the peers' environment.
         borrows: Whether it finds the peers' packages besides.
+        without: A package that counts as not installed.
         largest: More rows take it too long to build on one thread.
     """
 
@@ -40,12 +41,13 @@ class System:
     module: str
     is_own: bool = False
     borrows: bool = False
+    without: str = ""
     largest: int = 1_000_000
 
 
 NUMPY, NATIVE = "embedwell, numpy alone", "embedwell, with `embedwell[fast]`"
 SYSTEMS = (
-    System(NUMPY, "embedwell", is_own=True),
+    System(NUMPY, "embedwell", is_own=True, without="faiss"),
     System(NATIVE, "embedwell", is_own=True, borrows=True),
     System("numpy float32 product", "matmul"),
     System("sqlite-vec float32", "sqlite_vec"),
@@ -106,7 +108,7 @@ def _measured(system: System, folder: Path) -> dict[str, Any]:
 
 
 def _run(system: System, folder: Path, *what: str) -> dict[str, Any]:
-    extra = {}
+    extra = {"WITHOUT": system.without}
     if system.borrows:
         packages = python(ENVIRONMENT).parents[1] / "lib"
         extra["PYTHONPATH"] = str(next(packages.glob("python3*/site-packages")))

@@ -36,6 +36,8 @@ ROUNDS, LIMIT_S = 3, 30
 
 def main() -> None:
     name, folder, *what = sys.argv[1:]
+    if without := os.environ.get("WITHOUT"):
+        sys.modules[without] = None  # type: ignore[assignment]  # as if it were not installed
     module = import_module(f"benchmarks.searchers.{name}")
     _pin()
     if what == ["build"]:
