@@ -84,34 +84,13 @@ def command(
     from embedwell.cli import migrate_column
     from embedwell.cli.output import tell
 
+    del table, column, text, key  # read by `choices_of`
     if sum((to is not None, chunk_tokens is not None, back, drop is not None)) != 1:
         raise click.UsageError("Give one of --to MODEL, --chunk-tokens, --back and --drop.")
     if keep_old and keep_both:
         raise click.UsageError("--keep-both keeps the main space anyway; leave --keep-old out.")
-    if table is not None or column or text or key:
-        if not table or not column:
-            raise click.UsageError("--table and --column belong together.")
-        if chunk_tokens is not None or keep_both or drop == "light":
-            raise click.UsageError(
-                "--chunk-tokens, --keep-both and --drop light are for an index, not for --table."
-            )
-        migrate_column.run(
-            migrate_column.ColumnChoices(
-                table=table,
-                column=column,
-                text=text,
-                key=key,
-                db=db,
-                to=to,
-                back=back,
-                drop=drop,
-                keep_old=keep_old,
-                rate=rate,
-                plan_only=plan_only,
-                yes=yes,
-                as_json=as_json,
-            )
-        )
+    if choices := migrate_column.choices_of(click.get_current_context().params):
+        migrate_column.run(choices)
         return
     with open_index(db=db, create=False) as index:
         if back:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import click
 
@@ -48,6 +49,27 @@ class ColumnChoices:
     as_json: bool
 
 
+def choices_of(options: Mapping[str, Any]) -> ColumnChoices | None:
+    """What the options of `embedwell migrate` say of a table; None where they are of an index.
+
+    Raises:
+        click.UsageError: Some do not go together.
+    """
+    mine = ("table", "column", "text", "key")
+    if not any(options[name] for name in mine):
+        return None
+    if not options["table"] or not options["column"]:
+        raise click.UsageError("--table and --column belong together.")
+    if options["chunk_tokens"] is not None or options["keep_both"] or options["drop"] == "light":
+        raise click.UsageError(
+            "--chunk-tokens, --keep-both and --drop light are for an index, not for --table."
+        )
+    if options["to"] and not options["text"]:
+        raise click.UsageError("Name the column with the texts: --text COLUMN[,COLUMN…].")
+    names = (*mine, "db", "to", "back", "drop", "keep_old", "rate", "plan_only", "yes", "as_json")
+    return ColumnChoices(**{name: options[name] for name in names})
+
+
 def run(choices: ColumnChoices) -> None:
     """Do what the command line said."""
     from embedwell.app.adopted_column import adopt_column
@@ -55,8 +77,6 @@ def run(choices: ColumnChoices) -> None:
     from embedwell.cli.progress import watching
     from embedwell.stores.columns import split_names
 
-    if choices.to and not choices.text:
-        raise click.UsageError("Name the column with the texts: --text COLUMN[,COLUMN…].")
     with adopt_column(
         choices.table,
         choices.column,

@@ -26,9 +26,9 @@ _DEPTH = 10
 # A row asked for by its own text must come first or nearly so; an index may miss a few.
 _MOST_LOST = 0.05
 _ROUNDS = 1000
-# Rows that others hold are tried again after a pause, and so often.
+# Rounds after which as many rows are missing as before, for they are held or written: a minute.
 _PAUSE_S = 0.2
-_MOST_PAUSES = 300
+_MOST_TRIES = 300
 # Bytes of a value: the vector's own head, see pgvector's `Vector` and `HalfVector`.
 _VALUE_BYTES = {"vector": 4, "halfvec": 2}
 _HEAD_BYTES = 8
@@ -178,9 +178,10 @@ def migrate_column(
         rows_per_s: Most rows embedded in a second; 0 for as many as can be.
 
     Raises:
-        MigrationError: The new vectors are not good, or writes come faster than they are embedded.
+        MigrationError: The new vectors are not good.
         DriftError: What embeds is not fit for the column.
-        StoreBusyError: The application holds the table, or rows of it, for too long.
+        StoreBusyError: The application holds the table or rows of it for too long, or writes
+            faster than its rows are embedded.
         TaskCancelledError: `watch` was asked to stop; what was written is kept.
     """
     started = time.perf_counter()
@@ -203,10 +204,7 @@ def migrate_column(
                 locked_s=done.locked_s,
                 took_s=time.perf_counter() - started,
             )
-    raise MigrationError(
-        f"Rows of {column.shown} are written faster than they are embedded.",
-        "Run the same again when less is written; what is embedded is kept.",
-    )
+    raise _not_catching_up(column, column.n_missing())
 
 
 def fill_column(
@@ -219,11 +217,16 @@ def fill_column(
 
     Raises:
         BadTextsError: The engine failed on a row; the others of its batch are written.
-        StoreBusyError: Others hold the last rows for too long.
+        StoreBusyError: Rows are held by others, or written faster than they are embedded.
     """
-    done, pauses, started = 0, 0, time.monotonic()
+    done, least, n_tries, started = 0, 0, 0, time.monotonic()
     while missing := column.n_missing():
-        total, before, after = done + missing, done, None
+        n_tries = n_tries + 1 if least and missing >= least else 0
+        least = min(least, missing) or missing
+        if n_tries > _MOST_TRIES:
+            raise _not_catching_up(column, missing)
+        watch.cancelled.wait(_PAUSE_S if n_tries else 0.0)
+        total, after = done + missing, None
         while rows := column.missing(after, _ROWS_PER_COMMIT):
             watch.progress("fill", done, max(total, done), "rows")
             done += _fill(column, embedder, rows, watch)
@@ -231,16 +234,16 @@ def fill_column(
             if rows_per_s:
                 watch.cancelled.wait(max(0.0, started + done / rows_per_s - time.monotonic()))
             watch.check("fill")
-        pauses = 0 if done > before else pauses + 1
-        if pauses > _MOST_PAUSES:
-            raise StoreBusyError(
-                f"Another transaction holds {missing:,} rows of {column.shown}.",
-                "End it and run the same again; what is embedded is kept.",
-            )
-        if pauses:
-            watch.cancelled.wait(_PAUSE_S)
     watch.progress("fill", done, done, "rows")
     return done
+
+
+def _not_catching_up(column: ColumnStore, missing: int) -> StoreBusyError:
+    return StoreBusyError(
+        f"{missing:,} rows of {column.shown} are held by another transaction, or rows are written "
+        "faster than they are embedded.",
+        "Run the same again when less is written; what is embedded is kept.",
+    )
 
 
 def _fill(
