@@ -17,6 +17,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from embedwell.app.adopt import Adopted, AdoptedResult, adopt
+    from embedwell.app.adopted_column import AdoptedColumn, adopt_column
     from embedwell.app.embedder import Embedder, TruncationWarning
     from embedwell.app.index import Index
     from embedwell.app.opening import open_index as open
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Adopted",
+    "AdoptedColumn",
     "AdoptedResult",
     "BadTextsError",
     "Embedder",
@@ -44,11 +46,13 @@ __all__ = [
     "TruncationWarning",
     "Watch",
     "adopt",
+    "adopt_column",
     "open",
 ]
 
 _PLACES = {
     "Adopted": "app.adopt:Adopted",
+    "AdoptedColumn": "app.adopted_column:AdoptedColumn",
     "AdoptedResult": "app.adopt:AdoptedResult",
     "BadTextsError": "core.errors:BadTextsError",
     "Embedder": "app.embedder:Embedder",
@@ -64,6 +68,7 @@ _PLACES = {
     "TruncationWarning": "app.embedder:TruncationWarning",
     "Watch": "core.events:Watch",
     "adopt": "app.adopt:adopt",
+    "adopt_column": "app.adopted_column:adopt_column",
     "open": "app.opening:open_index",
 }
 
