@@ -21,6 +21,7 @@ from embedwell.app.adopted_column import AdoptedColumn, adopt_column
 from embedwell.app.configuration import load
 from embedwell.app.embedder import Embedder
 from embedwell.core.errors import (
+    BadTextsError,
     DriftError,
     MigrationError,
     StoreBusyError,
@@ -29,6 +30,8 @@ from embedwell.core.errors import (
     TaskCancelledError,
 )
 from embedwell.core.events import Watch
+from embedwell.handshake.column import ColumnEmbedder
+from embedwell.jobs.column import check
 from embedwell.models.catalogue import card
 from embedwell.stores.columns import ColumnPlace, split_names
 from embedwell.stores.postgres.columns import PostgresColumn
@@ -273,7 +276,7 @@ def test_what_changes_at_the_worst_moment_is_embedded_anew(table, ask, opened, m
 
 def test_a_row_that_is_held_is_not_waited_for(table, ask, opened, database, monkeypatch):
     column = opened(table)
-    space = column._column.begin(SPACE, TO)
+    space = column._column.begin(SPACE, TO, Watch())
     with psycopg.connect(database) as holder:
         holder.execute("UPDATE mir_synonyms SET note = 'held' WHERE id <= 5")
         assert column._column.missing(None, 999)[0].key == ("1",)
@@ -293,7 +296,7 @@ def test_the_lock_is_not_waited_for_long(table, ask, opened, database, monkeypat
     monkeypatch.setattr("embedwell.stores.postgres.column_session.PATIENCE_S", 0.5)
     monkeypatch.setattr("embedwell.stores.postgres.column_session.LOCK_MS", 50)
     column = opened(table)
-    column._column.begin(SPACE, TO)
+    column._column.begin(SPACE, TO, Watch())
     with psycopg.connect(database, application_name="report") as reader:
         reader.execute("SELECT count(*) FROM mir_synonyms")
         with pytest.raises(StoreBusyError, match="used without a pause by report"):
@@ -335,11 +338,9 @@ def test_another_build_is_measured_before_it_goes_on(table, ask, opened):
             return replace(found, vectors=found.vectors[:, ::-1].copy())
 
     column = opened(table)._column
-    space = column.begin(SPACE, TO)
+    space = column.begin(SPACE, TO, Watch())
     first = FakeEmbedder(SPACE, replace(FAKE_BUILD, artifact=TO))
     rows = column.missing(None, 50)
-    from embedwell.handshake.column import ColumnEmbedder
-
     proven = ColumnEmbedder(
         first, None, lambda found: column.refer(space.number, found), (), "here"
     )
@@ -386,7 +387,7 @@ def test_a_migration_is_given_up(table, ask, opened):
     column = opened(table)
     with pytest.raises(MigrationError, match="No migration"):
         column.drop("next")
-    column._column.begin(SPACE, TO)
+    column._column.begin(SPACE, TO, Watch())
     with pytest.raises(MigrationError, match="to all-MiniLM-L6-v2@q8 was begun already"):
         column.plan(f"{MODEL}@q32")
     with pytest.raises(MigrationError, match="No earlier vectors"):
@@ -400,7 +401,7 @@ def test_a_migration_is_given_up(table, ask, opened):
 
 def test_a_column_that_somebody_dropped_by_hand_is_begun_again(table, ask, opened):
     column = opened(table)
-    column._column.begin(SPACE, TO)
+    column._column.begin(SPACE, TO, Watch())
     ask("ALTER TABLE mir_synonyms DROP COLUMN embedding__new")
     assert column.spaces() == []
     assert column.migrate(TO).n_embedded == N_ROWS
@@ -466,7 +467,7 @@ def test_not_null_is_finished_after_a_kill_in_the_last_moment(ask, opened, monke
     place = ColumnPlace("t", "embedding", ("name",))
     killed = opened(place)
     with monkeypatch.context() as patch:
-        patch.setattr(PostgresColumn, "finish", lambda self: None)
+        patch.setattr(PostgresColumn, "finish", lambda self, watch: None)
         killed.migrate(TO, keep_old=True)
     assert columns(ask, "t")["embedding"] == ("vector(384)", False)
     with pytest.raises(psycopg.errors.CheckViolation):  # kept all the while
@@ -623,7 +624,7 @@ def test_triggers_of_the_application_are_told_and_run(table, ask, opened):
 def test_an_index_build_is_stopped_and_built_again(table, ask, opened, database):
     watch = Watch()
     column = opened(table)._column
-    column.begin(SPACE, TO)
+    column.begin(SPACE, TO, Watch())
     with psycopg.connect(database) as reader:
         reader.execute("SELECT 1 FROM mir_synonyms")
         reader.execute("UPDATE mir_synonyms SET note = 'open' WHERE id = 1")
@@ -755,3 +756,67 @@ def test_the_applications_variable_names_the_database(table, ask, database, monk
     monkeypatch.setenv("DATABASE_URL", database)
     with adopt_column("mir_synonyms", "embedding", text="term", key="id") as column:
         assert column.spaces() == []
+
+
+def test_vectors_that_find_nothing_are_not_switched_to(table, ask, opened):
+    class Random(FakeEmbedder):
+        def embed(self, texts, kind, watch):
+            found = super().embed(texts, kind, watch)
+            if len(texts) != N_ROWS and "row" in texts[0]:  # the probes are as they should be
+                noise = np.random.default_rng().standard_normal(found.vectors.shape)
+                return replace(found, vectors=noise.astype(np.float32))
+            return found
+
+    column = opened(table, Random(SPACE, replace(FAKE_BUILD, artifact=TO)))
+    with pytest.raises(MigrationError, match=r"Only \d+ of 64 rows .* nothing was switched"):
+        column.migrate(TO)
+    assert columns(ask)["embedding"] == ("vector(768)", False)
+    column.drop("next")
+    assert leftovers(ask) == []
+
+
+def test_what_an_engine_fails_on_is_told_and_the_rest_is_kept(table, ask, opened):
+    class Failing(FakeEmbedder):
+        def embed(self, texts, kind, watch):
+            found = super().embed(texts, kind, watch)
+            bad = {at: "too odd" for at, text in enumerate(texts) if text.endswith("row5")}
+            if bad:
+                found.vectors[list(bad)] = np.nan
+                raise BadTextsError(bad, found)
+            return found
+
+    with pytest.raises(BadTextsError, match="too odd"):
+        opened(table, Failing(SPACE, replace(FAKE_BUILD, artifact=TO))).migrate(TO)
+    assert ask("SELECT count(embedding__new) FROM mir_synonyms") == [(255,)]
+    assert opened(table).migrate(TO).n_embedded == N_ROWS - 255
+
+
+def test_a_table_of_many_copies_is_moved(ask, opened):
+    ask("CREATE EXTENSION vector")
+    ask("CREATE TABLE t (name varchar(20) PRIMARY KEY, kind char(9), v halfvec)")
+    ask("INSERT INTO t SELECT 'n' || n, 'same' FROM generate_series(1, 400) AS n")
+    report = opened(ColumnPlace("t", "v", ("kind",))).migrate(TO)
+    assert (report.n_embedded, report.n_checked, report.n_found) == (400, 16, 16)
+    assert columns(ask, "t")["v"] == ("halfvec(384)", False)
+
+
+def test_more_dimensions_than_an_index_takes_are_refused(table, opened):
+    column = opened(table)._column
+    with pytest.raises(MigrationError, match="at most 2,000 dimensions"):
+        check(column, replace(SPACE, dimensions=2001))
+
+
+def test_a_column_of_that_name_that_is_not_ours_is_refused(table, ask, opened):
+    ask("ALTER TABLE mir_synonyms ADD COLUMN embedding__new int")
+    with pytest.raises(MigrationError, match="a column 'embedding__new' that is not ours"):
+        opened(table).migrate(TO)
+
+
+def test_a_role_of_short_patience_and_strict_isolation_can_migrate(table, ask, opened, database):
+    ((name,),) = ask("SELECT current_database()")
+    ask(f"ALTER DATABASE {name} SET statement_timeout = '30ms'")
+    ask(f"ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'")
+    column = opened(table)
+    ask("SET statement_timeout = 0")
+    column.migrate(TO)
+    assert_right(ask)

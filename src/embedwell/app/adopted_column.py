@@ -89,7 +89,7 @@ class AdoptedColumn:
         """
         watch = watch or Watch()
         with self._column.locked():
-            self._column.finish()
+            self._column.finish(watch)
             target = self._target(to)
             begun = job.begun(self._column, target.space, target.artifact)
             facts = job.check(self._column, target.space)
@@ -100,7 +100,7 @@ class AdoptedColumn:
                 )
             embedder = self._connect(target.settings, watch)
             try:
-                space = begun or self._column.begin(target.space, target.artifact)
+                space = begun or self._column.begin(target.space, target.artifact, watch)
                 proven = ColumnEmbedder(
                     embedder,
                     space.reference,
@@ -120,9 +120,10 @@ class AdoptedColumn:
         Raises:
             MigrationError: None were kept, or rows were written since.
         """
+        watch = watch or Watch()
         with self._column.locked():
-            self._column.finish()
-            self._column.roll_back(watch or Watch())
+            self._column.finish(watch)
+            self._column.roll_back(watch)
 
     def drop(self, role: Literal["next", "kept"], watch: Watch | None = None) -> None:
         """Drop the vectors of a migration that was begun, or those that were kept.
@@ -130,9 +131,10 @@ class AdoptedColumn:
         Raises:
             MigrationError: There are none.
         """
+        watch = watch or Watch()
         with self._column.locked():
-            self._column.finish()
-            self._column.drop(role, watch or Watch())
+            self._column.finish(watch)
+            self._column.drop(role, watch)
 
     def close(self) -> None:
         """Close the connection."""

@@ -123,7 +123,7 @@ def plan(column: ColumnStore, space: Space, embedder: TextEmbedder) -> ColumnPla
     embedder.embed(texts[:1], "document", Watch())  # loads what is loaded at first use
     started = time.perf_counter()
     embedded = embedder.embed(texts, "document", Watch())
-    rate = len(texts) / max(time.perf_counter() - started, 1e-6)
+    rate = max(len(texts), 1) / max(time.perf_counter() - started, 1e-6)
     main = [one.space.model for one in column.spaces() if one.role == "main"]
     return ColumnPlan(
         facts=facts,
@@ -195,7 +195,7 @@ def migrate_column(
             validated = True
         done = column.switch(lambda rows: _vectors(embedder, rows, watch), watch, keep=keep_old)
         if done is not None:
-            column.finish()
+            column.finish(watch)
             return ColumnReport(
                 to_model=embedder.embedder.space.model,
                 n_embedded=n_embedded + done.n_filled,

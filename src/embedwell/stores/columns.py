@@ -174,7 +174,7 @@ class ColumnStore(Protocol):
         """At most n rows that have a text, spread over the table."""
         ...
 
-    def begin(self, space: Space, artifact: str) -> ColumnSpace:
+    def begin(self, space: Space, artifact: str, watch: Watch) -> ColumnSpace:
         """Add the new column, and see to it that changed texts lose their vector in it."""
         ...
 
@@ -223,7 +223,7 @@ class ColumnStore(Protocol):
         """
         ...
 
-    def finish(self) -> None:
+    def finish(self, watch: Watch) -> None:
         """Do what is left after a switch that was killed: make the column NOT NULL again."""
         ...
 

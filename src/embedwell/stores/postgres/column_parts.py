@@ -122,8 +122,13 @@ def parts_of(found: Found, kind_and_size: str) -> dict[str, str]:
         "new": quoted(found.new),
         "type": kind_and_size,
         "keys": ", ".join(keys),
-        "key_texts": ", ".join(f"{key}::text" for key in keys),
-        "piece_texts": ", ".join(f"{text}::text" for text in texts),
+        # With names of their own, or ORDER BY would take these texts for the key.
+        "key_texts": ", ".join(
+            f"{key}::text AS {name}" for key, name in zip(keys, given, strict=True)
+        ),
+        "piece_texts": ", ".join(
+            f"{text}::text AS {name}" for text, name in zip(texts, pieces, strict=True)
+        ),
         "has_text": has_text,
         "needs_vector": "true" if found.is_required else has_text,
         "after": ", ".join(

@@ -24,11 +24,16 @@ LOCK_MS = 200
 PATIENCE_S = 600.0
 """How long we try to get it."""
 _PAUSES_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
-# What a role may have set for its own, short statements.
-_NO_LIMITS = """
-SELECT set_config(name, '0', false) FROM pg_settings
-WHERE name IN ('statement_timeout', 'lock_timeout', 'transaction_timeout',
-               'idle_in_transaction_session_timeout', 'idle_session_timeout')"""
+# In place of what a role may have set for its own, short statements. Where we are killed, the
+# server gives a long statement up soon, where it can tell.
+_MANNERS = """
+SELECT set_config(name, CASE name WHEN 'client_connection_check_interval' THEN '2s'
+                                  WHEN 'default_transaction_isolation' THEN 'read committed'
+                                  ELSE '0' END, false)
+FROM pg_settings
+WHERE name IN ('statement_timeout', 'lock_timeout', 'transaction_timeout', 'idle_session_timeout',
+               'idle_in_transaction_session_timeout', 'default_transaction_isolation')
+   OR name = 'client_connection_check_interval' AND version() ~ 'linux'"""
 
 T = TypeVar("T")
 
@@ -58,7 +63,7 @@ class Session:
         self.shown = shown
         self._database = database
         with faults_named(database):
-            connection.execute(_NO_LIMITS)
+            connection.execute(_MANNERS)
 
     def rows(
         self, template: str, parameters: Sequence[Any] | Mapping[str, Any] = (), **more: str

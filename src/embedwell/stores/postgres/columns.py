@@ -151,9 +151,11 @@ class PostgresColumn:
         n_rows = self._session.rows(sql.TABLE, [self._found.oid])[0][8]
         percent = min(100.0, 100 * _SAMPLED_ROWS / max(n_rows, 1))
         rows = self._session.rows(sql.SAMPLE, {"percent": percent, "n": n})
+        if not rows:  # the server's estimate is an old one
+            rows = self._session.rows(sql.SAMPLE, {"percent": 100.0, "n": n})
         return [self._row(row) for row in rows]
 
-    def begin(self, space: Space, artifact: str) -> ColumnSpace:
+    def begin(self, space: Space, artifact: str, watch: Watch) -> ColumnSpace:
         """Add the new column, and see to it that changed texts lose their vector in it."""
         found, session = self._found, self._session
         if found.new in self._numbers():
@@ -174,7 +176,7 @@ class PostgresColumn:
             self._copy_manners()
             add_trigger(session, "next", found.new, self._function("next", number))
 
-        session.briefly(add, Watch())
+        session.briefly(add, watch)
         return next(one for one in self.spaces() if one.role == "next")
 
     def refer(self, number: int, reference: Reference) -> Reference:
@@ -232,7 +234,7 @@ class PostgresColumn:
         found = session.rows(sql.NEAREST, given, operator=operator)
         if any(tuple(one[:-1]) == row.key for one in found):
             return True
-        return len(found) == k and found[-1][-1] <= own + _TINY  # as many are as near: copies
+        return len(found) == k and abs(found[-1][-1] - own) <= _TINY  # so many copies of it
 
     def switch(self, embed: EmbedRows, watch: Watch, *, keep: bool) -> Switched | None:
         """Put the new column in the place of the old one, in one short transaction."""
@@ -254,7 +256,7 @@ class PostgresColumn:
         n_filled, locked_s = self._session.briefly(act, watch)
         return None if n_filled is None else Switched(n_filled, locked_s)
 
-    def finish(self) -> None:
+    def finish(self, watch: Watch) -> None:
         """Do what is left after a switch that was killed: make the column NOT NULL again."""
         session, found = self._session, self._found
         if not session.value(sql.HAS_CONSTRAINT, [found.oid, found.check]):
@@ -265,7 +267,7 @@ class PostgresColumn:
             session.do(sql.SET_REQUIRED)
             session.do(sql.DROP_CHECK)
 
-        session.briefly(act, Watch())
+        session.briefly(act, watch)
 
     def roll_back(self, watch: Watch) -> None:
         """Exchange the column and the one that was kept."""
@@ -298,7 +300,7 @@ class PostgresColumn:
             session.briefly(act, watch)
         finally:
             session.do(sql.DROP_INDEX_BESIDE, index=found.index_name(found.missing))
-        self.finish()
+        self.finish(watch)
 
     def drop(self, role: Literal["next", "kept"], watch: Watch) -> None:
         """Drop the new column of a migration that was begun, or the one that was kept."""
