@@ -609,6 +609,26 @@ def test_rights_that_are_missing_are_named(table, ask, opened, database):
         ask("DROP OWNED BY clerk CASCADE; DROP ROLE clerk")
 
 
+def test_a_role_that_knows_nothing_of_ours_goes_on_writing(table, ask, opened, database):
+    ask("CREATE ROLE guest LOGIN; GRANT SELECT, INSERT, UPDATE ON mir_synonyms TO guest")
+    ask("GRANT USAGE ON SEQUENCE mir_synonyms_id_seq TO guest")
+    column = opened(table)
+    space = column._column.begin(SPACE, TO, Watch())
+    rows = column._column.missing(None, N_ROWS)
+    vectors = FakeEmbedder(SPACE).embed([row.text for row in rows], "document", Watch()).vectors
+    assert column._column.fill(rows, vectors) == N_ROWS
+    try:
+        with psycopg.connect(database.replace("//postgres:", "//guest:")) as guest:
+            guest.execute("UPDATE mir_synonyms SET term = 'a new text' WHERE id = 4")
+            guest.execute("INSERT INTO mir_synonyms (term) VALUES ('a new row')")
+        assert column._column.n_missing() == 2
+        assert column.migrate(TO).n_embedded == 2
+        assert_right(ask)
+    finally:
+        ask("DROP OWNED BY guest; DROP ROLE guest")
+    assert space.texts == ("term",)
+
+
 def test_triggers_of_the_application_are_told_and_run(table, ask, opened):
     ask("""CREATE TABLE log (n bigint);
         CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS
