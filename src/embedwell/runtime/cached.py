@@ -51,7 +51,7 @@ class _Answer:
         self.max_tokens = artifact.space.max_tokens
         self.artifact = artifact.name
         self.builds: list[BuildRecord] = []  # of what was taken, each once
-        self.vectors = np.full((len(texts), artifact.space.dimensions), np.nan, dtype=np.float32)
+        self.vectors = np.empty((len(texts), artifact.space.dimensions), dtype=np.float32)
         self.n_tokens = np.zeros(len(texts), dtype=np.int64)
         self.failures: dict[int, str] = {}
         self.places: dict[str, list[int]] = {}

@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 
 from embedwell.core.artifact import Artifact
+from embedwell.core.build import BuildRecord
 from embedwell.core.embedded import Embedded
 from embedwell.core.errors import BadTextsError, EngineMemoryError
 from embedwell.core.events import Progress, Watch
@@ -56,17 +57,22 @@ def embed(
         TaskCancelledError: `watch` was asked to stop.
     """
     failures: dict[int, str] = {}
-    parts: list[Embedded] = []
+    vectors = np.empty((len(texts), artifact.space.dimensions), np.float32)
+    n_tokens = np.zeros(len(texts), np.int64)
+    n_truncated, build = 0, None
     for begin, end in list(windows(texts, _WINDOW_TEXTS, _WINDOW_CHARACTERS)) or [(0, 0)]:
         told = Watch(partial(_shifted, watch, begin, end, len(texts)), watch.cancelled)
         part = _embed_window(models, artifact, texts[begin:end], kind, told)
-        if parts and part.artifact.key != artifact.key:
+        if build is not None and part.artifact.key != artifact.key:
             return embed(models, part.artifact, texts, kind, watch)
-        artifact = part.artifact
-        parts.append(part.embedded)
+        artifact, build = part.artifact, part.embedded.build
+        vectors[begin:end], n_tokens[begin:end] = part.embedded.vectors, part.embedded.n_tokens
+        n_truncated += part.embedded.n_truncated
         failures |= {begin + position: why for position, why in part.failures.items()}
     watch.progress("embed", len(texts), len(texts), "texts")
-    embedded = _joined(parts)
+    embedded = Embedded(
+        vectors, n_tokens, n_truncated, build or BuildRecord.of_nothing(artifact.name)
+    )
     if failures:
         raise BadTextsError(failures, embedded)
     return embedded
@@ -105,15 +111,3 @@ def _shifted(watch: Watch, begin: int, end: int, n_texts: int, step: Progress) -
     """Tell of a window's progress as that of the whole call."""
     if step.stage == "embed" and step.done < end - begin:
         watch.listener(Progress(step.stage, begin + step.done, n_texts, step.unit))
-
-
-def _joined(parts: Sequence[Embedded]) -> Embedded:
-    """Parts that one artifact computed, as one."""
-    if len(parts) == 1:
-        return parts[0]
-    return Embedded(
-        np.concatenate([part.vectors for part in parts]),
-        np.concatenate([part.n_tokens for part in parts]),
-        sum(part.n_truncated for part in parts),
-        parts[0].build,
-    )
