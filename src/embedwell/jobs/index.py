@@ -130,6 +130,14 @@ class _Run:
     n_pending: int = 0
     touched: dict[str, Stat] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self._look_at_store()
+
+    def _look_at_store(self) -> None:
+        """How documents are cut from now on: asked once a commit, since others may change it."""
+        self.token_starts = self.load_embedder().token_starts
+        self.chunk_tokens = self.store.settings.chunk_tokens
+
     def add(self, todo: Mapping[Candidate, Format]) -> None:
         total, done = sum(candidate.size_bytes for candidate in todo), 0
         for candidate, form in todo.items():
@@ -166,14 +174,13 @@ class _Run:
         document = Document(
             candidate.key, stat.size_bytes, stat.mtime_ns, stat.sha256, form.kind, form.language
         )
-        limit = self.store.settings.chunk_tokens
         try:
             extracted = extract(data, form)
         except ExtractionError as error:
             self.report.failed.append(Skipped(candidate.key, str(error)))
             return Prepared(document, [], [])
         self.report.notes += [Skipped(candidate.key, note) for note in extracted.notes]
-        return prepare(document, extracted, self.load_embedder().token_starts, limit)
+        return prepare(document, extracted, self.token_starts, self.chunk_tokens)
 
     def _commit(self) -> None:
         if self.touched:
@@ -189,3 +196,4 @@ class _Run:
         self.report.n_truncated += filled.n_truncated
         self.pending.clear()
         self.n_pending = 0
+        self._look_at_store()
