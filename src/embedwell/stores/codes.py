@@ -24,20 +24,21 @@ def widths(n: int, k: int, dimensions: int) -> Widths:
     """How many candidates keep recall@k at .99 or above, with some to spare.
 
     Fitted to where the true nearest stand in the order of each pass, over MiniLM vectors of real
-    passages: 100K, 500K and 1M of them, k from 10 to 400, cut to 64, 128 and 256 dimensions for
-    the last factor. Fewer bits tell less, about as their square; docs/benchmarks.md has what comes
-    of it.
+    passages: 10K to 1M of them, k from 10 to 400, cut to 64, 128 and 256 dimensions for the last
+    factor. Among fewer rows the best stand out more. Fewer bits tell less, about as their square;
+    docs/benchmarks.md has what comes of it.
 
     Args:
         n: How many rows are searched.
         k: How many are asked for.
         dimensions: Of the vectors.
     """
-    many = max(0.0, log10(max(n, 1) / 100_000))
+    size = log10(max(n, 10_000) / 100_000)
+    many, few = max(0.0, size), min(0.0, size)
     few_bits = max(1.0, (384 / dimensions) ** 2)
     return Widths(
         near=round((600 + 40 * k + 1000 * many) * few_bits),
-        final=round((20 + 8 * k + 60 * many) * few_bits),
+        final=round((20 + (8 + few) * k + 60 * many) * few_bits),
     )
 
 
