@@ -169,7 +169,8 @@ def _without(ids: IntArray, known: IntArray) -> IntArray:
         return ids
     known = np.sort(known)
     at = np.minimum(np.searchsorted(known, ids), len(known) - 1)
-    return ids[known[at] != ids]
+    new: IntArray = ids[known[at] != ids]
+    return new
 
 
 def _check(query: str, k: int, mode: Mode) -> None:
