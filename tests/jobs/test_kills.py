@@ -5,10 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import signal
-import subprocess
-import sys
-import time
 from collections import Counter
 from contextlib import closing
 
@@ -19,10 +15,11 @@ from embedwell.core.events import Watch
 from embedwell.stores.protocol import CollectionSettings
 from embedwell.stores.registry import create_store, open_store
 from embedwell.testing import FAKE_SPACE, FakeEmbedder
+from kills import killed
 
 # `KILLS=200 pytest tests/jobs/test_kills.py` takes two minutes.
 N_KILLS = int(os.environ.get("KILLS", "12"))
-LONGEST_S = 0.6
+LONGEST_S, ENOUGH_S = 0.6, 5.0
 
 # Adds, replaces and deletes records, migrates there and back and compacts, for ever. A line is
 # written before and after each act: what is said to be done must be there.
@@ -52,7 +49,7 @@ def migrate_away():
     stored = stored or store.spaces.add(space, "next", space.model)
     migrate(store, embedder(stored), Watch())
 
-say("ready")
+print("ready", flush=True)
 while True:
     keys = [f"r{drawn.randrange(60)}" for _ in range(8)]
     texts = {key: f"{key} holds word{drawn.randrange(1000)}. " * 3 for key in keys}
@@ -73,7 +70,7 @@ while True:
 
 @pytest.mark.parametrize("seed", range(N_KILLS))
 def test_a_killed_writer_loses_and_doubles_nothing(place, told, seed):
-    work(place, seed, told)
+    work(place, seed, told, random.Random(seed).uniform(0, LONGEST_S))
     with closing(open_store(place)) as store:
         assert store.check() == []
         main = store.spaces.main()
@@ -94,8 +91,7 @@ def test_a_killed_writer_loses_and_doubles_nothing(place, told, seed):
 
 def test_what_was_killed_goes_on(place, told):
     """After all those kills the same work runs through."""
-    done = set(work(place, 1, told, until="compacted"))
-    assert {"put", "deleted", "migrated", "compacted"} <= done
+    assert {"put", "deleted", "migrated", "compacted"} <= set(work(place, 1, told, ENOUGH_S))
 
 
 @pytest.fixture(scope="module")
@@ -111,34 +107,12 @@ def told():
     return {}
 
 
-def work(place, seed, told, until=""):
-    """Let a child work and kill it at a random moment, or when it has said a word."""
-    drawn = random.Random(seed)
-    process = subprocess.Popen(
-        [sys.executable, "-c", WORK, str(place), str(seed)], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    assert json.loads(process.stdout.readline()) == ["ready"]
-    lines = []
-    if until:
-        for line in process.stdout:
-            lines.append(line)
-            if json.loads(line)[0] == until:
-                break
-    else:
-        time.sleep(drawn.uniform(0, LONGEST_S))
-    os.kill(process.pid, signal.SIGKILL)
-    lines += process.stdout.read().splitlines()
-    process.stdout.close()
-    process.wait()
-    words = []
-    for line in lines:
-        if not line.endswith(("]", "]\n")):
-            continue  # killed while it said it
-        word, what = json.loads(line)
-        words.append(word)
+def work(place, seed, told, after_s):
+    """Let a child work for a while; gives the words that it has said."""
+    lines = [json.loads(line) for line in killed(WORK, [place, str(seed)], after_s)]
+    for word, what in lines:
         keep(told, word, what)
-    return words
+    return [word for word, _ in lines]
 
 
 def keep(told, word, what):
