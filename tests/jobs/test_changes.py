@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-from pathlib import Path
-
-from embedwell.ingest.walk import Candidate
 from embedwell.jobs.changes import compare
 from embedwell.stores.protocol import Stat
+from embedwell.stores.queue import Item
 
 
-def found(key: str, size: int = 1, mtime: int = 1) -> Candidate:
-    return Candidate(Path(key), key, size, mtime)
+def found(key: str, size: int = 1, mtime: int = 1) -> Item:
+    return Item(key, "text", size, mtime)
 
 
 def test_a_folder_is_compared_by_size_and_time():

@@ -138,14 +138,7 @@ class Index:
                 f"{place or 'The folder of this index'} is not a folder.",
                 "Name the folder to index.",
             )
-        watch = watch or Watch()
-        self.embedders.check()
-        with self.store.writing():
-            report = index_folder(
-                place, self.store, lambda: self.load(watch), self.size_factor, watch
-            )
-        self._fill_light(watch)
-        return report
+        return self._index_folder(place, watch or Watch(), all_anew=False)
 
     def delete(self, ids: Sequence[str]) -> int:
         """Remove documents by id, or files by their path in the folder.
@@ -251,9 +244,8 @@ class Index:
         with self.store.writing():
             self.store.set_chunk_tokens(fitting(chunk_tokens, stored.space.max_tokens))
             rechunk_records(self.store, self.load, watch)
-            if self.folder is not None:
-                load = partial(self.load, watch)
-                index_folder(self.folder, self.store, load, self.size_factor, watch, all_anew=True)
+        if self.folder is not None:
+            self._index_folder(self.folder, watch, all_anew=True)
         self._fill_light(watch)
 
     def roll_back(self) -> Space:
@@ -309,6 +301,21 @@ class Index:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+    def _index_folder(self, folder: Path, watch: Watch, *, all_anew: bool) -> IndexReport:
+        self.embedders.check()
+        is_home = self.folder is not None and folder.resolve() == self.folder.resolve()
+        report = index_folder(
+            folder,
+            self.store,
+            partial(self.load, watch),
+            self.size_factor,
+            watch,
+            place="" if is_home else str(folder.resolve()),
+            all_anew=all_anew,
+        )
+        self._fill_light(watch)
+        return report
 
     def _embed_query(self, query: str) -> QueryVector:
         try:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from embedwell.app.index import Index
 from embedwell.app.place import shown_target
+from embedwell.ingest.sources.folder import Folder
 from embedwell.jobs.changes import compare
-from embedwell.jobs.index import worth_indexing
 from embedwell.stores.spaces import StoredSpace
 
 
@@ -112,6 +112,7 @@ def _space(index: Index, stored: StoredSpace) -> SpaceStatus:
 
 
 def _stale(index: Index, folder: Path) -> Stale:
-    found = worth_indexing(folder, index.size_factor, lambda _: None)
-    changes = compare(found, index.store.stats())
-    return Stale(tuple(candidate.key for candidate in changes.to_read), changes.gone)
+    found = Folder(folder, index.size_factor).items(lambda _: None)
+    home = next((one.number for one in index.store.queue.sources() if not one.prefix), 0)
+    changes = compare(found, index.store.stats(home))
+    return Stale(tuple(item.key for item in changes.to_read), changes.gone)

@@ -33,6 +33,8 @@
      │    └── SpaceMovedError       the store has gone over to another space meanwhile
      ├── MigrationError             a store cannot go over to another space as asked
      ├── QueryError                 a search that cannot be run as asked
+     ├── QueueError                 no such source, run or row, or its name is taken
+     ├── CanaryError                a run checked itself and stopped; the message says why
      └── StoreError
           ├── StoreNotFoundError    no index there
           ├── ForeignStoreError     a database, but not one of embedwell's
@@ -248,6 +250,22 @@ class MigrationError(EmbedwellError):
 
 class QueryError(EmbedwellError):
     """A search that cannot be run as asked."""
+
+
+class QueueError(EmbedwellError):
+    """There is no such source, run or queued row, or its name is taken."""
+
+
+class CanaryError(EmbedwellError):
+    """A run checked itself after its first documents and stopped.
+
+    Attributes:
+        report: What it found; values that JSON has.
+    """
+
+    def __init__(self, problem: str, remedy: str, report: Mapping[str, object]) -> None:
+        super().__init__(problem, remedy)
+        self.report = dict(report)
 
 
 class StoreError(EmbedwellError):

@@ -22,7 +22,7 @@ from embedwell.core.errors import (
 from embedwell.core.events import Watch
 from embedwell.core.space import Kind, Space
 from embedwell.core.vectors import IntArray, normalized
-from embedwell.handshake.drift import BOUNDS, WIDE
+from embedwell.handshake.drift import BOUNDS, WIDE, Drift
 from embedwell.handshake.prove import Proof, against, prove
 from embedwell.handshake.refusal import refusal
 from embedwell.runtime.protocol import TextEmbedder
@@ -99,6 +99,36 @@ class AdmittedEmbedder:
             f"{found.build}.",
             "Try again once the service stays up, or set `service` to `off`.",
         )
+
+    def greet(self, watch: Watch) -> None:
+        """Prove the present build now, unless one was admitted already, rather than later.
+
+        Raises:
+            DriftError: It is not fit for the store.
+        """
+        if not self._known:
+            self.embed(["May what computes this write here?"], "document", watch)
+
+    def accept(self, found: Embedded, watch: Watch) -> Embedded | None:
+        """What another thread got from `unproven`, once its build is admitted.
+
+        Returns:
+            The vectors; None where the build changed meanwhile: embed the texts again.
+
+        Raises:
+            DriftError: What computes now is not fit for the store.
+        """
+        return _scaled(found, self.space) if self._is_admitted(found.build, watch) else None
+
+    def prove_again(self, watch: Watch) -> Drift:
+        """Measure the present build anew, whatever is recorded of it.
+
+        Raises:
+            DriftError: It is not fit for the store.
+        """
+        proof = prove(self._store, self.number, self.unproven, watch)
+        self._judge(proof, watch)
+        return proof.drift
 
     def token_starts(self, text: str) -> IntArray:
         """Offsets in code points of every token's first character, special tokens left out."""

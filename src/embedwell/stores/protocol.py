@@ -7,7 +7,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
+from embedwell.core.events import Watch
 from embedwell.core.vectors import FloatArray, IntArray
+from embedwell.stores.queue import Outcome, Queue
 from embedwell.stores.spaces import Spaces
 from embedwell.stores.values import (
     ChunkKind,
@@ -62,6 +64,11 @@ class Store(Protocol):
         ...
 
     @property
+    def queue(self) -> Queue:
+        """What is to be read into it, and what became of it."""
+        ...
+
+    @property
     def index_kind(self) -> str:
         """How vectors are searched, for people: `codes (numpy)`, `hnsw`, …."""
         ...
@@ -80,8 +87,8 @@ class Store(Protocol):
         """All reads inside see one state, whatever others write. Writing inside is an error."""
         ...
 
-    def stats(self) -> Mapping[str, Stat]:
-        """Size, time and hash of each file by key; records are left out."""
+    def stats(self, source: int | None = None) -> Mapping[str, Stat]:
+        """Size, time and hash by key: of each file, or of each file and record of one source."""
         ...
 
     def records(self) -> list[str]:
@@ -98,12 +105,24 @@ class Store(Protocol):
         """Vectors (float32, shape (d,)) already stored, by `embedded_sha256`."""
         ...
 
-    def put(self, documents: Sequence[DocumentChunks], *, space: int | None = None) -> None:
+    def put(
+        self,
+        documents: Sequence[DocumentChunks],
+        *,
+        space: int | None = None,
+        outcomes: Sequence[Outcome] = (),
+    ) -> frozenset[int]:
         """Insert or replace whole documents with vectors of the main space.
 
         Args:
             documents: What to store.
             space: The space that the vectors are of, as the caller knows it.
+            outcomes: What became of claimed rows of the queue, those of the documents among
+                them: written in the same transaction. A document whose row's lease was lost is
+                not stored.
+
+        Returns:
+            Ids of the tasks whose lease was lost.
 
         Raises:
             SpaceMovedError: Another space is the main one by now; nothing is kept.
@@ -116,7 +135,24 @@ class Store(Protocol):
         ...
 
     def delete(self, keys: Iterable[str]) -> int:
-        """Remove documents with all that hangs on them; returns how many there were."""
+        """Remove documents with all that hangs on them, and their rows of the queue.
+
+        Returns:
+            How many documents there were.
+        """
+        ...
+
+    def tend_index(self, n_waiting: int, watch: Watch) -> None:
+        """Bring the index over the vectors to where it should be in a load of many documents.
+
+        Dropped before a large load, built once enough is in, and again at the end; nothing to do
+        where the index follows by itself. May take minutes: a worker calls it on a store of its
+        own, beside its work.
+
+        Args:
+            n_waiting: Documents that are still queued.
+            watch: Told of progress.
+        """
         ...
 
     def warm(self, *, space: int | None = None) -> None:

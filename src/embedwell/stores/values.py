@@ -40,6 +40,7 @@ class Document:
         language: `markdown`, `python`, …; may be empty.
         is_record: Whether a program added it (it then does not leave when a folder is re-indexed).
         metadata: What the program wants to filter by.
+        source: Number of the source that it comes from; None where a program added it.
     """
 
     key: str
@@ -50,6 +51,7 @@ class Document:
     language: str
     is_record: bool = False
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    source: int | None = None
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ def document_row(document: Document) -> tuple[object, ...]:
         document.language,
         document.is_record,
         json.dumps(dict(document.metadata)),
+        document.source,
     )
 
 

@@ -9,7 +9,7 @@ from embedwell.stores.sqlite import faults, statements
 from embedwell.stores.sqlite.database import Database
 
 APPLICATION_ID = 0x656D6277  # "embw"
-VERSION = 2
+VERSION = 3
 TABLES = frozenset(
     {
         "admissions",
@@ -18,12 +18,17 @@ TABLES = frozenset(
         "collections",
         "document_metadata",
         "documents",
+        "files_queue",
+        "ingestion_metrics",
+        "ingestion_runs",
         "lexical",
         "proofs",
         "removed_vectors",
+        "sources",
         "space_history",
         "spaces",
         "vec_tables",
+        "workers",
     }
 )
 """Tables without which a file is damaged; each space has one of its vectors beside them."""

@@ -194,12 +194,13 @@ STATS = """
     SELECT key, size_bytes, mtime_ns, sha256 FROM documents
     WHERE collection = ? AND NOT is_record
 """
+STATS_OF_SOURCE = "SELECT key, size_bytes, mtime_ns, sha256 FROM documents WHERE source = ?"
 RECORDS = "SELECT key FROM documents WHERE collection = ? AND is_record ORDER BY key"
 DOCUMENT_ID = "SELECT id FROM documents WHERE collection = ? AND key = ?"
 ADD_DOCUMENT = """
     INSERT INTO documents
-        (collection, key, size_bytes, mtime_ns, sha256, kind, language, is_record, metadata)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+        (collection, key, size_bytes, mtime_ns, sha256, kind, language, is_record, metadata, source)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 ADD_METADATA = "INSERT INTO document_metadata (document, name, value) VALUES (?, ?, ?)"
 TOUCH = """

@@ -13,9 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from embedwell.core.errors import StoreError
+from embedwell.core.events import Watch
 from embedwell.core.vectors import FloatArray, IntArray
 from embedwell.stores.filters import metadata_rows
 from embedwell.stores.index import Index, IndexName
+from embedwell.stores.leases import still_held
 from embedwell.stores.lock import locked
 from embedwell.stores.protocol import (
     CollectionSettings,
@@ -27,12 +29,14 @@ from embedwell.stores.protocol import (
     Scored,
     Stat,
 )
+from embedwell.stores.queue import Outcome
 from embedwell.stores.spaces import StoredSpace
 from embedwell.stores.sqlite import faults, lexical, statements
 from embedwell.stores.sqlite.allowed import Allowed
 from embedwell.stores.sqlite.check import faults_in
 from embedwell.stores.sqlite.database import Database
 from embedwell.stores.sqlite.files import create_database, draft_of, open_database
+from embedwell.stores.sqlite.queue import SqliteQueue
 from embedwell.stores.sqlite.rows import chunk_row, document_row, found_chunk
 from embedwell.stores.sqlite.spaces import SqliteSpaces, add_space
 from embedwell.stores.sqlite.statements import of_space
@@ -54,6 +58,7 @@ class SqliteStore:
         self._collection, _ = row[0]
         self._database = database
         self._spaces = SqliteSpaces(database, self._collection)
+        self._queue = SqliteQueue(database, self._collection)
         self._indexes = Indexes(database, index)
         self._matches: tuple[object, Scored] | None = None
         self._is_writer = False
@@ -109,6 +114,11 @@ class SqliteStore:
         return self._spaces
 
     @property
+    def queue(self) -> SqliteQueue:
+        """What is to be read into it, and what became of it."""
+        return self._queue
+
+    @property
     def index_kind(self) -> str:
         """How vectors are searched, for people."""
         return self._index(self._spaces.main()).kind
@@ -134,9 +144,12 @@ class SqliteStore:
         """All reads inside see one state; see `Store`."""
         return self._database.snapshot()
 
-    def stats(self) -> Mapping[str, Stat]:
-        """Size, time and hash of each file by key."""
-        rows = self._database.rows(statements.STATS, (self._collection,))
+    def stats(self, source: int | None = None) -> Mapping[str, Stat]:
+        """Size, time and hash by key; see `Store`."""
+        if source is None:
+            rows = self._database.rows(statements.STATS, (self._collection,))
+        else:
+            rows = self._database.rows(statements.STATS_OF_SOURCE, (source,))
         return {key: Stat(size, mtime, sha256) for key, size, mtime, sha256 in rows}
 
     def records(self) -> list[str]:
@@ -158,9 +171,17 @@ class SqliteStore:
             rows = self._database.rows(statement, (json.dumps(list(hashes)),))
         return {sha256: np.frombuffer(blob, "<f2").astype(np.float32) for sha256, blob in rows}
 
-    def put(self, documents: Sequence[DocumentChunks], *, space: int | None = None) -> None:
-        """Insert or replace whole documents with vectors of the main space."""
+    def put(
+        self,
+        documents: Sequence[DocumentChunks],
+        *,
+        space: int | None = None,
+        outcomes: Sequence[Outcome] = (),
+    ) -> frozenset[int]:
+        """Insert or replace whole documents with vectors of the main space; see `Store`."""
         with self._database.transaction():
+            lost = self._queue.finish(outcomes)
+            documents = still_held(documents, outcomes, lost)
             main = self._spaces.main()
             if space not in {None, main.number}:
                 raise faults.space_moved(self.path, int(space or 0), main)
@@ -171,6 +192,7 @@ class SqliteStore:
                 self._add(item, vectors, next_chunk, main.number)
                 next_chunk += len(item.chunks)
             self._indexes.keep_up(main.number, main.space.dimensions)
+        return lost
 
     def touch(self, stats: Mapping[str, Stat]) -> None:
         """Renew size and time of files whose content did not change."""
@@ -184,12 +206,17 @@ class SqliteStore:
             )
 
     def delete(self, keys: Iterable[str]) -> int:
-        """Remove documents with all that hangs on them; returns how many there were."""
+        """Remove documents with all that hangs on them, and their rows of the queue."""
+        gone = list(keys)
         with self._database.transaction():
-            n = sum(self._remove(key) for key in keys)
+            n = sum(self._remove(key) for key in gone)
+            self._queue.forget(gone)
             main = self._spaces.main()
             self._indexes.keep_up(main.number, main.space.dimensions)
             return n
+
+    def tend_index(self, n_waiting: int, watch: Watch) -> None:
+        """Nothing to do: the codes follow by segments."""
 
     def warm(self, *, space: int | None = None) -> None:
         """Load the vectors, or what changed of them."""

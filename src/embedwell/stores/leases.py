@@ -1,0 +1,101 @@
+"""Decisions about leases and checks that every queue shares: pure."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from embedwell.core.errors import QueueError
+from embedwell.stores.queue import LOST_DEAD, Outcome, Run
+from embedwell.stores.values import DocumentChunks
+
+K = TypeVar("K", bound=Hashable)
+
+LONGEST_S = 3600.0
+"""A lease that ends later than this from now was written by another clock: it has ended."""
+LOST = f"Whoever had it was lost {LOST_DEAD} times: killed, out of memory, or cut off."
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What outcomes add up to."""
+
+    n_done: int = 0
+    n_failed: int = 0
+    n_skipped: int = 0
+    n_chunks: int = 0
+    n_tokens: int = 0
+    n_bytes: int = 0
+
+    def plus(self, outcome: Outcome) -> Counted:
+        """With one more; what will be tried again counts for nothing yet."""
+        if outcome.status == "pending":
+            return self
+        return Counted(
+            self.n_done + (outcome.status == "done"),
+            self.n_failed + (outcome.status in {"failed", "dead"}),
+            self.n_skipped + (outcome.status == "skipped"),
+            self.n_chunks + outcome.n_chunks,
+            self.n_tokens + outcome.n_tokens,
+            self.n_bytes + outcome.task.item.size_bytes,
+        )
+
+    def of_run(self) -> tuple[int, ...]:
+        """In the order of a run's columns."""
+        counts = (self.n_done, self.n_failed, self.n_skipped)
+        return (*counts, self.n_chunks, self.n_tokens, self.n_bytes)
+
+    def of_worker(self) -> tuple[int, ...]:
+        """In the order of a worker's columns."""
+        return (self.n_done, self.n_failed, self.n_chunks)
+
+
+def counted(outcomes: Iterable[Outcome], by: Callable[[Outcome], K]) -> Mapping[K, Counted]:
+    """Outcomes added up by run or by worker."""
+    found: dict[K, Counted] = {}
+    for outcome in outcomes:
+        found[by(outcome)] = found.get(by(outcome), Counted()).plus(outcome)
+    return found
+
+
+def n_claimable(run: Run | None, n_leased: int) -> int:
+    """How many rows may be leased now: none while a run pauses, and none past its next check."""
+    if run is None or run.status != "running":
+        return 0
+    if not run.canary_at:
+        return sys.maxsize
+    return run.canary_at - run.n_finished - n_leased
+
+
+def is_check_due(run: Run, check_end: float, now: float, *, is_empty: bool) -> bool:
+    """Whether somebody has to check a run now.
+
+    Args:
+        run: An open run none of whose rows is leased.
+        check_end: Until when whoever checks it has it, by the database's clock.
+        now: The time by that clock.
+        is_empty: Whether nothing is pending.
+    """
+    if run.status == "checking":
+        return not now < check_end <= now + LONGEST_S
+    if run.status != "running" or not run.canary_at:
+        return False
+    return run.n_finished >= run.canary_at or (run.rehearsal and is_empty)
+
+
+def still_held(
+    documents: Sequence[DocumentChunks], outcomes: Iterable[Outcome], lost: frozenset[int]
+) -> list[DocumentChunks]:
+    """The documents that may be stored: those of lost leases are left out."""
+    gone = {one.task.item.key for one in outcomes if one.task.id in lost}
+    return [item for item in documents if item.document.key not in gone]
+
+
+def name_taken(name: str) -> QueueError:
+    """The error for a second source of one name."""
+    return QueueError(
+        f"There is a source '{name}' in this index already.",
+        "Give the new one another name: `--name NAME`.",
+    )

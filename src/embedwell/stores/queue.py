@@ -1,0 +1,454 @@
+"""The queue of a store: what is to be read, who reads it now, and what became of it.
+
+Every row is a file or a record of a source. A worker claims rows for a time, renews its claim
+while it lives, and finishes a document with `Store.put(…, outcomes=…)`: chunks, vectors, lexical
+rows, the queue's row and the counts of the run change in one transaction or not at all. A claim
+that was lost (the time ran out, the row was queued anew) is seen in that transaction, and what came
+of it is left out: every document is stored once, whoever dies when.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+Status = Literal["pending", "leased", "done", "failed", "skipped", "dead"]
+"""`pending`: waits. `leased`: a worker has it. `done`: stored. `failed`: cannot be read; tried
+again when it changes. `skipped`: nothing had to be done. `dead`: given up after several tries."""
+
+RunStatus = Literal["running", "checking", "stopped", "done"]
+"""`checking`: the canary looks, nobody claims. `stopped`: the canary, or a person, said so."""
+
+LOST_ALONE = 3
+"""Claims of a row that were lost before it is handed out alone, after all others: it may be what
+kills its workers."""
+LOST_DEAD = 10
+"""Lost claims after which a row is given up."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where documents come from.
+
+    Attributes:
+        number: Its name in this store.
+        kind: `folder`, `paths`, `records`, `sql`, or what a package registers.
+        name: For people; unique in the store.
+        prefix: What its documents' keys begin with: nothing for the first source of a store,
+            `name:` for others.
+        place: An absolute path or an address without its password; empty for the folder that the
+            index lies in.
+        host: The machine that listed it last.
+        options: What else it was asked for with, such as patterns; values that JSON has.
+    """
+
+    number: int
+    kind: str
+    name: str
+    prefix: str
+    place: str
+    host: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Item:
+    """A file or a record as its source lists it.
+
+    Attributes:
+        key: The key of its document, with the source's prefix.
+        format: Name of its format, such as `markdown`: what took how long is told by it.
+        size_bytes: Size of the file, or of the record's text.
+        mtime_ns: Modification time; where there is none, a number made of the content.
+        payload: What the source needs to read it, where the key is not enough; JSON.
+        anew: Whether it is cut and stored anew even if its bytes are those that are stored.
+    """
+
+    key: str
+    format: str
+    size_bytes: int
+    mtime_ns: int
+    payload: str = ""
+    anew: bool = False
+
+
+@dataclass(frozen=True)
+class Task:
+    """A claimed row.
+
+    Attributes:
+        id: Its number in the queue.
+        source: Number of its source.
+        run: Number of its run.
+        item: What is to be read.
+        attempt: Which claim of the row this is: the same row claimed again has another.
+        failures: How often it was tried and failed before.
+        sha256: Hash of the document's bytes as stored; empty where there is none.
+        worker: Who claimed it.
+    """
+
+    id: int
+    source: int
+    run: int
+    item: Item
+    attempt: int
+    failures: int
+    sha256: str
+    worker: str
+
+
+@dataclass(frozen=True)
+class Times:
+    """Seconds that the stages took for one document: its share, where a batch shares them."""
+
+    read_s: float = 0.0
+    extract_s: float = 0.0
+    chunk_s: float = 0.0
+    embed_s: float = 0.0
+    write_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a task.
+
+    Attributes:
+        task: Which.
+        status: Its row's new status; `pending` where it is to be tried again.
+        error: Why it failed or was skipped; empty when done.
+        retry_s: Seconds before it may be tried again, where it is pending.
+        n_chunks: Chunks that were stored.
+        n_tokens: Tokens that were embedded for it.
+        times: How long it took.
+    """
+
+    task: Task
+    status: Literal["pending", "done", "failed", "skipped", "dead"]
+    error: str = ""
+    retry_s: float = 0.0
+    n_chunks: int = 0
+    n_tokens: int = 0
+    times: Times = Times()
+
+
+@dataclass(frozen=True)
+class Run:
+    """From the first queued row to the last finished one. A store has one open run at most.
+
+    Attributes:
+        number: Its name in this store.
+        status: See `RunStatus`; all but `done` are open.
+        started_at: Seconds since 1970, by the database's clock.
+        ended_at: The same; None while it is open.
+        canary_at: Finished rows at which it pauses and checks itself next; 0 for never.
+        rehearsal: Whether it stops after the first check, whatever that says.
+        n_done: Rows that were stored.
+        n_failed: Rows that failed or were given up.
+        n_skipped: Rows of which nothing had to be stored.
+        n_chunks: Chunks that were stored.
+        n_tokens: Tokens that were embedded.
+        n_bytes: Bytes of the finished rows.
+        reason: Why it is stopped; empty else.
+        report: What the last check found; values that JSON has.
+    """
+
+    number: int
+    status: RunStatus
+    started_at: float
+    ended_at: float | None
+    canary_at: int
+    rehearsal: bool
+    n_done: int = 0
+    n_failed: int = 0
+    n_skipped: int = 0
+    n_chunks: int = 0
+    n_tokens: int = 0
+    n_bytes: int = 0
+    reason: str = ""
+    report: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def n_finished(self) -> int:
+        """Rows that are through, whatever became of them."""
+        return self.n_done + self.n_failed + self.n_skipped
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A process that works for a store.
+
+    Attributes:
+        name: Unique: machine, process and a random part.
+        host: Its machine.
+        pid: Its process there.
+        started_at: Seconds since 1970, by the database's clock.
+        seen_at: When it last said that it lives.
+        state: `starting`, `working`, `waiting`, `checking`, `stopping`, for people.
+        n_done: Documents that it stored.
+        n_failed: Rows of its that failed.
+        n_chunks: Chunks that it stored.
+        rss_bytes: Its resident memory, its extractor's included.
+        proved: For which check it proved its embedder anew (`Run.canary_at`), 0 for none.
+        error: What it last complained of; empty when all is well.
+    """
+
+    name: str
+    host: str
+    pid: int
+    started_at: float = 0.0
+    seen_at: float = 0.0
+    state: str = "starting"
+    n_done: int = 0
+    n_failed: int = 0
+    n_chunks: int = 0
+    rss_bytes: int = 0
+    proved: int = 0
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many rows of one status and format there are.
+
+    Attributes:
+        status: The status.
+        format: The format.
+        n: Rows.
+        n_bytes: Their sizes together.
+        seconds: What all stages took for them together.
+        n_chunks: Their chunks.
+    """
+
+    status: Status
+    format: str
+    n: int
+    n_bytes: int
+    seconds: float
+    n_chunks: int
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row of the queue, for people and for comparing.
+
+    Attributes:
+        item: What it is.
+        source: Name of its source.
+        status: Its status.
+        failures: How often it failed.
+        losses: How often its worker was lost.
+        error: Why it failed last.
+        worker: Who has it, or had it last.
+        run: Number of its run.
+    """
+
+    item: Item
+    source: str
+    status: Status
+    failures: int
+    losses: int
+    error: str
+    worker: str
+    run: int
+
+
+@dataclass(frozen=True)
+class Which:
+    """Which rows of the queue, or documents, are meant. Empty fields do not restrict.
+
+    Attributes:
+        source: Name of a source.
+        run: Number of a run.
+        statuses: Statuses of rows.
+    """
+
+    source: str = ""
+    run: int = 0
+    statuses: tuple[Status, ...] = ()
+
+
+@dataclass(frozen=True)
+class Purged:
+    """What a purge takes away.
+
+    Attributes:
+        rows: How many rows by table, for people.
+        n_bytes: About how many bytes they take; 0 where the database cannot tell.
+    """
+
+    rows: Mapping[str, int]
+    n_bytes: int
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """How far one worker was at one moment of a run: a row of `ingestion_metrics`.
+
+    Counts are since the worker joined the run.
+    """
+
+    run: int
+    worker: str
+    at: float
+    seconds: float
+    n_done: int
+    n_failed: int
+    n_skipped: int
+    n_chunks: int
+    n_tokens: int
+    n_bytes: int
+    rss_bytes: int
+
+
+class Queue(Protocol):
+    """The queue of one collection. Owned by the store's thread; every write is one transaction.
+
+    Times are seconds since 1970 by the clock of the database (its server's, or this machine's for
+    a file). A lease ends when its time is up, and also when it lies further ahead than a lease can
+    last: then the clock was moved.
+    """
+
+    def sources(self) -> list[Source]:
+        """All of them, by number."""
+        ...
+
+    def add_source(
+        self, kind: str, name: str, place: str, host: str, options: Mapping[str, Any]
+    ) -> Source:
+        """Add a source; its prefix is chosen here.
+
+        Raises:
+            QueueError: There is one of that name.
+        """
+        ...
+
+    def set_source(self, source: Source) -> None:
+        """Change the place, host and options of a source."""
+        ...
+
+    def waiting(self, source: int) -> Mapping[str, tuple[int, int]]:
+        """Size and time by key of the rows of a source that are pending, leased or dead."""
+        ...
+
+    def open_run(self, canary_at: int, *, rehearsal: bool = False) -> Run:
+        """The run that is open, as it is, or a new one."""
+        ...
+
+    def enqueue(self, source: int, run: int, items: Iterable[Item], *, priority: int = 0) -> int:
+        """Queue items, or queue them anew: whoever has leased one of them loses it.
+
+        Returns:
+            How many there were.
+        """
+        ...
+
+    def run(self, number: int | None = None) -> Run | None:
+        """One run; the newest if left out; None where there is none."""
+        ...
+
+    def runs(self) -> list[Run]:
+        """All of them, by number."""
+        ...
+
+    def claim(self, worker: str, n: int, lease_s: float) -> list[Task]:
+        """Lease rows of the open run for a time, the highest priority first, then the oldest.
+
+        None while the run is not `running`, and never more than may be finished before its next
+        check. Rows whose lease ended are pending again first, or dead after `LOST_DEAD` losses.
+        A row that was lost `LOST_ALONE` times comes alone, after all others.
+        """
+        ...
+
+    def renew(self, worker: str, lease_s: float) -> int:
+        """Let all leases of a worker last so long from now; gives how many it has."""
+        ...
+
+    def release(self, worker: str, *, lost: bool = False) -> int:
+        """Give all leases of a worker back; gives how many it had.
+
+        Args:
+            worker: Its name.
+            lost: Whether it died with them, rather than giving them back itself.
+        """
+        ...
+
+    def close_run(self) -> bool:
+        """End the open run if none of its rows is pending or leased; gives whether it ended."""
+        ...
+
+    def begin_check(self, worker: str, lease_s: float) -> bool:
+        """Take it upon a worker to check the open run, where a check is due and nobody does.
+
+        Due: the run is `running`, has reached `canary_at` (or has nothing left, in a rehearsal),
+        and nothing is leased. It is `checking` from then on, for that worker until the time is
+        up, after which another may begin.
+        """
+        ...
+
+    def end_check(self, *, canary_at: int, reason: str, report: Mapping[str, Any]) -> None:
+        """Write what a check found; without a reason the run goes on, else it is stopped."""
+        ...
+
+    def stop_run(self, reason: str) -> None:
+        """Stop the open run: nothing more is claimed."""
+        ...
+
+    def resume_run(self) -> None:
+        """Let a stopped run go on."""
+        ...
+
+    def report(self, worker: Worker) -> None:
+        """Say that a worker lives, and how it is; its counts are kept by `Store.put`."""
+        ...
+
+    def workers(self) -> list[Worker]:
+        """All that were not forgotten, by name."""
+        ...
+
+    def forget_worker(self, name: str) -> None:
+        """Remove a worker that has ended."""
+        ...
+
+    def add_metrics(self, metrics: Metrics) -> None:
+        """Keep how far a worker is."""
+        ...
+
+    def metrics(self, run: int) -> list[Metrics]:
+        """What was kept of a run, oldest first."""
+        ...
+
+    def tally(self, run: int | None = None) -> list[Tally]:
+        """How many rows of each status and format there are, of one run or of all."""
+        ...
+
+    def entries(self, which: Which, n: int) -> list[Entry]:
+        """The first n rows that are meant, by number."""
+        ...
+
+    def retry(self, which: Which) -> int:
+        """Queue rows that failed or are dead anew, in the open run or in a new one."""
+        ...
+
+    def purge(self, which: Which, *, dry_run: bool = False) -> Purged:
+        """Remove rows of the queue with their documents, or only say what that would take away.
+
+        Sources and runs of which nothing is left go too. An empty `which` empties the collection:
+        documents that programs added, sources, runs and all.
+
+        Raises:
+            QueueError: There is no such source or run.
+        """
+        ...
+
+
+def next_check(canary_at: int) -> int:
+    """When a run is checked again after a check: at the next power of ten.
+
+    Args:
+        canary_at: Finished rows at which it was checked.
+    """
+    power = 10
+    while power <= canary_at:
+        power *= 10
+    return power
