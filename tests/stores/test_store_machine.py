@@ -114,7 +114,7 @@ class Stores(RuleBasedStateMachine):
 
     @rule(key=KEYS, size=st.integers(0, 2**40))
     def touch(self, key, size) -> None:
-        self.both(False, lambda store: store.touch({key: Stat(size, size, "")}))
+        self.both(False, lambda store: store.touch({key: Stat(size, size)}))
 
     @rule()
     def open_again(self) -> None:

@@ -14,18 +14,18 @@ _TOOL_FOLDERS = frozenset({"node_modules", "__pycache__", "venv", "site-packages
 _IGNORE_FILE = ".gitignore"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """A regular file found by the walk.
 
     Attributes:
-        path: Where it is.
-        key: Path relative to the folder with `/` between its parts, always valid Unicode.
+        name: Path relative to the folder with `/` between its parts, as the system spells it.
+        key: The same, always valid Unicode.
         size_bytes: Its size.
         mtime_ns: Its modification time.
     """
 
-    path: Path
+    name: str
     key: str
     size_bytes: int
     mtime_ns: int
@@ -101,12 +101,16 @@ def _candidate(
     except OSError as error:  # removed since it was listed, or not ours to see
         on_skipped(Skipped(_key(name), f"cannot be read: {error.strerror}"))
         return
-    yield Candidate(Path(entry.path), _key(name), stat.st_size, stat.st_mtime_ns)
+    yield Candidate(name, _key(name), stat.st_size, stat.st_mtime_ns)
 
 
 def _key(name: str) -> str:
     """The name as valid Unicode: bytes that are not UTF-8 are written in hexadecimal."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(name).decode("utf-8", "backslashreplace")
+    return name
 
 
 def _ignored(name: str, rules: tuple[_Rules, ...]) -> bool:

@@ -45,19 +45,18 @@ def compare(
     """
     waiting = waiting or {}
     to_read: list[Item] = []
-    keys: set[str] = set()
-    n_waiting = 0
+    n_waiting = n_unchanged = 0
+    gone = dict.fromkeys((*stored, *waiting))  # as it holds no key a second time, memory is saved
     for item in found:
-        keys.add(item.key)
+        gone.pop(item.key, None)
         if item.anew:
             to_read.append(item)
         elif waiting.get(item.key) == (item.size_bytes, item.mtime_ns):
             n_waiting += 1
         elif not _unchanged(item, stored.get(item.key)):
             to_read.append(item)
-    gone = [key for key in stored if key not in keys]
-    gone += [key for key in waiting if key not in keys and key not in stored]
-    n_unchanged = len(keys) - len(to_read) - n_waiting
+        else:
+            n_unchanged += 1
     return Changes(tuple(to_read), n_waiting, n_unchanged, tuple(gone))
 
 

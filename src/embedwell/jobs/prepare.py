@@ -82,7 +82,7 @@ def prepare_task(
     document = _document(task, content)
     read_s = time.perf_counter() - began
     if task.sha256 == document.sha256 and not task.item.anew:
-        stat = Stat(document.size_bytes, document.mtime_ns, document.sha256)
+        stat = Stat(document.size_bytes, document.mtime_ns)
         outcome = Outcome(task, "skipped", "has the bytes that are stored", times=Times(read_s))
         return Ready(outcome, stat=stat)
     try:

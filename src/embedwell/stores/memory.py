@@ -96,9 +96,9 @@ class MemoryStore:
         yield
 
     def stats(self) -> Mapping[str, Stat]:
-        """Size, time and hash of each file by key."""
+        """Size and time of each file by key."""
         return {
-            key: Stat(document.size_bytes, document.mtime_ns, document.sha256)
+            key: Stat(document.size_bytes, document.mtime_ns)
             for key, document in self._documents.items()
             if not document.is_record
         }

@@ -88,7 +88,7 @@ class Store(Protocol):
         ...
 
     def stats(self, source: int | None = None) -> Mapping[str, Stat]:
-        """Size, time and hash by key: of each file, or of each file and record of one source."""
+        """Size and time by key: of each file, or of each file and record of one source."""
         ...
 
     def records(self) -> list[str]:

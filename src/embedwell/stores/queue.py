@@ -9,6 +9,7 @@ of it is left out: every document is stored once, whoever dies when.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -52,7 +53,7 @@ class Source:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # a sweep holds one for each file
 class Item:
     """A file or a record as its source lists it.
 
@@ -208,6 +209,26 @@ class Worker:
 
 
 @dataclass(frozen=True)
+class Lately:
+    """Rows that finished since a moment.
+
+    Attributes:
+        n: Rows.
+        n_bytes: Their sizes together.
+        seconds: What all stages took for them together.
+        n_chunks: Their chunks.
+        began_at: When the first of them was claimed, in seconds since 1970; None where there are
+            none.
+    """
+
+    n: int = 0
+    n_bytes: int = 0
+    seconds: float = 0.0
+    n_chunks: int = 0
+    began_at: float | None = None
+
+
+@dataclass(frozen=True)
 class Tally:
     """How many rows of one status and format there are.
 
@@ -218,6 +239,7 @@ class Tally:
         n_bytes: Their sizes together.
         seconds: What all stages took for them together.
         n_chunks: Their chunks.
+        lately: Those of them that were last finished since the moment that was asked for.
     """
 
     status: Status
@@ -226,6 +248,7 @@ class Tally:
     n_bytes: int
     seconds: float
     n_chunks: int
+    lately: Lately = Lately()
 
 
 @dataclass(frozen=True)
@@ -418,8 +441,13 @@ class Queue(Protocol):
         """What was kept of a run, oldest first."""
         ...
 
-    def tally(self, run: int | None = None) -> list[Tally]:
-        """How many rows of each status and format there are, of one run or of all."""
+    def tally(self, run: int | None = None, *, since: float = math.inf) -> list[Tally]:
+        """How many rows of each status and format there are, of one run or of all.
+
+        Args:
+            run: Number of the run.
+            since: Which of them `Tally.lately` counts: those with `finished_at` at or after this.
+        """
         ...
 
     def entries(self, which: Which, n: int) -> list[Entry]:

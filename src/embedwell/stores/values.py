@@ -54,13 +54,12 @@ class Document:
     source: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # a sweep holds one for each file
 class Stat:
     """What is compared to know whether a file changed."""
 
     size_bytes: int
     mtime_ns: int
-    sha256: str
 
 
 @dataclass(frozen=True)

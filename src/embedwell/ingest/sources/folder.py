@@ -31,14 +31,14 @@ class Folder:
     def items(self, on_skipped: Callable[[Skipped], None]) -> Iterator[Item]:
         """Files of a known format within its size limit."""
         for candidate in walk(self._folder, on_skipped):
-            form = format_of(candidate.path.name, self._size_factor)
+            form = format_of(candidate.name, self._size_factor)
             if form is None:
                 continue
             if candidate.size_bytes > form.max_bytes:
                 reason = f"is {candidate.size_bytes:,} bytes, the limit is {form.max_bytes:,}"
                 on_skipped(Skipped(candidate.key, reason))
                 continue
-            payload = _payload(candidate, self._folder)
+            payload = _payload(candidate)
             yield Item(candidate.key, form.name, candidate.size_bytes, candidate.mtime_ns, payload)
 
     def read(self, item: Item) -> Content:
@@ -66,10 +66,11 @@ def open_folder(source: Source, around: Surroundings) -> Folder:
     return Folder(place, around.size_factor)
 
 
-def _payload(candidate: Candidate, folder: Path) -> str:
+def _payload(candidate: Candidate) -> str:
     """The name in bytes, where the key is not the name: file names need not be Unicode."""
-    name = os.fsencode(candidate.path.relative_to(folder).as_posix())
-    return "" if name == candidate.key.encode() else json.dumps(name.hex())
+    if candidate.name == candidate.key:
+        return ""
+    return json.dumps(os.fsencode(candidate.name).hex())
 
 
 def _name(item: Item) -> str:

@@ -106,7 +106,7 @@ RECORDS = """
     SELECT key FROM documents WHERE collection = %s AND is_record ORDER BY key COLLATE "C"
 """
 STATS = """
-    SELECT key, size_bytes, mtime_ns, sha256 FROM documents
+    SELECT key, size_bytes, mtime_ns FROM documents
     WHERE collection = %s AND NOT is_record
 """
 # Keeps a document's row, so that two who put the same one wait for each other.

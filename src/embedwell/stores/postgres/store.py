@@ -153,9 +153,9 @@ class PostgresStore:
         return self._database.snapshot()
 
     def stats(self) -> Mapping[str, Stat]:
-        """Size, time and hash of each file by key."""
+        """Size and time of each file by key."""
         rows = self._database.rows(statements.STATS, (self._collection,))
-        return {from_stored(key): Stat(size, mtime, sha256) for key, size, mtime, sha256 in rows}
+        return {from_stored(key): Stat(size, mtime) for key, size, mtime in rows}
 
     def records(self) -> list[str]:
         """Keys of the documents that programs added, in order."""

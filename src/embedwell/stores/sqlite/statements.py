@@ -191,10 +191,10 @@ def of_space(statement: str, number: int) -> str:
 # Documents
 
 STATS = """
-    SELECT key, size_bytes, mtime_ns, sha256 FROM documents
+    SELECT key, size_bytes, mtime_ns FROM documents
     WHERE collection = ? AND NOT is_record
 """
-STATS_OF_SOURCE = "SELECT key, size_bytes, mtime_ns, sha256 FROM documents WHERE source = ?"
+STATS_OF_SOURCE = "SELECT key, size_bytes, mtime_ns FROM documents WHERE source = ?"
 RECORDS = "SELECT key FROM documents WHERE collection = ? AND is_record ORDER BY key"
 DOCUMENT_ID = "SELECT id FROM documents WHERE collection = ? AND key = ?"
 ADD_DOCUMENT = """

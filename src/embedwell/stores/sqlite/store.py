@@ -145,12 +145,12 @@ class SqliteStore:
         return self._database.snapshot()
 
     def stats(self, source: int | None = None) -> Mapping[str, Stat]:
-        """Size, time and hash by key; see `Store`."""
+        """Size and time by key; see `Store`."""
         if source is None:
             rows = self._database.rows(statements.STATS, (self._collection,))
         else:
             rows = self._database.rows(statements.STATS_OF_SOURCE, (source,))
-        return {key: Stat(size, mtime, sha256) for key, size, mtime, sha256 in rows}
+        return {key: Stat(size, mtime) for key, size, mtime in rows}
 
     def records(self) -> list[str]:
         """Keys of the documents that programs added, in order."""
