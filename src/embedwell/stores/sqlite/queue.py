@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple
@@ -15,6 +16,7 @@ from embedwell.stores.queue import (
     LOST_DEAD,
     Entry,
     Item,
+    Lately,
     Metrics,
     Outcome,
     Run,
@@ -215,10 +217,11 @@ class SqliteQueue:
         rows = self._database.rows(statements.METRICS, (self._collection, run))
         return [Metrics(*row) for row in rows]
 
-    def tally(self, run: int | None = None) -> list[Tally]:
+    def tally(self, run: int | None = None, *, since: float = math.inf) -> list[Tally]:
         """How many rows of each status and format there are, of one run or of all."""
-        values = {"collection": self._collection, "run": run}
-        return [Tally(*row) for row in self._database.rows(statements.TALLY, values)]
+        values = {"collection": self._collection, "run": run, "since": since}
+        rows = self._database.rows(statements.TALLY, values)
+        return [Tally(*row[:6], Lately(*row[6:])) for row in rows]
 
     def entries(self, which: Which, n: int) -> list[Entry]:
         """The first n rows that are meant, by number."""

@@ -115,7 +115,13 @@ FINISH = """
 FORGET = "DELETE FROM files_queue WHERE collection = ? AND key = ?"
 TALLY = """
     SELECT status, format, count(*), sum(size_bytes),
-           sum(read_s + extract_s + chunk_s + embed_s + write_s), sum(n_chunks)
+           sum(read_s + extract_s + chunk_s + embed_s + write_s), sum(n_chunks),
+           count(*) FILTER (WHERE finished_at >= :since),
+           coalesce(sum(size_bytes) FILTER (WHERE finished_at >= :since), 0),
+           coalesce(sum(read_s + extract_s + chunk_s + embed_s + write_s)
+               FILTER (WHERE finished_at >= :since), 0),
+           coalesce(sum(n_chunks) FILTER (WHERE finished_at >= :since), 0),
+           min(started_at) FILTER (WHERE finished_at >= :since)
     FROM files_queue WHERE collection = :collection AND (:run IS NULL OR run = :run)
     GROUP BY status, format ORDER BY status, format
 """
