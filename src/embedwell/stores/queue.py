@@ -147,6 +147,7 @@ class Run:
         n_done: Rows that were stored.
         n_failed: Rows that failed or were given up.
         n_skipped: Rows of which nothing had to be stored.
+        n_empty: Stored ones that had no text: they have no chunk.
         n_chunks: Chunks that were stored.
         n_tokens: Tokens that were embedded.
         n_bytes: Bytes of the finished rows.
@@ -163,6 +164,7 @@ class Run:
     n_done: int = 0
     n_failed: int = 0
     n_skipped: int = 0
+    n_empty: int = 0
     n_chunks: int = 0
     n_tokens: int = 0
     n_bytes: int = 0
@@ -332,6 +334,10 @@ class Queue(Protocol):
     last: then the clock was moved.
     """
 
+    def now(self) -> float:
+        """Seconds since 1970, by the clock of the database."""
+        ...
+
     def sources(self) -> list[Source]:
         """All of them, by number."""
         ...
@@ -410,7 +416,10 @@ class Queue(Protocol):
         ...
 
     def end_check(self, *, canary_at: int, reason: str, report: Mapping[str, Any]) -> None:
-        """Write what a check found; without a reason the run goes on, else it is stopped."""
+        """Write what a check found; without a reason the run goes on, else it is stopped.
+
+        It is no rehearsal any more: that ends with its first check.
+        """
         ...
 
     def stop_run(self, reason: str) -> None:

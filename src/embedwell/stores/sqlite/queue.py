@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple
 from typing import Any
 
-from embedwell.core.errors import QueueError
 from embedwell.stores import leases
 from embedwell.stores.queue import (
     LOST_ALONE,
@@ -44,6 +43,10 @@ class SqliteQueue:
         self._database = database
         self._collection = collection
 
+    def now(self) -> float:
+        """Seconds since 1970, by this machine's clock."""
+        return time.time()
+
     def sources(self) -> list[Source]:
         """All of them, by number."""
         return [_source(row) for row in self._database.rows(statements.SOURCES, self._here)]
@@ -75,13 +78,7 @@ class SqliteQueue:
     def open_run(self, canary_at: int, *, rehearsal: bool = False) -> Run:
         """The run that is open, as it is, or a new one."""
         with self._database.transaction():
-            if found := self._open():
-                return found
-            row = (self._collection, time.time(), canary_at, rehearsal)
-            self._database.insert(statements.ADD_RUN, row)
-            found = self._open()
-            assert found is not None  # noqa: S101 - it was just made
-            return found
+            return self._begin_run(canary_at, rehearsal=rehearsal)
 
     def enqueue(self, source: int, run: int, items: Iterable[Item], *, priority: int = 0) -> int:
         """Queue items, or queue them anew."""
@@ -153,7 +150,7 @@ class SqliteQueue:
         """End the open run if none of its rows is pending or leased."""
         with self._database.transaction():
             run = self._open()
-            if run is None or self._n_left():
+            if run is None or not leases.may_close(run, self._n_left()):
                 return False
             self._database.rows(statements.END_RUN, (time.time(), run.number))
             return True
@@ -183,11 +180,15 @@ class SqliteQueue:
 
     def stop_run(self, reason: str) -> None:
         """Stop the open run: nothing more is claimed."""
-        self._set_run("stopped", reason)
+        with self._database.transaction():
+            if run := self._open():
+                self._database.rows(statements.SET_RUN, ("stopped", reason, run.number))
 
     def resume_run(self) -> None:
         """Let a stopped run go on."""
-        self._set_run("running", "")
+        with self._database.transaction():
+            if (run := self._open()) and run.status == "stopped":
+                self._database.rows(statements.SET_RUN, ("running", "", run.number))
 
     def report(self, worker: Worker) -> None:
         """Say that a worker lives, and how it is."""
@@ -231,15 +232,13 @@ class SqliteQueue:
     def retry(self, which: Which) -> int:
         """Queue rows that failed or are dead anew, in the open run or in a new one."""
         with self._database.transaction():
-            into = self._open() or self.run()
-            if into is None:
-                raise QueueError("Nothing was ever queued here.", "Run `embedwell index` first.")
-            number = into.number
-            if into.status == "done":
-                row = (self._collection, time.time(), into.canary_at, False)
-                number = self._database.insert(statements.ADD_RUN, row)
-            values = {**self._meant(which), "into": number}
-            return self._database.change(statements.RETRY, [values])  # type: ignore[list-item]
+            newest = self.run()
+            n: int = self._database.rows(statements.N_TO_RETRY, self._meant(which))[0][0]
+            if newest is not None and n:
+                into = self._begin_run(newest.canary_at)
+                values = {**self._meant(which), "into": into.number}
+                self._database.rows(statements.RETRY, values)
+            return n
 
     def finish(self, outcomes: Sequence[Outcome]) -> frozenset[int]:
         """Write what became of tasks, inside a transaction of the store.
@@ -269,6 +268,14 @@ class SqliteQueue:
         rows = self._database.rows(statements.OPEN_RUN, self._here)
         return _run(rows[0]) if rows else None
 
+    def _begin_run(self, canary_at: int, *, rehearsal: bool = False) -> Run:
+        if found := self._open():
+            return found
+        now = time.time()
+        row = (self._collection, now, canary_at, rehearsal)
+        number = self._database.insert(statements.ADD_RUN, row)
+        return Run(number, "running", now, None, canary_at, rehearsal)
+
     def _lose(self, now: float) -> None:
         """Leases whose time is up are lost, and those that lie too far ahead."""
         row = (*_LOST, self._collection, now, now + leases.LONGEST_S)
@@ -286,11 +293,6 @@ class SqliteQueue:
         row = (task.id, task.worker, task.attempt)
         return bool(self._database.value(statements.IS_HELD, row))
 
-    def _set_run(self, status: str, reason: str) -> None:
-        with self._database.transaction():
-            if run := self._open():
-                self._database.rows(statements.SET_RUN, (status, reason, run.number))
-
     def _meant(self, which: Which) -> dict[str, Any]:
         return {
             "collection": self._collection,
@@ -305,7 +307,7 @@ def _source(row: Row) -> Source:
 
 
 def _run(row: Row) -> Run:
-    return Run(*(*row[:5], bool(row[5]), *row[6:13], json.loads(row[13])))
+    return Run(*(*row[:5], bool(row[5]), *row[6:-1], json.loads(row[-1])))
 
 
 def _task(row: Row, worker: str) -> Task:
