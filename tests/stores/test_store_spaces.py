@@ -245,6 +245,18 @@ def test_samples_are_spread_over_all_rows(store: Store, n):
         assert (ids >= every[30]).any()
 
 
+@pytest.mark.parametrize("n", [1, 2, 99])
+def test_samples_of_what_was_stored_later(store: Store, n):
+    store.put([item("a", [str(at) for at in range(20)])])
+    main = store.spaces.main().number
+    last = int(store.spaces.sample(main, 99)[-1])
+    assert len(store.spaces.sample(main, n, after=last)) == 0
+    store.put([item("b", [str(at) for at in range(20)])])
+    ids = store.spaces.sample(main, n, after=last)
+    assert len(ids) == min(n, 20)
+    assert (ids > last).all()
+
+
 def test_the_first_reference_stays(store: Store):
     main = store.spaces.main().number
     assert store.spaces.reference(main) is None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from embedwell.core.errors import QueueError
-from embedwell.stores.queue import LOST_DEAD, Outcome, Run
+from embedwell.stores.queue import LOST_DEAD, Outcome, Run, Source, Which
 from embedwell.stores.values import DocumentChunks
 
 K = TypeVar("K", bound=Hashable)
@@ -25,6 +25,7 @@ class Counted:
     n_done: int = 0
     n_failed: int = 0
     n_skipped: int = 0
+    n_empty: int = 0
     n_chunks: int = 0
     n_tokens: int = 0
     n_bytes: int = 0
@@ -37,6 +38,7 @@ class Counted:
             self.n_done + (outcome.status == "done"),
             self.n_failed + (outcome.status in {"failed", "dead"}),
             self.n_skipped + (outcome.status == "skipped"),
+            self.n_empty + (outcome.status == "done" and not outcome.n_chunks),
             self.n_chunks + outcome.n_chunks,
             self.n_tokens + outcome.n_tokens,
             self.n_bytes + outcome.task.item.size_bytes,
@@ -44,7 +46,7 @@ class Counted:
 
     def of_run(self) -> tuple[int, ...]:
         """In the order of a run's columns."""
-        counts = (self.n_done, self.n_failed, self.n_skipped)
+        counts = (self.n_done, self.n_failed, self.n_skipped, self.n_empty)
         return (*counts, self.n_chunks, self.n_tokens, self.n_bytes)
 
     def of_worker(self) -> tuple[int, ...]:
@@ -69,6 +71,16 @@ def n_claimable(run: Run | None, n_leased: int) -> int:
     return run.canary_at - run.n_finished - n_leased
 
 
+def may_close(run: Run | None, n_left: int) -> bool:
+    """Whether a run has ended.
+
+    Args:
+        run: The open run.
+        n_left: How many rows are pending or leased.
+    """
+    return run is not None and run.status != "checking" and not n_left
+
+
 def is_check_due(run: Run, check_end: float, now: float, *, is_empty: bool) -> bool:
     """Whether somebody has to check a run now.
 
@@ -91,6 +103,21 @@ def still_held(
     """The documents that may be stored: those of lost leases are left out."""
     gone = {one.task.item.key for one in outcomes if one.task.id in lost}
     return [item for item in documents if item.document.key not in gone]
+
+
+def check_which(which: Which, sources: Sequence[Source], runs: Sequence[Run]) -> None:
+    """Make sure that there is what a purge names.
+
+    Raises:
+        QueueError: There is no such source or run.
+    """
+    names, numbers = [one.name for one in sources], [one.number for one in runs]
+    if which.source and which.source not in names:
+        there = ", ".join(names) or "none"
+        raise QueueError(f"There is no source '{which.source}'.", f"There are: {there}.")
+    if which.run and which.run not in numbers:
+        there = f"1 to {max(numbers)}" if numbers else "none"
+        raise QueueError(f"There is no run {which.run}.", f"There are: {there}.")
 
 
 def name_taken(name: str) -> QueueError:

@@ -103,9 +103,10 @@ class MemorySpaces:
         self.store(number, {chunk: row for chunk, row in rows if chunk in new})
         return len(new)
 
-    def sample(self, number: int, n: int) -> IntArray:
+    def sample(self, number: int, n: int, *, after: int = 0) -> IntArray:
         """Ids of at most n chunks with a vector, spread over all of them, ascending."""
-        return spread(np.array(sorted(self.rows(number)), np.int64), n)
+        ids = sorted(chunk for chunk in self.rows(number) if chunk > after)
+        return spread(np.array(ids, np.int64), n)
 
     def vectors(self, number: int, ids: IntArray) -> FloatArray:
         """Vectors as they are stored; a NaN row where there is none."""

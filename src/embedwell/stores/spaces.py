@@ -137,8 +137,14 @@ class Spaces(Protocol):
         """
         ...
 
-    def sample(self, number: int, n: int) -> IntArray:
-        """Ids of at most n chunks with a vector in a space, spread over all of them, ascending."""
+    def sample(self, number: int, n: int, *, after: int = 0) -> IntArray:
+        """Ids of at most n chunks with a vector in a space, spread over all of them, ascending.
+
+        Args:
+            number: The space.
+            n: How many.
+            after: Only chunks with a higher id: those that were stored later.
+        """
         ...
 
     def vectors(self, number: int, ids: IntArray) -> FloatArray:

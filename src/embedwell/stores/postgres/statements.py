@@ -171,8 +171,8 @@ VECTORS = "SELECT chunk, vector FROM {vectors} WHERE chunk = ANY(%s)"
 _WITHOUT = "WHERE NOT EXISTS (SELECT FROM {vectors} WHERE {vectors}.chunk = chunks.id)"
 N_MISSING = f"SELECT count(*) FROM chunks {_WITHOUT}"  # noqa: S608 - our own text
 MISSING = _FOUND_CHUNK + _WITHOUT + " AND chunks.id > %s ORDER BY chunks.id LIMIT %s"
-FIRST_VECTOR_IDS = "SELECT chunk FROM {vectors} ORDER BY chunk LIMIT %s"
-VECTOR_ID_RANGE = "SELECT min(chunk), max(chunk) FROM {vectors}"
+FIRST_VECTOR_IDS = "SELECT chunk FROM {vectors} WHERE chunk > %s ORDER BY chunk LIMIT %s"
+VECTOR_ID_RANGE = "SELECT min(chunk), max(chunk) FROM {vectors} WHERE chunk > %s"
 VECTOR_IDS_FROM = """
     SELECT DISTINCT found.chunk FROM unnest(%s::bigint[]) AS points (point), LATERAL (
         SELECT chunk FROM {vectors} WHERE chunk >= points.point ORDER BY chunk LIMIT 1

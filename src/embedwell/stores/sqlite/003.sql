@@ -36,6 +36,7 @@ CREATE TABLE ingestion_runs (
     done       INTEGER NOT NULL DEFAULT 0,
     failed     INTEGER NOT NULL DEFAULT 0,
     skipped    INTEGER NOT NULL DEFAULT 0,
+    empty      INTEGER NOT NULL DEFAULT 0,  -- stored without a passage
     chunks     INTEGER NOT NULL DEFAULT 0,
     tokens     INTEGER NOT NULL DEFAULT 0,
     bytes      INTEGER NOT NULL DEFAULT 0,

@@ -20,8 +20,8 @@ WAITING = """
 # Runs
 
 _RUN = """
-    SELECT id, status, started_at, ended_at, canary_at, rehearsal, done, failed, skipped, chunks,
-           tokens, bytes, reason, report
+    SELECT id, status, started_at, ended_at, canary_at, rehearsal, done, failed, skipped, empty,
+           chunks, tokens, bytes, reason, report
     FROM ingestion_runs WHERE collection = ?
 """
 RUNS = _RUN + " ORDER BY id"
@@ -35,8 +35,8 @@ ADD_RUN = """
 """
 COUNT_IN_RUN = """
     UPDATE ingestion_runs
-    SET done = done + ?, failed = failed + ?, skipped = skipped + ?, chunks = chunks + ?,
-        tokens = tokens + ?, bytes = bytes + ?
+    SET done = done + ?, failed = failed + ?, skipped = skipped + ?, empty = empty + ?,
+        chunks = chunks + ?, tokens = tokens + ?, bytes = bytes + ?
     WHERE id = ?
 """
 END_RUN = "UPDATE ingestion_runs SET status = 'done', ended_at = ? WHERE id = ?"
@@ -46,7 +46,8 @@ BEGIN_CHECK = """
 """
 CHECK_END = "SELECT check_end FROM ingestion_runs WHERE id = ?"
 END_CHECK = """
-    UPDATE ingestion_runs SET status = ?, canary_at = ?, reason = ?, report = ?, check_end = 0
+    UPDATE ingestion_runs
+    SET status = ?, canary_at = ?, reason = ?, report = ?, check_end = 0, rehearsal = 0
     WHERE id = ?
 """
 
@@ -136,14 +137,17 @@ _MEANT = """
     AND (:statuses = '[]' OR status IN (SELECT value FROM json_each(:statuses)))
 """
 ENTRIES = _ENTRY + _MEANT + "ORDER BY files_queue.id LIMIT :n"
+_TO_RETRY = """
+    FROM files_queue JOIN sources ON sources.id = files_queue.source
+    {meant} AND status IN ('failed', 'dead')
+""".replace("{meant}", _MEANT)
+N_TO_RETRY = "SELECT count(*)" + _TO_RETRY
 RETRY = """
     UPDATE files_queue
     SET status = 'pending', run = :into, failures = 0, losses = 0, error = '', worker = '',
-        not_before = 0, lease_end = NULL
-    WHERE status IN ('failed', 'dead') AND id IN (
-        SELECT files_queue.id FROM files_queue JOIN sources ON sources.id = files_queue.source
-        {meant})
-""".replace("{meant}", _MEANT)
+        not_before = 0, lease_end = NULL, anew = 1
+    WHERE id IN (SELECT files_queue.id {to_retry})
+""".replace("{to_retry}", _TO_RETRY)
 
 # Workers
 

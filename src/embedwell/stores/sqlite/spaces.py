@@ -126,14 +126,16 @@ class SqliteSpaces:
             segments.keep_up(self._database, number, halves.shape[1])
             return n
 
-    def sample(self, number: int, n: int) -> IntArray:
+    def sample(self, number: int, n: int, *, after: int = 0) -> IntArray:
         """Ids of at most n chunks with a vector, spread over all of them, ascending."""
         wide = _SAMPLE_FACTOR * n
         with self._database.snapshot():
             self.get(number)
-            rows = self._database.rows(of_space(statements.FIRST_VECTOR_IDS, number), (wide + 1,))
+            first = of_space(statements.FIRST_VECTOR_IDS, number)
+            rows = self._database.rows(first, (after, wide + 1))
             if len(rows) > wide:
-                low, high = self._database.rows(of_space(statements.VECTOR_ID_RANGE, number))[0]
+                ends = of_space(statements.VECTOR_ID_RANGE, number)
+                low, high = self._database.rows(ends, (after,))[0]
                 points = json.dumps(np.linspace(low, high, wide).astype(np.int64).tolist())
                 rows = self._database.rows(of_space(statements.VECTOR_IDS_FROM, number), (points,))
         return spread(np.fromiter((chunk for (chunk,) in rows), np.int64, len(rows)), n)

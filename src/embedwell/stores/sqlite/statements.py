@@ -86,8 +86,11 @@ VECTORS_OF = """
 N_VECTORS_AFTER = "SELECT count(*) FROM (SELECT 1 FROM vectors_{space} WHERE chunk > ? LIMIT ?)"
 VECTORS_AFTER = "SELECT chunk, vector FROM vectors_{space} WHERE chunk > ? ORDER BY chunk LIMIT ?"
 VECTOR_IDS = "SELECT chunk FROM vectors_{space} ORDER BY chunk"
-FIRST_VECTOR_IDS = "SELECT chunk FROM vectors_{space} ORDER BY chunk LIMIT ?"
-VECTOR_ID_RANGE = "SELECT min(chunk), max(chunk) FROM vectors_{space}"
+FIRST_VECTOR_IDS = "SELECT chunk FROM vectors_{space} WHERE chunk > ? ORDER BY chunk LIMIT ?"
+VECTOR_ID_RANGE = """
+    SELECT (SELECT min(chunk) FROM vectors_{space} WHERE chunk > ?), max(chunk)
+    FROM vectors_{space}
+"""
 VECTOR_IDS_FROM = """
     SELECT DISTINCT (SELECT min(chunk) FROM vectors_{space} WHERE chunk >= value)
     FROM json_each(?) ORDER BY 1
