@@ -14,9 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from embedwell.core.errors import StoreBusyError, StoreError
+from embedwell.core.events import Watch
 from embedwell.core.vectors import FloatArray, IntArray, check_vectors
 from embedwell.stores.filters import check_filter, lets_through, metadata_rows
 from embedwell.stores.index import DECIMALS
+from embedwell.stores.leases import still_held
+from embedwell.stores.memory_queue import MemoryQueue
+from embedwell.stores.memory_rows import Documents
 from embedwell.stores.memory_spaces import MemorySpaces, moved
 from embedwell.stores.protocol import (
     CollectionSettings,
@@ -30,6 +34,7 @@ from embedwell.stores.protocol import (
     Stat,
     StoredChunk,
 )
+from embedwell.stores.queue import Outcome
 from embedwell.stores.vectors import halves_of
 from embedwell.stores.words import name_pieces, query_words, telling_words
 
@@ -62,6 +67,9 @@ class MemoryStore:
         self._spaces = MemorySpaces(
             settings.space, settings.made_by, lambda: self._entries, self._found
         )
+        self._queue = MemoryQueue(
+            Documents(self._documents, self._n_chunks, self._n_vectors, self._remove)
+        )
 
     @property
     def settings(self) -> CollectionSettings:
@@ -73,6 +81,11 @@ class MemoryStore:
     def spaces(self) -> MemorySpaces:
         """The spaces that it holds vectors of."""
         return self._spaces
+
+    @property
+    def queue(self) -> MemoryQueue:
+        """What is to be read into it, and what became of it."""
+        return self._queue
 
     @property
     def index_kind(self) -> str:
@@ -95,12 +108,12 @@ class MemoryStore:
         """There is nobody else to write."""
         yield
 
-    def stats(self) -> Mapping[str, Stat]:
-        """Size and time of each file by key."""
+    def stats(self, source: int | None = None) -> Mapping[str, Stat]:
+        """Size and time by key: of each file, or of each file and record of one source."""
         return {
             key: Stat(document.size_bytes, document.mtime_ns)
             for key, document in self._documents.items()
-            if not document.is_record
+            if (not document.is_record if source is None else document.source == source)
         }
 
     def records(self) -> list[str]:
@@ -122,8 +135,16 @@ class MemoryStore:
             if (sha256 := self._entries[number].chunk.embedded_sha256) in wanted
         }
 
-    def put(self, documents: Sequence[DocumentChunks], *, space: int | None = None) -> None:
-        """Insert or replace whole documents with vectors of the main space."""
+    def put(
+        self,
+        documents: Sequence[DocumentChunks],
+        *,
+        space: int | None = None,
+        outcomes: Sequence[Outcome] = (),
+    ) -> frozenset[int]:
+        """Insert or replace whole documents with vectors of the main space; finish queue rows."""
+        lost = self._queue.lost(outcomes)
+        documents = still_held(documents, outcomes, lost)
         main = self._spaces.main()
         if space not in {None, main.number}:
             raise moved(space or 0, main)
@@ -131,12 +152,14 @@ class MemoryStore:
         for item in documents:
             metadata_rows(item.document.metadata)
         for item, rows in zip(documents, halves, strict=True):
-            self.delete([item.document.key])
+            self._remove([item.document.key])
             self._documents[item.document.key] = item.document
             for chunk, row in zip(item.chunks, rows.astype(np.float32), strict=True):
                 self._last_id += 1
                 self._entries[self._last_id] = _entry(item.document.key, chunk)
                 self._spaces.store(main.number, {self._last_id: row})
+        self._queue.finish([one for one in outcomes if one.task.id not in lost])
+        return lost
 
     def touch(self, stats: Mapping[str, Stat]) -> None:
         """Renew size and time of files whose content did not change."""
@@ -148,12 +171,13 @@ class MemoryStore:
                 )
 
     def delete(self, keys: Iterable[str]) -> int:
-        """Remove documents; returns how many there were."""
-        gone = {key for key in keys if self._documents.pop(key, None)}
-        for number in [n for n, entry in self._entries.items() if entry.key in gone]:
-            del self._entries[number]
-            self._spaces.forget(number)
-        return len(gone)
+        """Remove documents and their rows of the queue; returns how many documents there were."""
+        wanted = set(keys)
+        self._queue.forget(wanted)
+        return self._remove(wanted)
+
+    def tend_index(self, n_waiting: int, watch: Watch) -> None:
+        """Nothing to do."""
 
     def warm(self, *, space: int | None = None) -> None:
         """Everything is in memory."""
@@ -226,6 +250,13 @@ class MemoryStore:
     def close(self) -> None:
         """Nothing to let go of."""
 
+    def _remove(self, keys: Iterable[str]) -> int:
+        gone = {key for key in keys if self._documents.pop(key, None)}
+        for number in [n for n, entry in self._entries.items() if entry.key in gone]:
+            del self._entries[number]
+            self._spaces.forget(number)
+        return len(gone)
+
     def _found(self, number: int) -> FoundChunk:
         entry = self._entries[number]
         document = self._documents[entry.key]
@@ -237,6 +268,14 @@ class MemoryStore:
             dict(document.metadata),
             entry.chunk,
         )
+
+    def _n_chunks(self, key: str) -> int:
+        return sum(entry.key == key for entry in self._entries.values())
+
+    def _n_vectors(self, key: str) -> int:
+        held = [n for n, entry in self._entries.items() if entry.key == key]
+        spaces = self._spaces.all()
+        return sum(n in self._spaces.rows(stored.number) for stored in spaces for n in held)
 
     def _rows(self, space: int | None) -> Mapping[int, FloatArray]:
         return self._spaces.rows(self._spaces.main().number if space is None else space)

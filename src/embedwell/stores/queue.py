@@ -403,7 +403,10 @@ class Queue(Protocol):
         ...
 
     def close_run(self) -> bool:
-        """End the open run if none of its rows is pending or leased; gives whether it ended."""
+        """End the open run if no row is pending or leased; gives whether it ended.
+
+        One that is being checked does not end.
+        """
         ...
 
     def begin_check(self, worker: str, lease_s: float) -> bool:
@@ -464,7 +467,10 @@ class Queue(Protocol):
         ...
 
     def retry(self, which: Which) -> int:
-        """Queue rows that failed or are dead anew, in the open run or in a new one."""
+        """Queue rows that failed or are dead anew, in the open run or in a new one.
+
+        They are read even if their bytes are those that failed; gives how many there are.
+        """
         ...
 
     def purge(self, which: Which, *, dry_run: bool = False) -> Purged:

@@ -222,7 +222,7 @@ class SqliteQueue:
         """How many rows of each status and format there are, of one run or of all."""
         values = {"collection": self._collection, "run": run, "since": since}
         rows = self._database.rows(statements.TALLY, values)
-        return [Tally(*row[:6], lately=Lately(*row[6:])) for row in rows]
+        return [Tally(*(*row[:6], Lately(*row[6:]))) for row in rows]
 
     def entries(self, which: Which, n: int) -> list[Entry]:
         """The first n rows that are meant, by number."""
