@@ -221,6 +221,7 @@ class Lately:
         n_chunks: Their chunks.
         began_at: When the first of them was claimed, in seconds since 1970; None where there are
             none.
+        ended_at: When the last of them finished; the same.
     """
 
     n: int = 0
@@ -228,6 +229,7 @@ class Lately:
     seconds: float = 0.0
     n_chunks: int = 0
     began_at: float | None = None
+    ended_at: float | None = None
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,8 @@ TALLY = """
            coalesce(sum(read_s + extract_s + chunk_s + embed_s + write_s)
                FILTER (WHERE finished_at >= :since), 0),
            coalesce(sum(n_chunks) FILTER (WHERE finished_at >= :since), 0),
-           min(started_at) FILTER (WHERE finished_at >= :since)
+           min(started_at) FILTER (WHERE finished_at >= :since),
+           max(finished_at) FILTER (WHERE finished_at >= :since)
     FROM files_queue WHERE collection = :collection AND (:run IS NULL OR run = :run)
     GROUP BY status, format ORDER BY status, format
 """
