@@ -14,6 +14,7 @@ from embedwell.ingest.extract import extract, extract_text
 from embedwell.ingest.extracted import Extracted
 from embedwell.ingest.prepare import Prepared, prepare
 from embedwell.ingest.sources.protocol import Content, SourceReader
+from embedwell.jobs.retries import unread
 from embedwell.stores.protocol import Document, Stat
 from embedwell.stores.queue import Outcome, Task, Times
 
@@ -77,7 +78,9 @@ def prepare_task(
         content = reader.read(item)
     except FileNotFoundError:  # the next sweep removes its document
         return Ready(Outcome(task, "skipped", "has gone since it was listed"))
-    except (OSError, ExtractionError) as error:
+    except OSError as error:
+        return Ready(unread(task, error))
+    except ExtractionError as error:
         return Ready(Outcome(task, "failed", str(error)))
     document = _document(task, content)
     read_s = time.perf_counter() - began

@@ -1,0 +1,102 @@
+"""How many rows a worker claims: enough to be never idle, few enough to leave some to others."""
+
+from __future__ import annotations
+
+import time
+
+from embedwell.jobs.heartbeat import Heartbeat
+from embedwell.jobs.options import WorkOptions
+from embedwell.stores.queue import Queue, Task
+
+# Rows of large files are claimed by fewer: whoever dies with them gives less back.
+_BYTES_AT_ONCE = 64 << 20
+_SHARES = 2
+_COUNT_EVERY_S, _LOOK_EVERY_S = 30.0, 1.0
+
+
+def claim_size(batch_size: int, n_left: int, n_workers: int, mean_bytes: float) -> int:
+    """How many rows to claim at once, at least 1.
+
+    Args:
+        batch_size: Most.
+        n_left: About how many rows are pending or leased.
+        n_workers: Workers that share them.
+        mean_bytes: Mean size of the files that were claimed lately.
+    """
+    fair = -(-n_left // (_SHARES * max(n_workers, 1)))
+    light = int(_BYTES_AT_ONCE / max(mean_bytes, 1.0))
+    return max(1, min(batch_size, fair, light))
+
+
+class Claims:
+    """Claims rows for one worker. Belongs to the thread that owns the store.
+
+    Attributes:
+        n_bytes_left: Bytes of the rows that were left when they were last counted.
+
+    Args:
+        queue: Whose rows.
+        options: Who claims, and how.
+        heart: Told of the run.
+    """
+
+    def __init__(self, queue: Queue, options: WorkOptions, heart: Heartbeat) -> None:
+        self._queue = queue
+        self._options = options
+        self._heart = heart
+        self._patience = heart.patience
+        self._mean_bytes = 0.0
+        self._n_workers = 1
+        self._looked_at = 0.0
+        self._count()
+
+    @property
+    def n_left(self) -> int:
+        """About how many rows are pending or leased: counted now and then, reckoned between."""
+        return max(0, self._n_counted + self._n_finished - self._n_finished_now)
+
+    def take(self, n_in_hand: int) -> list[Task]:
+        """Claim rows, unless those in hand are enough.
+
+        Args:
+            n_in_hand: Rows that were claimed and not yet read.
+        """
+        options = self._options
+        if n_in_hand > options.batch_size // 2 or options.is_busy():
+            return []
+        if not self._look():
+            return []
+        n = claim_size(options.batch_size, self.n_left, self._n_workers, self._mean_bytes)
+        if n_in_hand > n // 2:
+            return []
+        name, lease_s = options.worker.name, options.lease_s
+        tasks = self._patience.with_store(lambda: self._queue.claim(name, n, lease_s))
+        if tasks:
+            self._heart.run = tasks[0].run
+            self._mean_bytes = sum(task.item.size_bytes for task in tasks) / len(tasks)
+        return tasks
+
+    def _look(self) -> bool:
+        """Find out how much is left, and now and then for how many; whether there is a run."""
+        run = self._patience.with_store(self._queue.run)
+        if run is None or run.status != "running":
+            return False
+        self._n_finished_now = run.n_finished
+        now = time.monotonic()
+        if now - self._looked_at >= _LOOK_EVERY_S:
+            self._looked_at = now
+            self._n_workers = len(self._patience.with_store(self._queue.workers))
+        is_low = self.n_left < self._options.batch_size * _SHARES * self._n_workers
+        if is_low and now - self._counted_at > _COUNT_EVERY_S:
+            self._count()
+        return True
+
+    def _count(self) -> None:
+        """Count all rows: slow where there are millions, so seldom."""
+        run = self._patience.with_store(self._queue.run)
+        self._n_finished = self._n_finished_now = run.n_finished if run else 0
+        tally = self._patience.with_store(self._queue.tally)
+        left = [row for row in tally if row.status in {"pending", "leased"}]
+        self._n_counted = sum(row.n for row in left)
+        self.n_bytes_left = sum(row.n_bytes for row in left)
+        self._counted_at = time.monotonic()

@@ -1,0 +1,113 @@
+"""What a worker does while it has nothing in hand: look, wait, and help the run along."""
+
+from __future__ import annotations
+
+import time
+
+from embedwell.core.errors import CanaryError
+from embedwell.core.events import Watch
+from embedwell.handshake.admit import AdmittedEmbedder
+from embedwell.jobs.attend import Attending
+from embedwell.jobs.heartbeat import Heartbeat
+from embedwell.jobs.identity import bury
+from embedwell.jobs.options import WorkOptions
+from embedwell.jobs.tending import Tender, tends
+from embedwell.stores.protocol import Store
+from embedwell.stores.queue import Run
+
+_FIRST_S, _LONGEST_S, _LONGEST_IDLE_S = 0.2, 2.0, 15.0
+_GROWTH = 1.5
+_BURY_EVERY_S = 5.0
+
+
+class Rest:
+    """The pauses of one worker. Belongs to the thread that owns the store.
+
+    Args:
+        store: Its store.
+        embedder: Its embedder.
+        watch: Ends a pause.
+        options: How it works.
+        heart: Its heartbeat.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        embedder: AdmittedEmbedder,
+        watch: Watch,
+        options: WorkOptions,
+        heart: Heartbeat,
+    ) -> None:
+        self._store = store
+        self._queue = store.queue
+        self._embedder = embedder
+        self._watch = watch
+        self._options = options
+        self._heart = heart
+        self._patience = heart.patience
+        self._tender = Tender(options.reopen, heart.complain)
+        self._pause_s = _FIRST_S
+        self._buried_at = 0.0
+
+    def reset(self) -> None:
+        """There was something to do: the next pause is short again."""
+        self._pause_s = _FIRST_S
+
+    def take(self) -> bool:
+        """Look at the run and pause; gives whether nothing is left for anybody.
+
+        Raises:
+            CanaryError: The run is stopped.
+        """
+        run = self._patience.with_store(self._queue.run)
+        if run is None or run.status == "done":
+            if not self._options.stays:
+                return True
+            self._heart.be("waiting")
+            self._pause(_LONGEST_IDLE_S)
+            return False
+        if run.status == "stopped":
+            raise CanaryError(run.reason, "Mend it, then `embedwell index --resume`.", run.report)
+        if self._patience.with_store(self._queue.close_run):
+            self._finish_index()
+        else:
+            self._help(run)
+            self._pause(_LONGEST_S)
+        return False
+
+    def tend(self, n_waiting: int) -> None:
+        """Look after the index, now and then, if that is this worker's to do."""
+        if self._tender.is_due:
+            workers = self._patience.with_store(self._queue.workers)
+            if tends(self._heart.name, workers):
+                self._tender.tend(n_waiting)
+
+    def close(self) -> None:
+        """Stop what goes on beside."""
+        self._tender.close()
+
+    def _finish_index(self) -> None:
+        """After the last row: the index as it should be, whoever tended it before."""
+        self._heart.be("tending the index")
+        self._tender.finish(self._beat)
+
+    def _beat(self) -> None:
+        self._watch.check("index")
+        self._heart.beat_if_due()
+
+    def _help(self, run: Run) -> None:
+        """Others have the last rows, or a check is due."""
+        if run.status == "checking":
+            self._heart.be("checking")
+        if self._heart.n_leases:  # of a claim whose answer was lost with the connection
+            self._patience.with_store(lambda: self._queue.release(self._heart.name))
+            self._heart.n_leases = 0
+        if time.monotonic() - self._buried_at >= _BURY_EVERY_S:
+            self._patience.with_store(lambda: bury(self._queue))
+            self._buried_at = time.monotonic()
+        self._options.attend(Attending(self._store, run, self._embedder, self._heart, self._watch))
+
+    def _pause(self, longest_s: float) -> None:
+        self._watch.cancelled.wait(self._pause_s)
+        self._pause_s = min(_GROWTH * self._pause_s, longest_s)

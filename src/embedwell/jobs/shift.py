@@ -1,0 +1,269 @@
+"""One worker at one embedder: claim, read, cut, embed and store, all at once."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from contextlib import suppress
+from functools import partial
+
+from embedwell.core.errors import EmbedwellError, SpaceMovedError, TaskCancelledError
+from embedwell.core.events import Progress, Watch
+from embedwell.handshake.admit import AdmittedEmbedder
+from embedwell.ingest.sources.protocol import SourceReader
+from embedwell.jobs.claims import Claims
+from embedwell.jobs.embedding import Embedding, embed_texts
+from embedwell.jobs.group import Group
+from embedwell.jobs.heartbeat import Heartbeat
+from embedwell.jobs.options import WorkOptions
+from embedwell.jobs.patience import Patience
+from embedwell.jobs.prepare import Cutting, Ready, prepare_task
+from embedwell.jobs.rest import Rest
+from embedwell.jobs.retries import unprepared
+from embedwell.jobs.stage import Stage
+from embedwell.stores.protocol import Store
+from embedwell.stores.queue import Task
+
+# Embedded and committed together until they hold so much: enough to fill batches across documents,
+# little enough that a crash loses seconds.
+_CHUNKS_AT_ONCE, _ROWS_AT_ONCE = 256, 500
+_CHUNKS_AT_LEAST = 32  # what an idle engine gets at once
+_GROUPS_AHEAD = 2
+# Of the files that are being read; a larger one comes alone.
+_BYTES_INSIDE = 16 << 20
+_LOOK_S = 0.2
+
+
+class Shift:
+    """Working with one embedder, until there is nothing to do or the store moves on to another.
+
+    The calling thread owns the store. A second thread reads and cuts, a third embeds. What is
+    between them is bounded, so that memory is too, and the embedder has its next batch before it
+    is done with one.
+
+    Args:
+        store: Whose queue.
+        embedder: Admitted to the store; it proves itself before the first claim.
+        watch: Told of progress in bytes; stops within a batch.
+        options: How.
+        heart: The worker's.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        embedder: AdmittedEmbedder,
+        watch: Watch,
+        options: WorkOptions,
+        heart: Heartbeat,
+    ) -> None:
+        self._store = store
+        self._embedder = embedder
+        self._watch = watch
+        self._quiet = Watch(cancelled=watch.cancelled)  # progress is told in bytes of files
+        self._inside = Watch()  # for the two threads
+        self._options = options
+        self._report = heart.report
+        self._heart = heart
+        self._patience = heart.patience
+        self._engine_patience = Patience(options.patience_s, self._inside, heart.complain)
+        self._claims = Claims(store.queue, options, heart)
+        self._total_bytes = heart.report.n_bytes + self._claims.n_bytes_left
+        self._rest = Rest(store, embedder, watch, options, heart)
+        self._sources: dict[int, tuple[str, SourceReader]] = {}
+        chunk_tokens = heart.patience.with_store(lambda: store.settings).chunk_tokens
+        self._cutting = Cutting(embedder.token_starts, chunk_tokens)
+        self._wake = threading.Event()
+        self._claimed: deque[Task] = deque()
+        self._bytes_inside = 0
+        self._ready: list[Ready] = []
+        self._n_ready = 0  # chunks of these
+        self._groups: list[Group] = []  # at the embedder, in the order in which they come back
+        self._prepare: Stage[Task, Ready] = Stage("prepare", self._prepared, self._wake.set)
+        self._embed: Stage[Group, Embedding | None] = Stage("embed", self._embedded, self._wake.set)
+
+    def run(self) -> bool:
+        """Work; gives whether all is done, rather than the store having moved on.
+
+        Raises:
+            CanaryError: The run is stopped.
+            DriftError: The embedder's build is not fit for the store.
+            TaskCancelledError: `watch` was asked to stop; what was embedded by then is stored.
+        """
+        try:
+            self._greet()
+            while not self._turn():
+                pass
+        except SpaceMovedError:
+            name = self._options.worker.name
+            self._patience.with_store(lambda: self._store.queue.release(name))
+            return False
+        except TaskCancelledError:
+            self._close()
+            self._keep_embedded()
+            raise
+        finally:
+            self._close()
+        return True
+
+    def _greet(self) -> None:
+        """Prove the embedder to the store."""
+        greet = partial(self._embedder.greet, self._quiet)
+        self._patience.with_engine(lambda: self._patience.with_store(greet))
+
+    def _turn(self) -> bool:
+        """Do what can be done now, or wait for it; gives whether all is done."""
+        self._watch.check("index")
+        self._heart.beat_if_due()
+        self._rest.tend(self._claims.n_left)
+        self._wake.clear()
+        moved = self._store_embedded()
+        moved |= self._collect()
+        moved |= self._send()
+        moved |= self._claim()
+        self._feed()
+        if moved:
+            self._rest.reset()
+            self._heart.be("working")
+        elif self._n_in_hand:
+            self._wake.wait(_LOOK_S)
+        else:
+            self._tell()
+            return self._rest.take()
+        return False
+
+    @property
+    def _n_unread(self) -> int:
+        return len(self._claimed) + self._prepare.n_inside
+
+    @property
+    def _n_in_hand(self) -> int:
+        return self._n_unread + len(self._ready) + len(self._groups)
+
+    def _claim(self) -> bool:
+        """Have the next rows read while those before are embedded."""
+        if self._embed.n_inside >= _GROUPS_AHEAD and self._is_full:
+            return False
+        tasks = self._claims.take(self._n_unread)
+        for task in tasks:
+            self._open_source(task.source)
+        self._claimed += tasks
+        return bool(tasks)
+
+    def _open_source(self, number: int) -> None:
+        if number not in self._sources:
+            for source in self._patience.with_store(self._store.queue.sources):
+                if source.number == number:
+                    self._sources[number] = source.prefix, self._options.readers(source)
+
+    def _feed(self) -> None:
+        """Give the reading thread as many files as memory has room for."""
+        while self._claimed:
+            size_bytes = self._claimed[0].item.size_bytes
+            if self._prepare.n_inside and self._bytes_inside + size_bytes > _BYTES_INSIDE:
+                return
+            self._bytes_inside += size_bytes
+            self._prepare.put(self._claimed.popleft())
+
+    def _prepared(self, task: Task) -> Ready:
+        """In the thread that reads."""
+        prefix, reader = self._sources[task.source]
+        return self._engine_patience.with_engine(  # a service may be asked for the tokens
+            lambda: prepare_task(task, prefix, reader, self._options.extract, self._cutting)
+        )
+
+    def _collect(self) -> bool:
+        """Take what was read, until it makes a group."""
+        moved = False
+        while not self._is_full and (found := self._prepare.take()):
+            task, ready = found
+            self._bytes_inside -= task.item.size_bytes
+            if isinstance(ready, EmbedwellError):
+                raise ready
+            if isinstance(ready, Exception):
+                ready = Ready(unprepared(task, ready))
+            self._ready.append(ready)
+            self._n_ready += ready.outcome.n_chunks
+            moved = True
+        return moved
+
+    @property
+    def _is_full(self) -> bool:
+        return self._n_ready >= _CHUNKS_AT_ONCE or len(self._ready) >= _ROWS_AT_ONCE
+
+    def _send(self) -> bool:
+        """Send what makes a group, or what there is where the engine has nothing else."""
+        is_enough = self._n_ready >= _CHUNKS_AT_LEAST or not self._n_unread
+        is_wanted = bool(self._ready) and is_enough and not self._embed.n_inside
+        if self._embed.n_inside >= _GROUPS_AHEAD or not (self._is_full or is_wanted):
+            return False
+        group = Group(self._ready)
+        self._ready, self._n_ready = [], 0
+        promised = frozenset(name for other in self._groups for name in other.new)
+        names, number = list(group.texts), self._embedder.number
+        known = self._patience.with_store(lambda: self._store.known_vectors(names, space=number))
+        group.look_up(known, promised)
+        self._groups.append(group)
+        self._embed.put(group)
+        return True
+
+    def _embedded(self, group: Group) -> Embedding | None:
+        """In the thread that embeds."""
+        if not group.new:
+            return None
+        texts = list(group.new.values())
+        return embed_texts(texts, self._embedder.unproven, self._inside, self._engine_patience)
+
+    def _store_embedded(self) -> bool:
+        """Write the group that was embedded first."""
+        taken = self._embed.take()
+        if taken is None:
+            return False
+        group, embedding = taken
+        if isinstance(embedding, Exception):
+            raise embedding
+        if embedding is not None:
+            self._accept(group, embedding)
+        self._groups.remove(group)
+        group.lend(self._groups)
+        self._put(group)
+        return True
+
+    def _accept(self, group: Group, embedding: Embedding) -> None:
+        """Have a group's vectors admitted; where what computes changed, it embeds them again."""
+        while True:
+            accept = partial(self._embedder.accept, embedding.found, self._quiet)
+            if accepted := self._patience.with_store(accept):
+                group.embedded(accepted, embedding.failures, embedding.took_s)
+                return
+            texts = list(group.new.values())
+            embedding = embed_texts(texts, self._embedder.unproven, self._quiet, self._patience)
+
+    def _put(self, group: Group) -> None:
+        documents = group.documents(self._embedder.space.dimensions)
+        outcomes, number = group.outcomes(), self._embedder.number
+        touched = {row.outcome.task.item.key: row.stat for row in group.rows if row.stat}
+        if touched:
+            self._patience.with_store(lambda: self._store.touch(touched))
+        lost = self._patience.with_store(
+            lambda: self._store.put(documents, space=number, outcomes=outcomes)
+        )
+        self._report.count(group, outcomes, lost)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Tell of progress; never the place to stop."""
+        total = max(self._total_bytes, self._report.n_bytes)
+        self._watch.listener(Progress("index", self._report.n_bytes, total, "bytes"))
+
+    def _keep_embedded(self) -> None:
+        """Store what was embedded before the wish to stop came; the rest is given back."""
+        with suppress(EmbedwellError):
+            while self._store_embedded():
+                pass
+
+    def _close(self) -> None:
+        self._inside.cancelled.set()
+        self._prepare.close()
+        self._embed.close()
+        self._rest.close()
