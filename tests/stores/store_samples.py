@@ -52,6 +52,7 @@ def item(
     kind: str = "text",
     is_record: bool = False,
     metadata: Mapping[str, Any] | None = None,
+    source: int | None = None,
 ) -> DocumentChunks:
     """A document with one chunk for each text."""
     rows = vectors if vectors is not None else [signs(len(text)) for text in texts]
@@ -65,6 +66,7 @@ def item(
             language,
             is_record,
             metadata or {},
+            source,
         ),
         [
             StoredChunk(at, at + len(text), at + 1, at + 2, title, text, sha(text))

@@ -44,6 +44,10 @@ class MemoryQueue:
         self._check_end = 0.0
         self._last_id = self._last_source = self._last_run = 0
 
+    def now(self) -> float:
+        """Seconds since 1970, by this machine's clock."""
+        return time.time()
+
     def sources(self) -> list[Source]:
         """All of them, by number."""
         return list(self._sources.values())

@@ -154,7 +154,8 @@ def tally_of(rows: Sequence[Row], since: float) -> Tally:
     """What rows of one status and format add up to."""
     late = [row for row in rows if row.finished_at is not None and row.finished_at >= since]
     began = [row.started_at for row in late if row.started_at is not None]
-    lately = Lately(*_sums(late), began_at=min(began, default=None))
+    ended = [row.finished_at for row in late if row.finished_at is not None]
+    lately = Lately(*_sums(late), min(began, default=None), max(ended, default=None))
     return Tally(rows[0].status, rows[0].item.format, *_sums(rows), lately=lately)
 
 

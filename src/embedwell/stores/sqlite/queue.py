@@ -18,6 +18,7 @@ from embedwell.stores.queue import (
     Lately,
     Metrics,
     Outcome,
+    Purged,
     Run,
     Source,
     Tally,
@@ -27,6 +28,7 @@ from embedwell.stores.queue import (
 )
 from embedwell.stores.sqlite import queue_statements as statements
 from embedwell.stores.sqlite.database import Database, Row
+from embedwell.stores.sqlite.purge import purge
 
 _LOST = (LOST_DEAD, LOST_DEAD, leases.LOST)
 
@@ -240,6 +242,11 @@ class SqliteQueue:
                 self._database.rows(statements.RETRY, values)
             return n
 
+    def purge(self, which: Which, *, dry_run: bool = False) -> Purged:
+        """Remove rows with their documents, or only say what that would take away."""
+        leases.check_which(which, self.sources(), self.runs())
+        return purge(self._database, which, self._meant(which), dry_run=dry_run)
+
     def finish(self, outcomes: Sequence[Outcome]) -> frozenset[int]:
         """Write what became of tasks, inside a transaction of the store.
 
@@ -247,7 +254,11 @@ class SqliteQueue:
             Ids of the tasks whose lease was lost; nothing of them was written.
         """
         now = time.time()
-        held = [outcome for outcome in outcomes if self._is_held(outcome.task)]
+        ids = json.dumps([outcome.task.id for outcome in outcomes])
+        leased = set(self._database.rows(statements.LEASED_AMONG, (ids,)))
+        held = [
+            one for one in outcomes if (one.task.id, one.task.worker, one.task.attempt) in leased
+        ]
         self._database.change(statements.FINISH, [_finish_row(one, now) for one in held])
         for run, counts in leases.counted(held, by=lambda one: one.task.run).items():
             self._database.rows(statements.COUNT_IN_RUN, (*counts.of_run(), run))
@@ -288,10 +299,6 @@ class SqliteQueue:
     def _n_left(self) -> int:
         left = self._database.value(statements.N_LEFT, self._here)
         return int(left + self._database.value(statements.N_LEASED, self._here))
-
-    def _is_held(self, task: Task) -> bool:
-        row = (task.id, task.worker, task.attempt)
-        return bool(self._database.value(statements.IS_HELD, row))
 
     def _meant(self, which: Which) -> dict[str, Any]:
         return {

@@ -102,9 +102,9 @@ RELEASE = """
     UPDATE files_queue SET status = 'pending', worker = '', lease_end = NULL
     WHERE collection = ? AND status = 'leased' AND worker = ?
 """
-IS_HELD = """
-    SELECT count(*) FROM files_queue
-    WHERE id = ? AND status = 'leased' AND worker = ? AND attempts = ?
+LEASED_AMONG = """
+    SELECT id, worker, attempts FROM files_queue
+    WHERE status = 'leased' AND id IN (SELECT value FROM json_each(?))
 """
 FINISH = """
     UPDATE files_queue
@@ -132,16 +132,16 @@ _ENTRY = """
            failures, losses, error, worker, run
     FROM files_queue JOIN sources ON sources.id = files_queue.source
 """
-_MEANT = """
+MEANT = """
     WHERE files_queue.collection = :collection AND (:source = '' OR sources.name = :source)
     AND (:run = 0 OR run = :run)
     AND (:statuses = '[]' OR status IN (SELECT value FROM json_each(:statuses)))
 """
-ENTRIES = _ENTRY + _MEANT + "ORDER BY files_queue.id LIMIT :n"
+ENTRIES = _ENTRY + MEANT + "ORDER BY files_queue.id LIMIT :n"
 _TO_RETRY = """
     FROM files_queue JOIN sources ON sources.id = files_queue.source
     {meant} AND status IN ('failed', 'dead')
-""".replace("{meant}", _MEANT)
+""".replace("{meant}", MEANT)
 N_TO_RETRY = "SELECT count(*)" + _TO_RETRY
 RETRY = """
     UPDATE files_queue

@@ -16,6 +16,7 @@ PAGE_SIZE = "PRAGMA page_size = 8192"  # 384-d float16 vectors waste a quarter o
 WAL = "PRAGMA journal_mode = WAL"
 SCHEMA_TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table'"
 SPACE_NUMBERS = "SELECT id FROM spaces"
+SPACE_DIMENSIONS = "SELECT id, dimensions FROM spaces ORDER BY id"
 SET_APPLICATION_ID = "PRAGMA application_id = {number}"
 SET_USER_VERSION = "PRAGMA user_version = {number}"
 QUICK_CHECK = "PRAGMA quick_check(20)"
@@ -94,6 +95,22 @@ VECTOR_ID_RANGE = """
 VECTOR_IDS_FROM = """
     SELECT DISTINCT (SELECT min(chunk) FROM vectors_{space} WHERE chunk >= value)
     FROM json_each(?) ORDER BY 1
+"""
+# For each point the document that follows the one there: how long that is makes no difference.
+# Of each the chunk in the middle, which is no head or foot that all have.
+MIDDLE_CHUNKS_FROM = """
+    SELECT (
+        SELECT min(id) FROM chunks WHERE document = found.document AND id >= (
+            SELECT (min(id) + max(id)) / 2 FROM chunks WHERE document = found.document)
+    ) FROM (
+        SELECT DISTINCT (
+            SELECT document FROM chunks WHERE id > coalesce((
+                SELECT max(id) FROM chunks WHERE document = (
+                    SELECT document FROM chunks WHERE id <= value AND id > :after
+                    ORDER BY id DESC LIMIT 1)
+            ), :after) ORDER BY id LIMIT 1
+        ) AS document FROM json_each(:points)
+    ) AS found WHERE found.document IS NOT NULL ORDER BY 1
 """
 LAST_VECTOR_ID = "SELECT max(chunk) FROM vectors_{space}"
 KNOWN_VECTORS = """
@@ -199,18 +216,23 @@ STATS = """
 """
 STATS_OF_SOURCE = "SELECT key, size_bytes, mtime_ns FROM documents WHERE source = ?"
 RECORDS = "SELECT key FROM documents WHERE collection = ? AND is_record ORDER BY key"
-DOCUMENT_ID = "SELECT id FROM documents WHERE collection = ? AND key = ?"
+DOCUMENT_IDS = """
+    SELECT documents.id FROM json_each(?2) AS wanted
+    CROSS JOIN documents ON documents.collection = ?1 AND documents.key = wanted.value
+"""
+LAST_DOCUMENT = "SELECT max(id) FROM documents"
 ADD_DOCUMENT = """
     INSERT INTO documents
-        (collection, key, size_bytes, mtime_ns, sha256, kind, language, is_record, metadata, source)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        (id, collection, key, size_bytes, mtime_ns, sha256, kind, language, is_record, metadata,
+         source)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 ADD_METADATA = "INSERT INTO document_metadata (document, name, value) VALUES (?, ?, ?)"
 TOUCH = """
     UPDATE documents SET size_bytes = ?, mtime_ns = ?
     WHERE collection = ? AND key = ? AND NOT is_record
 """
-DELETE_DOCUMENT = "DELETE FROM documents WHERE id = ?"
+DELETE_DOCUMENTS = "DELETE FROM documents WHERE id IN (SELECT value FROM json_each(?))"
 COUNTS = """
     SELECT (SELECT count(*) FROM documents WHERE collection = :collection),
            (SELECT count(*) FROM chunks JOIN documents ON documents.id = chunks.document
@@ -269,11 +291,12 @@ IF_METADATA = """
 
 INDEX_CHUNKS = """
     INSERT INTO lexical (rowid, title, path, text, pieces)
-    SELECT id, title, path, text, pieces FROM lexical_rows WHERE document = ?
+    SELECT id, title, path, text, pieces FROM lexical_rows WHERE id >= ? AND id < ?
 """
 UNINDEX_CHUNKS = """
     INSERT INTO lexical (lexical, rowid, title, path, text, pieces)
-    SELECT 'delete', id, title, path, text, pieces FROM lexical_rows WHERE document = ?
+    SELECT 'delete', id, title, path, text, pieces FROM lexical_rows
+    WHERE document IN (SELECT value FROM json_each(?))
 """
 MATCH_COUNT = "SELECT count(*) FROM lexical WHERE lexical MATCH ?"
 MATCHES = """
