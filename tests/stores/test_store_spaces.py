@@ -257,6 +257,23 @@ def test_samples_of_what_was_stored_later(store: Store, n):
     assert (ids > last).all()
 
 
+def test_documents_are_sampled_whatever_their_length(store: Store):
+    lengths = [1, 1, 30, 1, 2, 30, 1, 3]
+    store.put([item("before", ["0"] * 9)])
+    main = store.spaces.main().number
+    after = int(store.spaces.sample(main, 99)[-1])
+    assert len(store.spaces.sample_documents(main, 9, after=after)) == 0
+    for at, length in enumerate(lengths):
+        store.put([item(str(at), [f"{at} {part}" for part in range(length)])])
+    ids = store.spaces.sample_documents(main, 99, after=after)
+    texts = [found.chunk.text for found in store.chunks(ids.tolist())]
+    assert texts == [f"{at} {(length - 1) // 2}" for at, length in enumerate(lengths)]
+    assert len(store.spaces.sample_documents(main, 99)) == len(lengths) + 1
+    few = store.spaces.sample_documents(main, 3, after=after)
+    assert len(few) == 3
+    assert np.isin(few, ids).all()
+
+
 def test_the_first_reference_stays(store: Store):
     main = store.spaces.main().number
     assert store.spaces.reference(main) is None

@@ -108,6 +108,14 @@ class MemorySpaces:
         ids = sorted(chunk for chunk in self.rows(number) if chunk > after)
         return spread(np.array(ids, np.int64), n)
 
+    def sample_documents(self, number: int, n: int, *, after: int = 0) -> IntArray:
+        """Ids of the middle chunks of at most n documents, ascending."""
+        of_document: dict[str, list[int]] = {}
+        for chunk in sorted(chunk for chunk in self.rows(number) if chunk > after):
+            of_document.setdefault(self._found(chunk).key, []).append(chunk)
+        middle = sorted(chunks[(len(chunks) - 1) // 2] for chunks in of_document.values())
+        return spread(np.array(middle, np.int64), n)
+
     def vectors(self, number: int, ids: IntArray) -> FloatArray:
         """Vectors as they are stored; a NaN row where there is none."""
         none = np.full(self.get(number).space.dimensions, np.nan, np.float32)

@@ -147,6 +147,18 @@ class Spaces(Protocol):
         """
         ...
 
+    def sample_documents(self, number: int, n: int, *, after: int = 0) -> IntArray:
+        """Ids of the middle chunks of at most n documents, spread over what was stored, ascending.
+
+        Long and short documents are as likely, other than in a sample of chunks.
+
+        Args:
+            number: The space.
+            n: How many.
+            after: Only documents that were stored after the chunk with this id.
+        """
+        ...
+
     def vectors(self, number: int, ids: IntArray) -> FloatArray:
         """Vectors as they are stored: float32, shape (len(ids), d); a NaN row where there is none.
 

@@ -10,10 +10,12 @@ import numpy as np
 
 from embedwell.core.build import BuildRecord
 from embedwell.core.errors import SpaceMovedError, StoreError
+from embedwell.core.events import Watch
 from embedwell.core.space import Space
 from embedwell.core.vectors import FloatArray, IntArray, check_vectors
 from embedwell.stores.postgres import statements
 from embedwell.stores.postgres.database import Database, Row
+from embedwell.stores.postgres.hnsw import Hnsw
 from embedwell.stores.postgres.rows import found_chunk
 from embedwell.stores.postgres.statements import of_space
 from embedwell.stores.postgres.vectors import Vectors
@@ -72,7 +74,7 @@ class PostgresSpaces:
         wanted = self.get(number)
         if wanted.role == "main":
             return
-        self._vectors.ensure_index(number, wanted.space.dimensions)
+        Hnsw(self._database).ensure(number, wanted.space.dimensions, Watch())
         with self._database.transaction():
             self._lock()
             old, new = self.main(), self.get(number)
@@ -140,6 +142,19 @@ class PostgresSpaces:
                 low, high = self._database.rows(ends, (after,))[0]
                 points = np.linspace(low, high, wide).astype(np.int64).tolist()
                 rows = self._database.rows(of_space(statements.VECTOR_IDS_FROM, number), (points,))
+        return spread(np.fromiter((chunk for (chunk,) in rows), np.int64, len(rows)), n)
+
+    def sample_documents(self, number: int, n: int, *, after: int = 0) -> IntArray:
+        """Ids of the middle chunks of at most n documents, ascending."""
+        with self._database.snapshot():
+            self.get(number)
+            ends = of_space(statements.VECTOR_ID_RANGE, number)
+            low, high = self._database.rows(ends, (after,))[0]
+            if low is None:
+                return np.empty(0, np.int64)
+            points = np.linspace(low - 1, high, _SAMPLE_FACTOR * n).astype(np.int64).tolist()
+            values = {"points": points, "after": int(after)}
+            rows = self._database.rows(statements.MIDDLE_CHUNKS_FROM, values)
         return spread(np.fromiter((chunk for (chunk,) in rows), np.int64, len(rows)), n)
 
     def vectors(self, number: int, ids: IntArray) -> FloatArray:

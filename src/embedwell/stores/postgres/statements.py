@@ -109,15 +109,16 @@ STATS = """
     SELECT key, size_bytes, mtime_ns FROM documents
     WHERE collection = %s AND NOT is_record
 """
+STATS_OF_SOURCE = "SELECT key, size_bytes, mtime_ns FROM documents WHERE source = %s"
 # Keeps a document's row, so that two who put the same one wait for each other.
 PUT_DOCUMENT = """
     INSERT INTO documents (collection, key, size_bytes, mtime_ns, sha256, kind, language,
-                           is_record, metadata, embedding)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+                           is_record, metadata, source, embedding)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
     ON CONFLICT (collection, key) DO UPDATE
     SET size_bytes = excluded.size_bytes, mtime_ns = excluded.mtime_ns, sha256 = excluded.sha256,
         kind = excluded.kind, language = excluded.language, is_record = excluded.is_record,
-        metadata = excluded.metadata, embedding = excluded.embedding
+        metadata = excluded.metadata, source = excluded.source, embedding = excluded.embedding
     RETURNING id
 """
 CLEAR_CHUNKS = "DELETE FROM chunks WHERE document = ANY(%s)"
@@ -127,7 +128,11 @@ TOUCH = """
     UPDATE documents SET size_bytes = %s, mtime_ns = %s
     WHERE collection = %s AND key = %s AND NOT is_record
 """
+LOCK_DOCUMENTS = """
+    SELECT id FROM documents WHERE collection = %s AND key = ANY(%s) ORDER BY key FOR UPDATE
+"""
 DELETE_DOCUMENTS = "DELETE FROM documents WHERE collection = %s AND key = ANY(%s)"
+N_DOCUMENTS = "SELECT count(*) FROM documents WHERE collection = %s"
 COUNTS = """
     SELECT (SELECT count(*) FROM documents WHERE collection = %(collection)s),
            (SELECT count(*) FROM chunks JOIN documents ON documents.id = chunks.document
@@ -178,6 +183,22 @@ VECTOR_IDS_FROM = """
         SELECT chunk FROM {vectors} WHERE chunk >= points.point ORDER BY chunk LIMIT 1
     ) AS found ORDER BY 1
 """
+# For each point the document that follows the one there: how long that is makes no difference.
+# Of each the chunk in the middle, which is no head or foot that all have.
+MIDDLE_CHUNKS_FROM = """
+    SELECT (
+        SELECT min(id) FROM chunks WHERE document = found.document AND id >= (
+            SELECT (min(id) + max(id)) / 2 FROM chunks WHERE document = found.document)
+    ) FROM (
+        SELECT DISTINCT (
+            SELECT document FROM chunks WHERE id > coalesce((
+                SELECT max(id) FROM chunks WHERE document = (
+                    SELECT document FROM chunks WHERE id <= point AND id > %(after)s
+                    ORDER BY id DESC LIMIT 1)
+            ), %(after)s) ORDER BY id LIMIT 1
+        ) AS document FROM unnest(%(points)s::bigint[]) AS points (point)
+    ) AS found WHERE found.document IS NOT NULL ORDER BY 1
+"""
 N_WITHOUT_CHUNK = """
     SELECT count(*) FROM {vectors}
     WHERE NOT EXISTS (SELECT FROM chunks WHERE chunks.id = {vectors}.chunk)
@@ -200,8 +221,16 @@ CREATE_INDEX = """
     WITH (m = 16, ef_construction = 64)
 """
 DROP_INDEX = "DROP INDEX IF EXISTS {vectors}_hnsw"
+DROP_INDEX_BESIDE = "DROP INDEX CONCURRENTLY IF EXISTS {vectors}_hnsw"
 REBUILD_INDEX = "REINDEX INDEX CONCURRENTLY {vectors}_hnsw"
 ANALYZE_VECTORS = "ANALYZE {vectors}"
+BUILDING = """
+    SELECT phase, blocks_done, blocks_total, tuples_done
+    FROM pg_stat_progress_create_index WHERE pid = %s
+"""
+SIZES_OF_INDEX = """
+    SELECT pg_relation_size('{vectors}_hnsw'), pg_table_size('{vectors}')
+"""
 DROP_UNFINISHED = "DROP INDEX IF EXISTS {vectors}_hnsw_ccnew"
 SERIAL = "SET max_parallel_maintenance_workers = 0"
 NEAREST = """

@@ -140,6 +140,19 @@ class SqliteSpaces:
                 rows = self._database.rows(of_space(statements.VECTOR_IDS_FROM, number), (points,))
         return spread(np.fromiter((chunk for (chunk,) in rows), np.int64, len(rows)), n)
 
+    def sample_documents(self, number: int, n: int, *, after: int = 0) -> IntArray:
+        """Ids of the middle chunks of at most n documents, ascending."""
+        with self._database.snapshot():
+            self.get(number)
+            ends = of_space(statements.VECTOR_ID_RANGE, number)
+            low, high = self._database.rows(ends, (after,))[0]
+            if low is None:
+                return np.empty(0, np.int64)
+            points = np.linspace(low - 1, high, _SAMPLE_FACTOR * n).astype(np.int64).tolist()
+            values = {"points": json.dumps(points), "after": int(after)}
+            rows = self._database.rows(statements.MIDDLE_CHUNKS_FROM, values)
+        return spread(np.fromiter((chunk for (chunk,) in rows), np.int64, len(rows)), n)
+
     def vectors(self, number: int, ids: IntArray) -> FloatArray:
         """Vectors as they are stored; a NaN row where there is none of the right length."""
         with self._database.snapshot():
