@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,14 +11,12 @@ from embedwell.app import migration
 from embedwell.app.choose import ModelChoice, fitting
 from embedwell.app.connect import connect
 from embedwell.app.embedders import Connect, Embedders
+from embedwell.app.light import DOES_NOT_FIT, fill_light, light_embedder
 from embedwell.app.place import indexed_folder, shown_target
 from embedwell.app.settings import Settings
 from embedwell.app.sizes import parse_bytes
+from embedwell.app.sourcing import AgainRequest, FolderRequest, Request, Sourcing
 from embedwell.core.errors import (
-    EmbedwellError,
-    EngineMemoryError,
-    OverBudgetError,
-    PressureError,
     QueryError,
     SpaceMovedError,
     StoreNotFoundError,
@@ -29,21 +25,22 @@ from embedwell.core.events import Watch
 from embedwell.core.space import Space
 from embedwell.core.vectors import FloatArray
 from embedwell.handshake.admit import AdmittedEmbedder
+from embedwell.ingest.sources.records import text_id
+from embedwell.ingest.sources.registry import open_source
 from embedwell.jobs.compare import Comparison, compare
-from embedwell.jobs.fill import fill_space
-from embedwell.jobs.index import IndexReport, index_folder
+from embedwell.jobs.index import IndexReport, index_sources
 from embedwell.jobs.migrate import MigrationReport, Plan, migrate, roll_back
 from embedwell.jobs.rechunk import rechunk_records
 from embedwell.jobs.records import Record, add_records
+from embedwell.jobs.sweep import Sweeping
+from embedwell.jobs.work import WorkOptions, WorkReport, work
 from embedwell.search.results import Mode, SearchResults
 from embedwell.search.searcher import QueryVector, Searcher
 from embedwell.stores.protocol import Counts, Filter, Store
-from embedwell.stores.spaces import StoredSpace
-
-_log = logging.getLogger("embedwell")
+from embedwell.stores.queue import Source
 
 _DEFAULT_MAX_FILE_BYTES = 2 << 20
-_DOES_NOT_FIT = (OverBudgetError, PressureError, EngineMemoryError)
+_AS_USUAL = Sweeping()
 
 
 class Index:
@@ -103,7 +100,7 @@ class Index:
             ValueError: `ids` or `metadata` has another length than `texts`.
             SpaceMismatchError: The settings name another model than the index.
         """
-        names = list(ids) if ids is not None else [_text_id(text) for text in texts]
+        names = list(ids) if ids is not None else [text_id(text) for text in texts]
         values = list(metadata) if metadata is not None else [{}] * len(texts)
         if not len(names) == len(values) == len(texts):
             raise ValueError(
@@ -116,29 +113,82 @@ class Index:
         ]
         self.embedders.check()
         add_records(records, self.store, self.load)
-        self._fill_light(Watch())
+        fill_light(self.store, self.embedders, Watch())
         return names
 
     def add_folder(
-        self, folder: str | Path | None = None, watch: Watch | None = None
+        self,
+        folder: str | Path | None = None,
+        watch: Watch | None = None,
+        *,
+        name: str = "",
+        include: Sequence[str] | None = None,
+        exclude: Sequence[str] | None = None,
     ) -> IndexReport:
         """Bring the index up to date with a folder: new, changed and removed files.
+
+        An index may hold several folders. The documents of the second and of later ones have its
+        name before their paths: `notes:todo.md`.
 
         Args:
             folder: The folder; by default the one that the index lies in.
             watch: Told of progress; may stop the run.
+            name: What it is called in the index; by default its own name.
+            include: Patterns, as in `.gitignore`, one of which a file must match. They are kept:
+                None leaves them as they are, and an empty list means any file.
+            exclude: Patterns of what is left out, kept in the same way.
 
         Raises:
+            QueueError: The name is another folder's, or files would be in the index twice.
             StoreBusyError: Another process is indexing.
             SpaceMismatchError: The settings name another model than the index.
         """
         place = Path(folder) if folder is not None else self.folder
-        if place is None or not place.is_dir():
+        if place is None:
             raise StoreNotFoundError(
-                f"{place or 'The folder of this index'} is not a folder.",
-                "Name the folder to index.",
+                "The folder of this index is not a folder.", "Name the folder to index."
             )
-        return self._index_folder(place, watch or Watch(), all_anew=False)
+        patterns = [None if given is None else tuple(given) for given in (include, exclude)]
+        return self.ingest(FolderRequest(place, name, *patterns), watch)
+
+    def ingest(
+        self,
+        request: Request,
+        watch: Watch | None = None,
+        sweeping: Sweeping = _AS_USUAL,
+        *,
+        leave: bool = False,
+    ) -> IndexReport:
+        """Bring the index up to date with whatever it is filled from.
+
+        Args:
+            request: What it is filled from: see `app.sourcing`.
+            watch: Told of progress; may stop the run.
+            sweeping: How sources are compared with what is stored.
+            leave: Whether what is queued is left to workers elsewhere.
+
+        Raises:
+            QueueError: It cannot be had, or not beside the index's other sources.
+            CanaryError: The run checked itself and stopped.
+            StoreBusyError: Another job, such as a migration, is writing.
+            SpaceMismatchError: The settings name another model than the index.
+        """
+        self.embedders.check()
+        sourcing = Sourcing(self.store, self.folder, self.size_factor)
+        listings = sourcing.listings(request)
+        options = WorkOptions(partial(open_source, around=sourcing.around))
+
+        def work_off(watch: Watch) -> WorkReport:
+            return work(self.store, partial(self.load, watch), watch, options)
+
+        watch = watch or Watch()
+        report = index_sources(self.store, listings, None if leave else work_off, watch, sweeping)
+        fill_light(self.store, self.embedders, watch)
+        return report
+
+    def sources(self) -> list[Source]:
+        """What it was filled from, the first source first."""
+        return self.store.queue.sources()
 
     def delete(self, ids: Sequence[str]) -> int:
         """Remove documents by id, or files by their path in the folder.
@@ -244,9 +294,7 @@ class Index:
         with self.store.writing():
             self.store.set_chunk_tokens(fitting(chunk_tokens, stored.space.max_tokens))
             rechunk_records(self.store, self.load, watch)
-        if self.folder is not None:
-            self._index_folder(self.folder, watch, all_anew=True)
-        self._fill_light(watch)
+        self.ingest(AgainRequest(only_files=True), watch, Sweeping(all_anew=True))
 
     def roll_back(self) -> Space:
         """Go back to the space that a migration has kept; gives its declaration.
@@ -302,51 +350,13 @@ class Index:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def _index_folder(self, folder: Path, watch: Watch, *, all_anew: bool) -> IndexReport:
-        self.embedders.check()
-        is_home = self.folder is not None and folder.resolve() == self.folder.resolve()
-        report = index_folder(
-            folder,
-            self.store,
-            partial(self.load, watch),
-            self.size_factor,
-            watch,
-            place="" if is_home else str(folder.resolve()),
-            all_anew=all_anew,
-        )
-        self._fill_light(watch)
-        return report
-
     def _embed_query(self, query: str) -> QueryVector:
         try:
             embedder, notice = self.load(), ""
-        except _DOES_NOT_FIT as error:
-            embedder, notice = self._light(error)
+        except DOES_NOT_FIT as error:
+            embedder, notice = light_embedder(self.store, self.embedders, error)
         vector: FloatArray = embedder.embed([query], "query", Watch()).vectors[0]
         return QueryVector(vector, embedder.number, notice)
-
-    def _light(self, error: EmbedwellError) -> tuple[AdmittedEmbedder, str]:
-        """The light space's embedder, where there is one, and why it is used."""
-        stored = self._light_space()
-        if stored is None:
-            raise error
-        missing = self.store.spaces.n_missing(stored.number)
-        lacks = f" {missing:,} passages are not in it yet." if missing else ""
-        notice = f"Searched in the light space ({stored.space.model}): {error.problem}{lacks}"
-        return self.embedders.of(stored, Watch()), notice
-
-    def _light_space(self) -> StoredSpace | None:
-        return next((one for one in self.store.spaces.all() if one.role == "light"), None)
-
-    def _fill_light(self, watch: Watch) -> None:
-        """Bring the light space up to date with what was just written."""
-        stored = self._light_space()
-        if stored is None or not self.store.spaces.n_missing(stored.number):
-            return
-        try:
-            fill_space(self.store, self.embedders.of(stored, watch), watch)
-        except _DOES_NOT_FIT as error:
-            _log.warning("The light space is behind until the next write: %s", error.problem)
 
 
 def _filter(where: Mapping[str, Any]) -> Filter:
@@ -355,7 +365,3 @@ def _filter(where: Mapping[str, Any]) -> Filter:
         raise QueryError(f"The kind {named['kind']!r} is unknown.", "Use 'text' or 'code'.")
     rest = {name: value for name, value in where.items() if name not in named}
     return Filter(**named, metadata=rest)
-
-
-def _text_id(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]

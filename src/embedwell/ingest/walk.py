@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pathspec import GitIgnoreSpec
 
@@ -33,10 +34,18 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Skipped:
-    """Something that was left out, and why."""
+    """Something that was left out, and why.
+
+    Attributes:
+        key: Its key, or its place in what was listed.
+        reason: Why.
+        fate: `failed` where it should have been indexed; `gone` where a list names it and it is no
+            longer there.
+    """
 
     key: str
     reason: str
+    fate: Literal["left out", "failed", "gone"] = "left out"
 
 
 @dataclass(frozen=True)
@@ -54,7 +63,9 @@ class _Rules:
     above: str
 
 
-def walk(folder: Path, on_skipped: Callable[[Skipped], None]) -> Iterator[Candidate]:
+def walk(
+    folder: Path, on_skipped: Callable[[Skipped], None], exclude: Sequence[str] = ()
+) -> Iterator[Candidate]:
     """Find files below a folder, honouring `.gitignore` files in it and in its repository.
 
     Hidden names and symbolic links are left out: what a link inside the folder points to is
@@ -63,10 +74,12 @@ def walk(folder: Path, on_skipped: Callable[[Skipped], None]) -> Iterator[Candid
     Args:
         folder: An existing folder.
         on_skipped: Told of links and of folders that cannot be read.
+        exclude: Patterns as in a `.gitignore` of the folder, which prevail over all such files.
 
     Yields:
         Files sorted by name within each folder.
     """
+    given = (_Rules(GitIgnoreSpec.from_lines(exclude), 0, ""),) if exclude else ()
     pending: list[tuple[Path, str, tuple[_Rules, ...]]] = [(folder, "", _outer_rules(folder))]
     while pending:
         path, prefix, rules = pending.pop()
@@ -78,6 +91,7 @@ def walk(folder: Path, on_skipped: Callable[[Skipped], None]) -> Iterator[Candid
             continue
         if any(entry.name == _IGNORE_FILE for entry in entries):
             rules = (*rules, *_read_rules(path / _IGNORE_FILE, len(prefix)))
+        all_rules = rules + given
         folders = []
         for entry in entries:
             name = prefix + entry.name
@@ -86,9 +100,9 @@ def walk(folder: Path, on_skipped: Callable[[Skipped], None]) -> Iterator[Candid
             if entry.is_symlink():
                 on_skipped(Skipped(_key(name), "is a symbolic link"))
             elif entry.is_dir():
-                if not _ignored(name + "/", rules):
+                if not _ignored(name + "/", all_rules):
                     folders.append((Path(entry.path), name + "/", rules))
-            elif entry.is_file() and not _ignored(name, rules):
+            elif entry.is_file() and not _ignored(name, all_rules):
                 yield from _candidate(entry, name, on_skipped)
         pending += reversed(folders)
 

@@ -9,58 +9,73 @@ from embedwell.stores.protocol import Stat
 from embedwell.stores.queue import Item
 
 
-@dataclass(frozen=True)
-class Changes:
-    """A source compared with what is stored and queued of it.
+class Comparison:
+    """A source compared with what is stored and queued of it, one item after another.
+
+    By size and modification time, as make and git do.
+
+    Args:
+        stored: What is stored of it, by key.
+        waiting: Size and time of what is queued of it, by key.
 
     Attributes:
-        to_read: New ones, and those whose size or time differs.
+        n_to_read: New ones, and those whose size or time differs.
         n_waiting: Those that are queued as they are.
         n_unchanged: Those that need no more than the look they had.
-        gone: Keys that are stored or queued and no longer there.
     """
 
-    to_read: tuple[Item, ...]
-    n_waiting: int
-    n_unchanged: int
-    gone: tuple[str, ...]
+    def __init__(
+        self, stored: Mapping[str, Stat], waiting: Mapping[str, tuple[int, int]] | None = None
+    ) -> None:
+        self._stored = stored
+        self._waiting = waiting or {}
+        # As it holds no key a second time, memory is saved.
+        self._unseen = dict.fromkeys((*stored, *self._waiting))
+        self.n_to_read = self.n_waiting = self.n_unchanged = 0
 
     @property
     def n_found(self) -> int:
-        """All that the source holds."""
-        return len(self.to_read) + self.n_waiting + self.n_unchanged
+        """All that the source has listed so far."""
+        return self.n_to_read + self.n_waiting + self.n_unchanged
+
+    @property
+    def unseen(self) -> tuple[str, ...]:
+        """Keys that are stored or queued and were not listed so far."""
+        return tuple(self._unseen)
+
+    def knows(self, key: str) -> bool:
+        """Whether a key is stored or queued."""
+        return key in self._stored or key in self._waiting
+
+    def has_to_be_read(self, item: Item) -> bool:
+        """Count an item; one that is to be stored anew is never unchanged."""
+        self._unseen.pop(item.key, None)
+        if not item.anew:
+            if self._waiting.get(item.key) == (item.size_bytes, item.mtime_ns):
+                self.n_waiting += 1
+                return False
+            if self._stored.get(item.key) == Stat(item.size_bytes, item.mtime_ns):
+                self.n_unchanged += 1
+                return False
+        self.n_to_read += 1
+        return True
 
 
-def compare(
-    found: Iterable[Item],
-    stored: Mapping[str, Stat],
-    waiting: Mapping[str, tuple[int, int]] | None = None,
-) -> Changes:
-    """Compare by size and modification time, as make and git do.
+@dataclass(frozen=True)
+class Changes:
+    """What differs between a source and what is stored of it.
 
-    Args:
-        found: What the source holds; an item that is to be stored anew is never unchanged.
-        stored: What is stored of it, by key.
-        waiting: Size and time of what is queued of it, by key.
+    Attributes:
+        to_read: New ones, and those whose size or time differs.
+        gone: Keys that are stored and no longer there.
     """
-    waiting = waiting or {}
-    to_read: list[Item] = []
-    n_waiting = n_unchanged = 0
-    gone = dict.fromkeys((*stored, *waiting))  # as it holds no key a second time, memory is saved
-    for item in found:
-        gone.pop(item.key, None)
-        if item.anew:
-            to_read.append(item)
-        elif waiting.get(item.key) == (item.size_bytes, item.mtime_ns):
-            n_waiting += 1
-        elif not _unchanged(item, stored.get(item.key)):
-            to_read.append(item)
-        else:
-            n_unchanged += 1
-    return Changes(tuple(to_read), n_waiting, n_unchanged, tuple(gone))
+
+    to_read: tuple[Item, ...]
+    gone: tuple[str, ...]
 
 
-def _unchanged(item: Item, stat: Stat | None) -> bool:
-    return (
-        stat is not None and stat.mtime_ns == item.mtime_ns and stat.size_bytes == item.size_bytes
-    )
+def compare(found: Iterable[Item], stored: Mapping[str, Stat]) -> Changes:
+    """Compare a whole source with what is stored of it, by key."""
+    comparison = Comparison(stored)
+    to_read = tuple(item for item in found if comparison.has_to_be_read(item))
+    return Changes(to_read, comparison.unseen)

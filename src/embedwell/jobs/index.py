@@ -1,26 +1,49 @@
-"""Bring a store up to date with a folder: sweep it, then work the queue off."""
+"""Bring a store up to date with its sources: sweep them, then work the queue off."""
 
 from __future__ import annotations
 
-import os
-import secrets
 import socket
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
+from embedwell.core.errors import QueueError
 from embedwell.core.events import Watch
 from embedwell.ingest.sources.folder import Folder
+from embedwell.ingest.sources.protocol import SourceReader
 from embedwell.ingest.sources.registry import Surroundings, open_source
 from embedwell.ingest.walk import Skipped
+from embedwell.jobs.patience import Patience
 from embedwell.jobs.put import LoadEmbedder
-from embedwell.jobs.sweep import Swept, sweep
+from embedwell.jobs.sweep import Sweeping, Swept, sweep
 from embedwell.jobs.work import WorkOptions, WorkReport, work
 from embedwell.stores.protocol import Store
 from embedwell.stores.queue import Source
+
+# Another sweep of millions of files is over by then; a longer job says so.
+_PATIENCE_S = 10.0
+
+WorkOff: TypeAlias = Callable[[Watch], WorkReport]
+"""Works until nothing is queued any more."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A source, and what lists it now.
+
+    Attributes:
+        source: As the store has it.
+        open: Gives its reader once it is its turn; raises `QueueError` where it is not there.
+        must: Whether it is an error if it cannot be listed, rather than one failure among others.
+    """
+
+    source: Source
+    open: Callable[[], SourceReader]
+    must: bool = True
 
 
 @dataclass
@@ -40,6 +63,7 @@ class IndexReport:
         failed: What should have been indexed and could not be, and why.
         notes: What was indexed in part, such as a PDF with an unreadable page.
         took_s: Seconds.
+        n_queued: What was left to other workers.
     """
 
     n_added: int = 0
@@ -54,6 +78,43 @@ class IndexReport:
     failed: list[Skipped] = field(default_factory=list)
     notes: list[Skipped] = field(default_factory=list)
     took_s: float = 0.0
+    n_queued: int = 0
+
+
+def index_sources(
+    store: Store,
+    listings: Sequence[Listing],
+    work_off: WorkOff | None,
+    watch: Watch,
+    sweeping: Sweeping,
+) -> IndexReport:
+    """Index what is new or changed in sources and drop what has gone.
+
+    Every commit holds whole documents: whenever the run is stopped, what it reported is kept and
+    the next run goes on from there.
+
+    Args:
+        store: Where to.
+        listings: Which sources.
+        work_off: Does what is queued; None leaves it to workers elsewhere.
+        watch: Told of progress; stops the run within a batch, as of the last commit.
+        sweeping: How they are compared.
+
+    Raises:
+        CanaryError: The run checked itself and stopped.
+        QueueError: A source cannot be listed.
+        StoreBusyError: Another job, such as a migration, is writing.
+        TaskCancelledError: `watch` was asked to stop.
+        StoreError: The store could not be written; what was committed before is kept.
+    """
+    began = time.perf_counter()
+    swept = [_sweep(store, one, watch, sweeping) for one in listings]
+    n_left = sum(row.n for row in store.queue.tally() if row.status in {"pending", "leased"})
+    done = work_off(watch) if n_left and work_off is not None else WorkReport()
+    report = _report(swept, done)
+    report.n_queued = n_left if work_off is None else 0
+    report.took_s = time.perf_counter() - began
+    return report
 
 
 def index_folder(
@@ -63,47 +124,41 @@ def index_folder(
     size_factor: float,
     watch: Watch,
     *,
-    place: str = "",
     canary_at: int = 0,
     all_anew: bool = False,
 ) -> IndexReport:
-    """Index what is new or changed in a folder and drop what has gone.
-
-    Every commit holds whole documents: whenever the run is stopped, what it reported is kept and
-    the next run goes on from there.
+    """Index one folder, in this process alone: what `index_sources` does with everything in place.
 
     Args:
-        folder: An existing folder.
+        folder: An existing folder; for the store it is the one that it lies in.
         store: Its index.
         load_embedder: Gives an embedder admitted to the store; only called if it is needed.
         size_factor: Multiplies the size limit of every format.
         watch: Told of progress in bytes; stops the run within a batch, as of the last commit.
-        place: What the store calls the folder: empty for the one that it lies in.
         canary_at: Documents after which the run checks itself; 0 for never.
         all_anew: Whether files that did not change are read and cut anew too.
-
-    Raises:
-        CanaryError: The run checked itself and stopped.
-        TaskCancelledError: `watch` was asked to stop.
-        StoreError: The store could not be written; what was committed before is kept.
     """
-    began = time.perf_counter()
-    with store.writing():
-        source = source_at(store, "folder", place, folder.resolve().name or "folder")
-        reader = Folder(folder, size_factor)
-        swept = sweep(store, source, reader, watch, canary_at=canary_at, all_anew=all_anew)
+    reader = Folder(folder, size_factor)
+    source = source_at(store, "folder", "", folder.resolve().name or "folder")
     around = Surroundings(size_factor=size_factor, moved={source.name: folder})
-    readers = partial(open_source, around=around)
-    done = WorkReport()
-    if swept.n_queued or swept.n_waiting:
-        done = work(store, load_embedder, watch, WorkOptions(worker_name(), readers))
-    return _report(swept, done, time.perf_counter() - began)
+    options = WorkOptions(partial(open_source, around=around))
+    return index_sources(
+        store,
+        [Listing(source, lambda: reader)],
+        lambda watch: work(store, load_embedder, watch, options),
+        watch,
+        Sweeping(canary_at, all_anew=all_anew),
+    )
 
 
-def source_at(
-    store: Store, kind: str, place: str, name: str, options: Mapping[str, Any] | None = None
-) -> Source:
+def source_at(store: Store, kind: str, place: str, name: str) -> Source:
     """The source of a kind at a place, made if it is not there.
+
+    Args:
+        store: Which store.
+        kind: Its kind.
+        place: Where it is.
+        name: What it is called if it is new.
 
     Raises:
         QueueError: Another source has the name.
@@ -111,31 +166,35 @@ def source_at(
     for source in store.queue.sources():
         if (source.kind, source.place) == (kind, place):
             return source
-        if source.kind == kind and not source.place and not source.prefix:
-            # An older embedwell wrote it and did not say where it was.
-            found = replace(source, place=place)
-            store.queue.set_source(found)
-            return found
-    return store.queue.add_source(kind, name, place, socket.gethostname(), options or {})
+    return store.queue.add_source(kind, name, place, socket.gethostname(), {})
 
 
-def worker_name() -> str:
-    """A name that no other worker has."""
-    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+def _sweep(store: Store, listing: Listing, watch: Watch, sweeping: Sweeping) -> Swept:
+    """Sweep one; no two sweeps at once that remove what is not listed."""
+    with ExitStack() as held:
+        try:
+            reader = listing.open()
+            if reader.is_whole:
+                patience = Patience(_PATIENCE_S, watch)
+                patience.with_store(lambda: held.enter_context(store.writing()))
+            return sweep(store, listing.source, reader, watch, sweeping)
+        except QueueError as error:
+            if listing.must:
+                raise
+            return Swept(failed=[Skipped(listing.source.name, str(error), "failed")])
 
 
-def _report(swept: Swept, done: WorkReport, took_s: float) -> IndexReport:
+def _report(swept: Sequence[Swept], done: WorkReport) -> IndexReport:
     return IndexReport(
         n_added=done.n_added,
         n_updated=done.n_updated,
-        n_unchanged=swept.n_unchanged + done.n_unchanged,
-        n_removed=swept.n_removed,
+        n_unchanged=sum(one.n_unchanged for one in swept) + done.n_unchanged,
+        n_removed=sum(one.n_removed for one in swept),
         n_chunks=done.n_chunks,
         n_embedded=done.n_embedded,
         n_reused=done.n_chunks - done.n_embedded,
         n_truncated=done.n_truncated,
-        skipped=swept.skipped,
-        failed=done.failed,
+        skipped=[thing for one in swept for thing in one.skipped],
+        failed=[thing for one in swept for thing in one.failed] + done.failed,
         notes=done.notes,
-        took_s=took_s,
     )

@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
 from embedwell.core.events import Watch
 from embedwell.ingest.extract import extract_text
 from embedwell.ingest.formats import PLAIN
 from embedwell.ingest.prepare import prepare
+from embedwell.ingest.sources.records import Record
 from embedwell.jobs.put import LoadEmbedder, embed_and_put
 from embedwell.stores.protocol import Document, Store
 
+__all__ = ["Record", "add_records"]
+
 # Records committed together: whole documents, enough to fill batches.
 _RECORDS_PER_COMMIT = 512
-
-
-@dataclass(frozen=True)
-class Record:
-    """A text with a name and values to filter by."""
-
-    id: str
-    text: str
-    metadata: Mapping[str, Any]
 
 
 def add_records(records: Sequence[Record], store: Store, load_embedder: LoadEmbedder) -> None:

@@ -3,19 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from embedwell.core.errors import QueueError
 from embedwell.core.events import Watch
 from embedwell.ingest.sources.protocol import SourceReader
 from embedwell.ingest.walk import Skipped
-from embedwell.jobs.changes import compare
+from embedwell.jobs.changes import Comparison
 from embedwell.stores.protocol import Store
 from embedwell.stores.queue import Item, Source
 
+# Queued together: workers begin while the rest is listed, and records are not all in memory.
+_AT_ONCE = 2_000
+_BYTES_AT_ONCE = 8 << 20
 _TOLD_EVERY = 1_000
 # An unmounted disk looks like an empty folder.
 _MANY = 10
+
+
+@dataclass(frozen=True)
+class Sweeping:
+    """How a sweep goes.
+
+    Attributes:
+        canary_at: When a run that begins now checks itself; 0 for never.
+        rehearsal: Whether it ends with that check.
+        all_anew: Whether what did not change is queued too.
+    """
+
+    canary_at: int = 0
+    rehearsal: bool = False
+    all_anew: bool = False
 
 
 @dataclass(frozen=True)
@@ -29,69 +47,89 @@ class Swept:
         n_unchanged: Those of which nothing has to be done.
         n_removed: Documents that were removed, since theirs have gone.
         skipped: What was left out, and why.
+        failed: What should have been listed and could not be, and why.
     """
 
-    n_found: int
-    n_queued: int
-    n_waiting: int
-    n_unchanged: int
-    n_removed: int
-    skipped: list[Skipped]
+    n_found: int = 0
+    n_queued: int = 0
+    n_waiting: int = 0
+    n_unchanged: int = 0
+    n_removed: int = 0
+    skipped: list[Skipped] = field(default_factory=list)
+    failed: list[Skipped] = field(default_factory=list)
 
 
 def sweep(
-    store: Store,
-    source: Source,
-    reader: SourceReader,
-    watch: Watch,
-    *,
-    canary_at: int = 0,
-    rehearsal: bool = False,
-    all_anew: bool = False,
+    store: Store, source: Source, reader: SourceReader, watch: Watch, sweeping: Sweeping
 ) -> Swept:
     """Queue what is new or changed in a source, and remove what has gone.
 
-    The caller holds `store.writing()`.
+    The caller holds `store.writing()` where the reader lists all that there is.
 
     Args:
         store: Where to.
         source: Which source.
         reader: Lists it.
-        watch: Told of progress; may stop the sweep before anything is queued.
-        canary_at: When a run that begins now checks itself; 0 for never.
-        rehearsal: Whether it ends with that check.
-        all_anew: Whether what did not change is queued too.
+        watch: Told of progress; may stop the sweep: what was queued stays queued.
+        sweeping: How.
 
     Raises:
         QueueError: The source is empty, and many documents are stored of it.
         TaskCancelledError: `watch` was asked to stop.
     """
-    skipped: list[Skipped] = []
-    found = _told(reader.items(skipped.append), watch)
-    if source.prefix or all_anew:
-        found = (replace(one, key=source.prefix + one.key, anew=all_anew) for one in found)
-    stored = store.stats(source.number)
-    changes = compare(found, stored, store.queue.waiting(source.number))
-    if not changes.n_found and len(changes.gone) > _MANY:
-        raise _vanished(source, len(changes.gone))
-    if changes.to_read:
-        run = store.queue.open_run(canary_at, rehearsal=rehearsal)
-        store.queue.enqueue(source.number, run.number, changes.to_read)
-    n_removed = store.delete(changes.gone) if changes.gone else 0
+    told: list[Skipped] = []
+    comparison = Comparison(store.stats(source.number), store.queue.waiting(source.number))
+    found = _told(reader.items(told.append), watch)
+    prefix, anew = source.prefix, sweeping.all_anew
+    if prefix or anew:
+        found = (replace(one, key=prefix + one.key, anew=anew) for one in found)
+    for batch in _batches(one for one in found if comparison.has_to_be_read(one)):
+        run = store.queue.open_run(sweeping.canary_at, rehearsal=sweeping.rehearsal)
+        store.queue.enqueue(source.number, run.number, batch)
+    told = [replace(one, key=prefix + one.key) for one in told] if prefix else told
+    gone = [one.key for one in told if one.fate == "gone" and comparison.knows(one.key)]
+    if reader.is_whole:
+        gone = list(comparison.unseen)
+    if not comparison.n_found and len(gone) > _MANY:
+        raise _vanished(source, len(gone))
+    n_removed = store.delete(gone) if gone else 0
+    if comparison.n_to_read or comparison.n_waiting:
+        _open_for_what_waits(store, sweeping)
+    removed = frozenset(gone)
     return Swept(
-        changes.n_found,
-        len(changes.to_read),
-        changes.n_waiting,
-        changes.n_unchanged,
+        comparison.n_found,
+        comparison.n_to_read,
+        comparison.n_waiting,
+        comparison.n_unchanged,
         n_removed,
-        skipped,
+        [one for one in told if one.fate == "left out"],
+        [one for one in told if one.fate != "left out" and one.key not in removed],
     )
+
+
+def _batches(items: Iterator[Item]) -> Iterator[list[Item]]:
+    batch: list[Item] = []
+    n_bytes = 0
+    for item in items:
+        batch.append(item)
+        n_bytes += len(item.payload)
+        if len(batch) >= _AT_ONCE or n_bytes >= _BYTES_AT_ONCE:
+            yield batch
+            batch, n_bytes = [], 0
+    if batch:
+        yield batch
+
+
+def _open_for_what_waits(store: Store, sweeping: Sweeping) -> None:
+    """Nothing is claimed without an open run, and workers may have ended it between two batches."""
+    if any(row.status == "pending" for row in store.queue.tally()):
+        store.queue.open_run(sweeping.canary_at, rehearsal=sweeping.rehearsal)
 
 
 def _told(found: Iterator[Item], watch: Watch) -> Iterator[Item]:
     for n, item in enumerate(found):
         if not n % _TOLD_EVERY:
-            watch.progress("list", n, None, "files")
+            watch.progress("list", n, None, "documents")
         yield item
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -12,6 +13,7 @@ from embedwell.stores.columns import ColumnPlace, ColumnStore
 from embedwell.stores.index import IndexName
 from embedwell.stores.migrations import Migrations
 from embedwell.stores.protocol import CollectionSettings, Store
+from embedwell.stores.rows import QueriedRows
 
 STORES = {
     "sqlite": "embedwell.stores.sqlite:SqliteStore",
@@ -20,6 +22,10 @@ STORES = {
 }
 MIGRATIONS = {"postgresql": "embedwell.stores.postgres.migrations:PostgresMigrations"}
 COLUMNS = {"postgresql": "embedwell.stores.postgres.columns:PostgresColumn"}
+ROWS = {
+    "sqlite": "embedwell.stores.foreign.query:rows_of",
+    "postgresql": "embedwell.stores.postgres.query:rows_of",
+}
 
 _EMBEDDED = "postgres-embedded"
 _OTHER_NAMES = {"postgres": "postgresql", _EMBEDDED: "postgresql"}
@@ -126,6 +132,26 @@ def open_column(target: str | Path, place: ColumnPlace) -> ColumnStore:
     raise StoreNotFoundError(
         f"Columns of an application are not moved in '{kind}'.",
         f"Give the address of a server: {', '.join(COLUMNS)}.",
+    )
+
+
+def open_rows(target: str | Path, query: str) -> AbstractContextManager[QueriedRows]:
+    """The rows that a query over an application's own tables gives; it cannot write.
+
+    Args:
+        target: The application's SQLite file, or the address of its database.
+        query: One SELECT.
+
+    Raises:
+        QueueError: The query cannot be run.
+        StoreNotFoundError: There is no such file, or no such kind of database.
+        StoreError: The database cannot be reached, or does not let us look.
+    """
+    kind = store_kind(target)
+    if place := ROWS.get(kind):
+        return cast("AbstractContextManager[QueriedRows]", _named(place)(target, query))
+    raise StoreNotFoundError(
+        f"There are no queries in '{kind}'.", f"Give a file, or one of: {', '.join(ROWS)}."
     )
 
 

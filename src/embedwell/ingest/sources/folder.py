@@ -4,16 +4,57 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from pathspec import GitIgnoreSpec
 
 from embedwell.core.errors import ExtractionError, QueueError
-from embedwell.ingest.formats import format_of
+from embedwell.ingest.formats import Format, format_of
 from embedwell.ingest.read import read_stable
 from embedwell.ingest.sources.protocol import Content
 from embedwell.ingest.sources.registry import Surroundings
-from embedwell.ingest.walk import Candidate, Skipped, walk
+from embedwell.ingest.walk import Skipped, walk
 from embedwell.stores.queue import Item, Source
+
+
+@dataclass(frozen=True)
+class Patterns:
+    """Which files of a folder are wanted, as `.gitignore` writes it.
+
+    Attributes:
+        include: One of these must match; any file where there are none.
+        exclude: What is left out, beside what `.gitignore` files say.
+    """
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+    @staticmethod
+    def of(options: Mapping[str, Any]) -> Patterns:
+        """Those of a source."""
+        return Patterns(tuple(options.get("include", ())), tuple(options.get("exclude", ())))
+
+    def as_options(self) -> dict[str, list[str]]:
+        """What a source keeps of them."""
+        given = {"include": list(self.include), "exclude": list(self.exclude)}
+        return {name: patterns for name, patterns in given.items() if patterns}
+
+    def check(self) -> None:
+        """See whether they are understood.
+
+        Raises:
+            QueueError: One is not.
+        """
+        for pattern in (*self.include, *self.exclude):
+            try:
+                GitIgnoreSpec.from_lines([pattern])
+            except ValueError as error:  # GitIgnorePatternError among them
+                raise QueueError(
+                    f"The pattern {pattern!r} is not understood.", "Write it as in a `.gitignore`."
+                ) from error
 
 
 class Folder:
@@ -22,23 +63,36 @@ class Folder:
     Args:
         folder: An existing folder.
         size_factor: Multiplies the size limit of every format.
+        include: Patterns, one of which a file must match; any file where there are none.
+        exclude: Patterns of what is left out.
     """
 
-    def __init__(self, folder: Path, size_factor: float = 1.0) -> None:
+    is_whole = True
+
+    def __init__(
+        self,
+        folder: Path,
+        size_factor: float = 1.0,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+    ) -> None:
         self._folder = folder
         self._size_factor = size_factor
+        self._include = GitIgnoreSpec.from_lines(include) if include else None
+        self._exclude = exclude
 
     def items(self, on_skipped: Callable[[Skipped], None]) -> Iterator[Item]:
         """Files of a known format within its size limit."""
-        for candidate in walk(self._folder, on_skipped):
+        for candidate in walk(self._folder, on_skipped, self._exclude):
+            if self._include is not None and not self._include.match_file(candidate.key):
+                continue
             form = format_of(candidate.name, self._size_factor)
             if form is None:
                 continue
             if candidate.size_bytes > form.max_bytes:
-                reason = f"is {candidate.size_bytes:,} bytes, the limit is {form.max_bytes:,}"
-                on_skipped(Skipped(candidate.key, reason))
+                on_skipped(Skipped(candidate.key, too_large(candidate.size_bytes, form)))
                 continue
-            payload = _payload(candidate)
+            payload = payload_of(candidate.name, candidate.key)
             yield Item(candidate.key, form.name, candidate.size_bytes, candidate.mtime_ns, payload)
 
     def read(self, item: Item) -> Content:
@@ -63,14 +117,18 @@ def open_folder(source: Source, around: Surroundings) -> Folder:
             f"The folder of source '{source.name}', {place}, is not there.",
             f"Mount it, or say where it is on this machine: `--source {source.name}=FOLDER`.",
         )
-    return Folder(place, around.size_factor)
+    patterns = Patterns.of(source.options)
+    return Folder(place, around.size_factor, patterns.include, patterns.exclude)
 
 
-def _payload(candidate: Candidate) -> str:
+def too_large(size_bytes: int, form: Format) -> str:
+    """Why a file is not read."""
+    return f"is {size_bytes:,} bytes, the limit is {form.max_bytes:,}"
+
+
+def payload_of(name: str, key: str) -> str:
     """The name in bytes, where the key is not the name: file names need not be Unicode."""
-    if candidate.name == candidate.key:
-        return ""
-    return json.dumps(os.fsencode(candidate.name).hex())
+    return "" if name == key else json.dumps(os.fsencode(name).hex())
 
 
 def _name(item: Item) -> str:

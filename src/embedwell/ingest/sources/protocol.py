@@ -18,7 +18,7 @@ class Content:
     Attributes:
         data: The bytes of a file, or the text of a record.
         size_bytes: Size of the file, or of the text in UTF-8.
-        mtime_ns: Modification time; 0 for records.
+        mtime_ns: Modification time; for records the number that their item has.
         format: How it is read and cut.
         metadata: What it can be found by.
     """
@@ -41,11 +41,16 @@ class SourceReader(Protocol):
     Listing belongs to one thread; reading is safe from several.
     """
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it lists all that it holds, so that what it does not list has gone."""
+        ...
+
     def items(self, on_skipped: Callable[[Skipped], None]) -> Iterator[Item]:
         """All that is worth reading, in a stable order, by key without the source's prefix.
 
         Args:
-            on_skipped: Told of what is left out.
+            on_skipped: Told of what is left out, and of what cannot be listed as it should.
 
         Raises:
             QueueError: The source cannot be listed at all.

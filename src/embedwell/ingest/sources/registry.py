@@ -15,6 +15,9 @@ from embedwell.stores.queue import Source
 
 SOURCES = {
     "folder": "embedwell.ingest.sources.folder:open_folder",
+    "paths": "embedwell.ingest.sources.paths:open_paths",
+    "records": "embedwell.ingest.sources.records:open_records",
+    "sql": "embedwell.ingest.sources.sql:open_sql",
 }
 
 

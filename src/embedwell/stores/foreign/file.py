@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,16 @@ class ForeignFile:
         """Run a statement and give all its rows."""
         with _faults_named(self.path):
             return self._connection.execute(statement, parameters).fetchall()
+
+    def cursor(self, statement: str) -> sqlite3.Cursor:
+        """Run a statement and give its rows as they are asked for; raises what SQLite does."""
+        cursor = self._connection.cursor()
+        self._connection.text_factory = lambda text: text.decode("utf-8", "replace")
+        return cursor.execute(statement)
+
+    def faults_named(self) -> AbstractContextManager[None]:
+        """What goes wrong inside comes out as `StoreError`."""
+        return _faults_named(self.path)
 
     @property
     def version(self) -> int:
