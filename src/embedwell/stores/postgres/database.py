@@ -159,20 +159,25 @@ class Database:
                 self._in_snapshot = False
 
     @contextmanager
-    def locked(self, purpose: str) -> Iterator[None]:
-        """Hold the lock of long jobs; the server lets go of it when the connection ends.
+    def locked(self, purpose: str, name: str) -> Iterator[Connection]:
+        """Hold a lock, on a connection of its own; the server lets go of it when that ends.
+
+        Args:
+            purpose: What for, for whoever is refused.
+            name: Of the lock.
 
         Raises:
             StoreBusyError: Another process, or this one, holds it.
         """
-        keys = lock_keys(self.names.schema)
+        keys = lock_keys(name)
         with ExitStack() as stack:
             with faults_named(self.shown):
                 lock = stack.enter_context(self._from_pool())
                 if lock.execute(statements.LOCK, keys).fetchone() != (True,):
                     raise _held_by_another(lock, keys, purpose)
             try:
-                yield
+                with faults_named(self.shown):
+                    yield lock
             finally:
                 # With its connection the lock went too.
                 with suppress(StoreGoneError), faults_named(self.shown):
@@ -268,9 +273,9 @@ def connect(address: Address) -> Iterator[Connection]:
         yield connection
 
 
-def lock_keys(schema: str) -> list[int]:
-    """Two 32-bit numbers that name the lock of long jobs on a schema of this database."""
-    digest = hashlib.sha256(f"embedwell writing {schema}".encode()).digest()
+def lock_keys(name: str) -> list[int]:
+    """Two 32-bit numbers that name a lock in this database."""
+    digest = hashlib.sha256(f"embedwell writing {name}".encode()).digest()
     return [int.from_bytes(digest[at : at + 4], "big", signed=True) for at in (0, 4)]
 
 

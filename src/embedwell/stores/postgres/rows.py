@@ -38,6 +38,7 @@ def document_row(document: Document, vectors: npt.NDArray[np.float16]) -> tuple[
         to_stored(document.language),
         document.is_record,
         json.dumps(dict(document.metadata)),
+        document.source,
         mean_literal(vectors),
     )
 

@@ -8,20 +8,23 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
 from embedwell.core.errors import StoreBusyError, StoreError, StoreFullError, StoreReadOnlyError
+from embedwell.core.events import Watch
 from embedwell.core.vectors import FloatArray, IntArray
-from embedwell.stores.filters import metadata_rows
 from embedwell.stores.index import IndexName
+from embedwell.stores.leases import still_held
 from embedwell.stores.postgres import statements
 from embedwell.stores.postgres.address import Address
 from embedwell.stores.postgres.checks import faults_of
 from embedwell.stores.postgres.database import Database
+from embedwell.stores.postgres.documents import Documents
 from embedwell.stores.postgres.embedded import address_of
 from embedwell.stores.postgres.filters import conditions
-from embedwell.stores.postgres.lexical import Lexical, chunk_words
-from embedwell.stores.postgres.rows import chunk_row, document_row, found_chunk
+from embedwell.stores.postgres.hnsw import Hnsw, Load
+from embedwell.stores.postgres.lexical import Lexical
+from embedwell.stores.postgres.queue import PostgresQueue
+from embedwell.stores.postgres.rows import found_chunk
 from embedwell.stores.postgres.setup import make_database, not_found, open_database
 from embedwell.stores.postgres.spaces import PostgresSpaces, add_space, moved, show_main
 from embedwell.stores.postgres.statements import of_space
@@ -37,8 +40,9 @@ from embedwell.stores.protocol import (
     Scored,
     Stat,
 )
+from embedwell.stores.queue import Outcome
 from embedwell.stores.spaces import StoredSpace
-from embedwell.stores.vectors import cosines, halves_of, unit_of
+from embedwell.stores.vectors import cosines, unit_of
 
 COLLECTION = "default"
 
@@ -55,6 +59,9 @@ class PostgresStore:
         self._vectors = Vectors(database)
         self._spaces = PostgresSpaces(database, self._collection, self._vectors)
         self._lexical = Lexical(database)
+        self._documents = Documents(database, self._collection, self._vectors, self._lexical)
+        self._queue = PostgresQueue(database, self._collection)
+        self._hnsw = Hnsw(database)
         self._is_writing = False
 
     @classmethod
@@ -120,41 +127,38 @@ class PostgresStore:
         return self._spaces
 
     @property
+    def queue(self) -> PostgresQueue:
+        """What is to be read into it, and what became of it."""
+        return self._queue
+
+    @property
     def index_kind(self) -> str:
         """How vectors are searched, for people."""
-        return "hnsw" if self._vectors.has_index(self._spaces.main().number) else "exact"
+        return "hnsw" if self._hnsw.is_there(self._spaces.main().number) else "exact"
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Be the only long writer; see `Store`. At its end an index that is due is built."""
+        """Be the only long writer; see `Store`."""
         if self._database.read_only:
             raise _read_only(self._database)
-        with self._database.locked(f"writing to {self._database.shown}"):
+        purpose = f"writing to {self._database.shown}"
+        with self._database.locked(purpose, self._database.names.schema):
             self._is_writing = True
             try:
                 yield
-                self._ensure_index()
             finally:
                 self._is_writing = False
-
-    @contextmanager
-    def bulk_load(self) -> Iterator[None]:
-        """Be the only long writer, without the index over the vectors until the end.
-
-        Rows come in several times faster, and an index over all of them at once is better. Until
-        then searches compare every vector.
-        """
-        with self.writing():
-            self._vectors.drop_index(self._spaces.main().number)
-            yield
 
     def snapshot(self) -> AbstractContextManager[None]:
         """All reads inside see one state; see `Store`."""
         return self._database.snapshot()
 
-    def stats(self) -> Mapping[str, Stat]:
-        """Size and time of each file by key."""
-        rows = self._database.rows(statements.STATS, (self._collection,))
+    def stats(self, source: int | None = None) -> Mapping[str, Stat]:
+        """Size and time by key; see `Store`."""
+        if source is None:
+            rows = self._database.rows(statements.STATS, (self._collection,))
+        else:
+            rows = self._database.rows(statements.STATS_OF_SOURCE, (source,))
         return {from_stored(key): Stat(size, mtime) for key, size, mtime in rows}
 
     def records(self) -> list[str]:
@@ -180,22 +184,25 @@ class PostgresStore:
         vectors = decoded(rows, stored.space.dimensions)
         return {row[0]: vector for row, vector in zip(rows, vectors, strict=True)}
 
-    def put(self, documents: Sequence[DocumentChunks], *, space: int | None = None) -> None:
-        """Insert or replace whole documents with vectors of the main space."""
+    def put(
+        self,
+        documents: Sequence[DocumentChunks],
+        *,
+        space: int | None = None,
+        outcomes: Sequence[Outcome] = (),
+    ) -> frozenset[int]:
+        """Insert or replace whole documents with vectors of the main space; see `Store`."""
         with self._database.transaction():
             main = self._spaces.kept_main()
             if space is not None and space != main.number:
                 raise moved(self._database.shown, space, main)
-            halves = [halves_of(item, main.space.dimensions) for item in documents]
-            names = [metadata_rows(item.document.metadata) for item in documents]
-            self._add(documents, halves, names, main.number)
-        if not self._is_writing:
-            # The documents are stored: an index that cannot be built now is built later.
-            with (
-                suppress(StoreBusyError, StoreFullError),
-                self._database.locked("building an index"),
-            ):
-                self._ensure_index()
+            lost = self._queue.lock(outcomes)
+            documents = still_held(documents, outcomes, lost)
+            self._documents.put(documents, main)
+            self._queue.finish(outcomes, lost)
+        if not outcomes and not self._is_writing:
+            self._index_what_was_added(main)
+        return lost
 
     def touch(self, stats: Mapping[str, Stat]) -> None:
         """Renew size and time of files whose content did not change."""
@@ -209,10 +216,20 @@ class PostgresStore:
             )
 
     def delete(self, keys: Iterable[str]) -> int:
-        """Remove documents with all that hangs on them; returns how many there were."""
+        """Remove documents with all that hangs on them, and their rows of the queue."""
+        gone = list(keys)
         with self._database.transaction():
-            stored = [to_stored(key) for key in keys]
-            return self._database.change(statements.DELETE_DOCUMENTS, (self._collection, stored))
+            self._queue.forget(gone)
+            return self._documents.delete(gone)
+
+    def tend_index(self, n_waiting: int, watch: Watch) -> None:
+        """Drop the index over the vectors for a large load, or build it; see `Store`."""
+        main = self._spaces.main()
+        run = self._queue.run()
+        n_loaded = run.n_done if run and run.status != "done" else 0
+        n_stored = self._database.value(statements.N_DOCUMENTS, (self._collection,))
+        load = Load(n_stored, n_loaded, n_waiting)
+        self._hnsw.tend(main.number, main.space.dimensions, load, watch)
 
     def warm(self, *, space: int | None = None) -> None:
         """Nothing is kept in memory here; the server reads what it needs."""
@@ -291,7 +308,7 @@ class PostgresStore:
             raise _read_only(self._database)
         before = self._database.value(statements.SIZE_OF_ROWS)
         for stored in self._spaces.all():
-            self._vectors.rebuild_index(stored.number, stored.space.dimensions)
+            self._hnsw.rebuild(stored.number, stored.space.dimensions)
         tables = ", ".join(name for (name,) in self._database.rows(statements.TABLES))
         self._database.change(f"{statements.VACUUM} {tables}")
         return Compacted(before, self._database.value(statements.SIZE_OF_ROWS))
@@ -309,61 +326,16 @@ class PostgresStore:
         """Let go of the database."""
         self._database.close()
 
-    def _add(
-        self,
-        documents: Sequence[DocumentChunks],
-        halves: Sequence[npt.NDArray[np.float16]],
-        names: Sequence[list[tuple[str, str]]],
-        space: int,
-    ) -> None:
-        """Replace documents; the last one of a key stays. Keys in order, against deadlocks."""
-        n_chunks = sum(len(item.chunks) for item in documents)
-        ids = iter([row[0] for row in self._database.rows(statements.NEW_CHUNK_IDS, (n_chunks,))])
-        chunk_ids = [[next(ids) for _ in item.chunks] for item in documents]
-        last = {item.document.key: at for at, item in enumerate(documents)}
-        order = [last[key] for key in sorted(last)]
-        numbers = self._database.values_of_each(
-            statements.PUT_DOCUMENT,
-            [(self._collection, *document_row(documents[at].document, halves[at])) for at in order],
-        )
-        for statement in (statements.CLEAR_CHUNKS, statements.CLEAR_METADATA):
-            self._database.change(statement, (numbers,))
-        self._database.change_each(
-            statements.ADD_METADATA,
-            [
-                (number, to_stored(name), value)
-                for number, at in zip(numbers, order, strict=True)
-                for name, value in names[at]
-            ],
-        )
-        self._add_chunks(
-            [
-                (number, documents[at], chunk_ids[at])
-                for number, at in zip(numbers, order, strict=True)
-            ]
-        )
-        if n_chunks:
-            kept = np.concatenate([np.array(chunk_ids[at], np.int64) for at in order])
-            self._vectors.add(space, kept, np.concatenate([halves[at] for at in order]))
-
-    def _add_chunks(self, items: Sequence[tuple[int, DocumentChunks, list[int]]]) -> None:
-        rows: list[tuple[object, ...]] = []
-        words: dict[int, list[str]] = {}
-        for number, item, chunk_ids in items:
-            key = item.document.key
-            for chunk, chunk_id in zip(item.chunks, chunk_ids, strict=True):
-                rows.append((chunk_id, number, *chunk_row(chunk, key)))
-                words[chunk_id] = chunk_words(chunk, key)
-        if rows:
-            self._database.copy_rows(statements.COPY_CHUNKS, statements.CHUNK_TYPES, rows)
-            self._lexical.add(words)
-
     def _space(self, number: int | None) -> StoredSpace:
         return self._spaces.main() if number is None else self._spaces.get(number)
 
-    def _ensure_index(self) -> None:
-        main = self._spaces.main()
-        self._vectors.ensure_index(main.number, main.space.dimensions)
+    def _index_what_was_added(self, main: StoredSpace) -> None:
+        """Build the index if it is due, but for a load under way: its workers tend the index."""
+        run = self._queue.run()
+        if run is None or run.status == "done":
+            # The documents are stored: an index that cannot be built now is built later.
+            with suppress(StoreBusyError, StoreFullError):
+                self._hnsw.ensure(main.number, main.space.dimensions, Watch())
 
 
 def _add_collection(database: Database, address: Address, settings: CollectionSettings) -> None:

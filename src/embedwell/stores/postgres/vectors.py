@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from embedwell.core.errors import StoreFullError
 from embedwell.core.vectors import FloatArray, IntArray
 from embedwell.stores.index import best
 from embedwell.stores.postgres import statements
@@ -18,8 +17,6 @@ from embedwell.stores.postgres.statements import of_space
 from embedwell.stores.values import Scored
 from embedwell.stores.vectors import cosines
 
-INDEXED_ROWS = 10_000
-"""Fewer vectors are compared one by one, which takes a few milliseconds and misses none."""
 FEW_ALLOWED = 2_000
 """Up to so many chunks that a filter lets through are compared one by one."""
 LEAST_EF_SEARCH, MOST_EF_SEARCH = 200, 1_000
@@ -27,15 +24,10 @@ LEAST_EF_SEARCH, MOST_EF_SEARCH = 200, 1_000
 ROWS_PER_CANDIDATE = 500
 ESTIMATE_S = 60.0
 """Seconds for which an estimate of a table's rows is good enough."""
-MOST_INDEXED_DIMENSIONS = 4_000
-"""That pgvector's HNSW takes of halfvec."""
 
 # The server compares with the question rounded to float16; the order of the best is decided by
 # exact scores of some more.
 _SPARE = 10
-# HNSW keeps each vector, 2·m links of 8 bytes on its lowest level, and a head.
-_LINK_BYTES = 320
-_LEAST_MEMORY_BYTES, _MOST_MEMORY_BYTES = 64 << 20, 2 << 30
 
 _SIGNATURE = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
@@ -107,56 +99,6 @@ class Vectors:
         statement = of_space(statements.COPY_VECTORS, number)
         self._database.copy_bytes(statement, encoded(ids, halves))
 
-    def has_index(self, number: int) -> bool:
-        """Whether there is an index over the vectors of a space that can be used."""
-        return bool(self._database.value(of_space(statements.HAS_INDEX, number)))
-
-    def ensure_index(self, number: int, dimensions: int) -> None:
-        """Build the index over the vectors of a space, if it is worth it and not there.
-
-        Others go on reading and writing meanwhile. Killed in it, one that is not used remains,
-        which the next one to come replaces.
-        """
-        if dimensions > MOST_INDEXED_DIMENSIONS or self.has_index(number):
-            return
-        enough = of_space(statements.N_AT_LEAST, number)
-        if self._database.value(enough, (INDEXED_ROWS,)) < INDEXED_ROWS:
-            return
-        build = [of_space(statements.DROP_INDEX, number), of_space(statements.CREATE_INDEX, number)]
-        try:
-            self._maintain(build, number, dimensions)
-        except StoreFullError:  # in a container, of the memory that parallel workers share
-            self._maintain([statements.SERIAL, *build], number, dimensions)
-
-    def drop_index(self, number: int) -> None:
-        """Remove the index over the vectors of a space: searches compare one by one then."""
-        with self._database.transaction():
-            self._database.change(of_space(statements.DROP_INDEX, number))
-
-    def rebuild_index(self, number: int, dimensions: int) -> None:
-        """Make the index of a space anew, if it has one; searches go on meanwhile."""
-        if not self._database.value(of_space(statements.KNOWS_INDEX, number)):
-            return
-        rebuild = [
-            of_space(statement, number)
-            for statement in (statements.DROP_UNFINISHED, statements.REBUILD_INDEX)
-        ]
-        self._maintain(rebuild, number, dimensions)
-
-    def _maintain(self, work: Sequence[str], number: int, dimensions: int) -> None:
-        """Run statements that build an index, outside of transactions, with memory enough."""
-        n_rows = self._database.value(of_space(statements.N_ALL, number))
-        memory = f"{index_memory(n_rows, dimensions) >> 10}kB"
-        with self._database.connection() as connection:
-            connection.execute(statements.FOR_MAINTENANCE.replace("{memory}", memory))
-            try:
-                for statement in work:
-                    connection.execute(statement)
-                connection.execute(of_space(statements.ANALYZE_VECTORS, number))
-            finally:
-                if not connection.broken:
-                    connection.execute(statements.AFTER_MAINTENANCE)
-
     def _n_estimated(self, number: int) -> int:
         """About how many vectors a space has, as the server last counted them."""
         read_at, n_rows = self._estimates.get(number, (-ESTIMATE_S, 0))
@@ -169,12 +111,6 @@ class Vectors:
 def ef_search(n_rows: int) -> int:
     """How many candidates HNSW keeps, for a recall of 0.99 among the best 10."""
     return min(max(n_rows // ROWS_PER_CANDIDATE, LEAST_EF_SEARCH), MOST_EF_SEARCH)
-
-
-def index_memory(n_rows: int, dimensions: int) -> int:
-    """Bytes that an index needs to be built in memory: far faster than beyond it."""
-    needed = n_rows * (2 * dimensions + _LINK_BYTES)
-    return min(max(needed, _LEAST_MEMORY_BYTES), _MOST_MEMORY_BYTES)
 
 
 def literal(vector: FloatArray) -> str:

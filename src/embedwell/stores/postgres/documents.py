@@ -1,0 +1,89 @@
+"""Writing documents with their chunks, words and vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from embedwell.stores.filters import metadata_rows
+from embedwell.stores.postgres import statements
+from embedwell.stores.postgres.database import Database
+from embedwell.stores.postgres.lexical import Lexical, chunk_words
+from embedwell.stores.postgres.rows import chunk_row, document_row
+from embedwell.stores.postgres.texts import to_stored
+from embedwell.stores.postgres.vectors import Vectors
+from embedwell.stores.spaces import StoredSpace
+from embedwell.stores.values import DocumentChunks
+from embedwell.stores.vectors import halves_of
+
+
+class Documents:
+    """The documents of one collection; everything here is inside a transaction of the store."""
+
+    def __init__(
+        self, database: Database, collection: int, vectors: Vectors, lexical: Lexical
+    ) -> None:
+        self._database = database
+        self._collection = collection
+        self._vectors = vectors
+        self._lexical = lexical
+
+    def put(self, documents: Sequence[DocumentChunks], main: StoredSpace) -> None:
+        """Replace documents; the last one of a key stays. Keys in order, against deadlocks.
+
+        Raises:
+            BadVectorError: A vector is NaN, infinite, zero or of another length.
+        """
+        halves = [halves_of(item, main.space.dimensions) for item in documents]
+        names = [metadata_rows(item.document.metadata) for item in documents]
+        last = {item.document.key: at for at, item in enumerate(documents)}
+        order = [last[key] for key in sorted(last)]
+        numbers = self._database.values_of_each(
+            statements.PUT_DOCUMENT,
+            [(self._collection, *document_row(documents[at].document, halves[at])) for at in order],
+        )
+        for statement in (statements.CLEAR_CHUNKS, statements.CLEAR_METADATA):
+            self._database.change(statement, (numbers,))
+        self._database.change_each(
+            statements.ADD_METADATA,
+            [
+                (number, to_stored(name), value)
+                for number, at in zip(numbers, order, strict=True)
+                for name, value in names[at]
+            ],
+        )
+        self._add_chunks(
+            numbers, [documents[at] for at in order], [halves[at] for at in order], main
+        )
+
+    def delete(self, keys: Sequence[str]) -> int:
+        """Remove documents with all that hangs on them; gives how many there were."""
+        row = (self._collection, [to_stored(key) for key in keys])
+        self._database.rows(statements.LOCK_DOCUMENTS, row)
+        return self._database.change(statements.DELETE_DOCUMENTS, row)
+
+    def _add_chunks(
+        self,
+        numbers: Sequence[int],
+        documents: Sequence[DocumentChunks],
+        halves: Sequence[npt.NDArray[np.float16]],
+        main: StoredSpace,
+    ) -> None:
+        n_chunks = sum(len(item.chunks) for item in documents)
+        if not n_chunks:
+            return
+        ids = [row[0] for row in self._database.rows(statements.NEW_CHUNK_IDS, (n_chunks,))]
+        left = iter(ids)
+        rows: list[tuple[object, ...]] = []
+        words: dict[int, list[str]] = {}
+        for number, item in zip(numbers, documents, strict=True):
+            key = item.document.key
+            for chunk in item.chunks:
+                chunk_id = next(left)
+                rows.append((chunk_id, number, *chunk_row(chunk, key)))
+                words[chunk_id] = chunk_words(chunk, key)
+        self._database.copy_rows(statements.COPY_CHUNKS, statements.CHUNK_TYPES, rows)
+        self._lexical.add(words)
+        self._vectors.add(main.number, np.array(ids, np.int64), np.concatenate(halves))
