@@ -16,6 +16,7 @@ from embedwell.core.errors import EmbedwellError
 # Name -> module below embedwell, and the line that `embedwell --help` shows.
 COMMANDS = {
     "index": ("cli.index", "Index a folder, or bring its index up to date."),
+    "work": ("cli.work", "Work off the queue of an index, alone or with others, anywhere."),
     "search": ("cli.search", "Search an index by meaning and by words."),
     "status": ("cli.status", "Show what an index holds and which files are stale."),
     "migrate": ("cli.migrate", "Move an index to another model while it is used."),
