@@ -7,6 +7,7 @@ from pathlib import Path
 
 from embedwell.app.index import Index
 from embedwell.app.place import shown_target
+from embedwell.app.progress import Ingestion, Observer
 from embedwell.ingest.sources.folder import Folder
 from embedwell.jobs.changes import compare
 from embedwell.stores.spaces import StoredSpace
@@ -64,6 +65,7 @@ class Status:
         index: How its vectors are searched.
         spaces: All spaces that it holds vectors of.
         stale: How the folder differs from it; None where the folder is unknown.
+        ingestion: How far the newest run is; None where nothing was ever queued.
     """
 
     db: str
@@ -78,6 +80,7 @@ class Status:
     index: str
     spaces: tuple[SpaceStatus, ...]
     stale: Stale | None
+    ingestion: Ingestion | None
 
 
 def status(index: Index) -> Status:
@@ -96,6 +99,7 @@ def status(index: Index) -> Status:
         index=index.store.index_kind,
         spaces=tuple(_space(index, stored) for stored in index.store.spaces.all()),
         stale=_stale(index, index.folder) if index.folder else None,
+        ingestion=Observer(index.store.queue).look(),
     )
 
 

@@ -49,6 +49,7 @@ def command(
     ):
         if index.chosen is not None:
             sys.stderr.write(f"{index.chosen.reason}\n")
+        watch.follow(index.store.queue)
         report = index.add_folder(path, watch)
         counts = index.counts()
     if as_json:
