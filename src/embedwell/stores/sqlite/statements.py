@@ -216,10 +216,7 @@ STATS = """
 """
 STATS_OF_SOURCE = "SELECT key, size_bytes, mtime_ns FROM documents WHERE source = ?"
 RECORDS = "SELECT key FROM documents WHERE collection = ? AND is_record ORDER BY key"
-DOCUMENT_IDS = """
-    SELECT documents.id FROM json_each(?2) AS wanted
-    CROSS JOIN documents ON documents.collection = ?1 AND documents.key = wanted.value
-"""
+DOCUMENT_ID = "SELECT id FROM documents WHERE collection = ? AND key = ?"
 LAST_DOCUMENT = "SELECT max(id) FROM documents"
 ADD_DOCUMENT = """
     INSERT INTO documents

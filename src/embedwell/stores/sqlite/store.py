@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
 from embedwell.core.errors import StoreError
 from embedwell.core.events import Watch
 from embedwell.core.vectors import FloatArray, IntArray
-from embedwell.stores.filters import metadata_rows
 from embedwell.stores.index import Index, IndexName
 from embedwell.stores.leases import still_held
 from embedwell.stores.lock import locked
@@ -35,14 +33,15 @@ from embedwell.stores.sqlite import faults, lexical, statements
 from embedwell.stores.sqlite.allowed import Allowed
 from embedwell.stores.sqlite.check import faults_in
 from embedwell.stores.sqlite.database import Database
+from embedwell.stores.sqlite.documents import remove_all, replace_all
 from embedwell.stores.sqlite.files import create_database, draft_of, open_database
 from embedwell.stores.sqlite.queue import SqliteQueue
-from embedwell.stores.sqlite.rows import chunk_row, document_row, found_chunk
+from embedwell.stores.sqlite.rows import found_chunk
 from embedwell.stores.sqlite.spaces import SqliteSpaces, add_space
 from embedwell.stores.sqlite.statements import of_space
 from embedwell.stores.sqlite.upkeep import backup, compact, size_bytes
 from embedwell.stores.sqlite.vectors import Indexes
-from embedwell.stores.vectors import cosines, halves_of, unit_of
+from embedwell.stores.vectors import cosines, unit_of
 
 COLLECTION = "default"
 COLLECTION_ID = 1
@@ -185,13 +184,9 @@ class SqliteStore:
             main = self._spaces.main()
             if space not in {None, main.number}:
                 raise faults.space_moved(self.path, int(space or 0), main)
-            halves = [halves_of(item, main.space.dimensions) for item in documents]
-            next_chunk = (self._database.value(statements.LAST_CHUNK) or 0) + 1
-            for item, vectors in zip(documents, halves, strict=True):
-                self._remove(item.document.key)
-                self._add(item, vectors, next_chunk, main.number)
-                next_chunk += len(item.chunks)
-            self._indexes.keep_up(main.number, main.space.dimensions)
+            dimensions = main.space.dimensions
+            replace_all(self._database, self._collection, documents, main.number, dimensions)
+            self._indexes.keep_up(main.number, dimensions)
         return lost
 
     def touch(self, stats: Mapping[str, Stat]) -> None:
@@ -209,7 +204,7 @@ class SqliteStore:
         """Remove documents with all that hangs on them, and their rows of the queue."""
         gone = list(keys)
         with self._database.transaction():
-            n = sum(self._remove(key) for key in gone)
+            n = remove_all(self._database, self._collection, gone)
             self._queue.forget(gone)
             main = self._spaces.main()
             self._indexes.keep_up(main.number, main.space.dimensions)
@@ -301,33 +296,6 @@ class SqliteStore:
     def close(self) -> None:
         """Let go of the database."""
         self._database.close()
-
-    def _add(
-        self, item: DocumentChunks, vectors: npt.NDArray[np.float16], first: int, space: int
-    ) -> None:
-        document = item.document
-        names = metadata_rows(document.metadata)
-        number = self._database.insert(
-            statements.ADD_DOCUMENT, (self._collection, *document_row(document))
-        )
-        self._database.change(statements.ADD_METADATA, [(number, *row) for row in names])
-        rows = [
-            (first + at, number, *chunk_row(chunk, document.key))
-            for at, chunk in enumerate(item.chunks)
-        ]
-        self._database.change(statements.ADD_CHUNK, rows)
-        blobs = [(first + at, row.astype("<f2").tobytes()) for at, row in enumerate(vectors)]
-        self._database.change(of_space(statements.ADD_VECTOR, space), blobs)
-        self._database.rows(statements.INDEX_CHUNKS, (number,))
-
-    def _remove(self, key: str) -> bool:
-        number = self._database.value(statements.DOCUMENT_ID, (self._collection, key))
-        if number is None:
-            return False
-        # First what the lexical index must be told, while the rows that it covers exist.
-        self._database.rows(statements.UNINDEX_CHUNKS, (number,))
-        self._database.rows(statements.DELETE_DOCUMENT, (number,))
-        return True
 
     def _space(self, number: int | None) -> StoredSpace:
         return self._spaces.main() if number is None else self._spaces.get(number)
