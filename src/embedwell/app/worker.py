@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from embedwell.app.index import Index
 from embedwell.app.opening import open_index
 from embedwell.app.worker_duty import Duty
-from embedwell.app.worker_quota import be_nice, is_above
+from embedwell.app.worker_options import options_for
+from embedwell.app.worker_quota import be_nice
 from embedwell.core.errors import TaskCancelledError
 from embedwell.core.events import Watch
-from embedwell.ingest.sources.registry import Surroundings, open_source
-from embedwell.jobs.options import WorkOptions
+from embedwell.ingest.sources.registry import Surroundings
 from embedwell.jobs.report import WorkReport
 from embedwell.jobs.work import work
-from embedwell.stores.protocol import Store
-from embedwell.stores.registry import open_store
 
 _PATIENCE_S = 600.0
 
@@ -44,28 +40,11 @@ def run_worker(
     """
     be_nice(duty.nice)
     with open_index(path, db=db, create=False) as index:
-        options = options_for(index, duty)
+        around = Surroundings(index.folder, index.size_factor, duty.moved)
+        options = options_for(index.target, around, duty, patience_s=_PATIENCE_S)
         try:
             work(index.store, partial(index.load, watch), watch, options, report)
         except TaskCancelledError:
             if duty.once:
                 raise
     return report
-
-
-def options_for(index: Index, duty: Duty) -> WorkOptions:
-    """How a worker works for an index."""
-    around = Surroundings(index.folder, index.size_factor, duty.moved)
-    return WorkOptions(
-        partial(open_source, around=around),
-        stays=not duty.once,
-        batch_size=duty.batch_size,
-        patience_s=_PATIENCE_S,
-        is_busy=is_above(duty.max_load),
-        reopen=_reopen(index),
-    )
-
-
-def _reopen(index: Index) -> Callable[[], Store] | None:
-    """Opens the store once more, where that is a server's; a file's index follows by itself."""
-    return None if isinstance(index.target, Path) else partial(open_store, index.target)

@@ -11,7 +11,8 @@ from embedwell.stores.queue import Queue, Task
 # Rows of large files are claimed by fewer: whoever dies with them gives less back.
 _BYTES_AT_ONCE = 64 << 20
 _SHARES = 2
-_COUNT_EVERY_S, _LOOK_EVERY_S = 30.0, 1.0
+_LOOK_EVERY_S = 1.0
+_COUNT_SHARE = 50  # of its time, a worker spends one such part counting
 
 
 def claim_size(batch_size: int, n_left: int, n_workers: int, mean_bytes: float) -> int:
@@ -72,7 +73,7 @@ class Claims:
         name, lease_s = options.worker.name, options.lease_s
         tasks = self._patience.with_store(lambda: self._queue.claim(name, n, lease_s))
         if tasks:
-            self._heart.run = tasks[0].run
+            self._heart.join(tasks[0].run)
             self._mean_bytes = sum(task.item.size_bytes for task in tasks) / len(tasks)
         return tasks
 
@@ -87,16 +88,19 @@ class Claims:
             self._looked_at = now
             self._n_workers = len(self._patience.with_store(self._queue.workers))
         is_low = self.n_left < self._options.batch_size * _SHARES * self._n_workers
-        if is_low and now - self._counted_at > _COUNT_EVERY_S:
+        if run.number != self._run or (is_low and now >= self._count_at):
             self._count()
         return True
 
     def _count(self) -> None:
-        """Count all rows: slow where there are millions, so seldom."""
+        """Count all rows: slow where there are millions, and then seldom."""
+        began = time.monotonic()
         run = self._patience.with_store(self._queue.run)
         self._n_finished = self._n_finished_now = run.n_finished if run else 0
         tally = self._patience.with_store(self._queue.tally)
         left = [row for row in tally if row.status in {"pending", "leased"}]
         self._n_counted = sum(row.n for row in left)
         self.n_bytes_left = sum(row.n_bytes for row in left)
-        self._counted_at = time.monotonic()
+        self._run = run.number if run else 0
+        now = time.monotonic()
+        self._count_at = now + max(_LOOK_EVERY_S, _COUNT_SHARE * (now - began))

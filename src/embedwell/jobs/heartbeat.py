@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from copy import copy
 from dataclasses import replace
 
 import psutil
@@ -61,6 +62,7 @@ class Heartbeat:
         self.patience = Patience(patience_s, watch, self.complain)
         self._process = psutil.Process()
         self._joined_at = self._beat_at = self._metrics_at = time.monotonic()
+        self._before = copy(report)  # as it was when it joined the run
 
     @property
     def name(self) -> str:
@@ -94,6 +96,12 @@ class Heartbeat:
         self.patience.with_store(lambda: self._queue.report(worker))
         self._beat_at = time.monotonic()
 
+    def join(self, run: int) -> None:
+        """Count from now on for a run, if it is another one."""
+        if run != self.run:
+            self.add_metrics()
+            self.run, self._before, self._joined_at = run, copy(self.report), time.monotonic()
+
     def be(self, state: str) -> None:
         """Report a state, if it is another one."""
         if state != self.state:
@@ -109,18 +117,18 @@ class Heartbeat:
         self.patience.with_store(lambda: self._queue.add_metrics(metrics))
 
     def _metrics(self) -> Metrics:
-        report = self.report
+        report, before = self.report, self._before
         return Metrics(
             run=self.run,
             worker=self.name,
             at=self.patience.with_store(self._queue.now),
             seconds=self._metrics_at - self._joined_at,
-            n_done=report.n_done,
-            n_failed=len(report.failed),
-            n_skipped=report.n_unchanged,
-            n_chunks=report.n_chunks,
-            n_tokens=report.n_tokens,
-            n_bytes=report.n_bytes,
+            n_done=report.n_done - before.n_done,
+            n_failed=report.n_failed - before.n_failed,
+            n_skipped=report.n_unchanged - before.n_unchanged,
+            n_chunks=report.n_chunks - before.n_chunks,
+            n_tokens=report.n_tokens - before.n_tokens,
+            n_bytes=report.n_bytes - before.n_bytes,
             rss_bytes=self._rss_bytes(),
         )
 

@@ -16,6 +16,7 @@ class WorkReport:
 
     Attributes:
         n_done: Documents that were read, embedded and stored.
+        n_failed: Rows that failed or were given up.
         n_added: Documents that were not in the store, those without readable content among them.
         n_updated: Documents whose content had changed, as well.
         n_unchanged: Rows whose bytes were those that are stored, or that had gone.
@@ -29,6 +30,7 @@ class WorkReport:
     """
 
     n_done: int = 0
+    n_failed: int = 0
     n_added: int = 0
     n_updated: int = 0
     n_unchanged: int = 0
@@ -54,6 +56,7 @@ class WorkReport:
             key = outcome.task.item.key
             if outcome.status in {"failed", "dead"}:
                 self.failed.append(Skipped(key, outcome.error))
+            self.n_failed += outcome.status in {"failed", "dead"}
             self.n_done += outcome.status == "done"
             if outcome.status == "skipped":
                 self.n_unchanged += 1

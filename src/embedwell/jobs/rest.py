@@ -64,6 +64,8 @@ class Rest:
         if run is None or run.status == "done":
             if not self._options.stays:
                 return True
+            if self._heart.state != "waiting":
+                self._heart.add_metrics()
             self._heart.be("waiting")
             self._pause(_LONGEST_IDLE_S)
             return False
