@@ -74,9 +74,9 @@ WAYS = [
             "has 2 revisions at once",
         ),
         (
-            f"{_VERSIONS} VALUES ('003')",
+            f"{_VERSIONS} VALUES ('004')",
             NewerStoreError,
-            "is at revision 003; this embedwell knows up to 002",
+            "is at revision 004; this embedwell knows up to 003",
         ),
     ],
 )
@@ -186,7 +186,8 @@ def test_without_the_extra_the_command_to_install_it_is_given(monkeypatch, missi
 
 @given(
     relations=st.lists(st.text()).map(tuple),
-    versions=st.none() | st.lists(st.sampled_from(["001", "002", "003", "x", ""])).map(tuple),
+    versions=st.none()
+    | st.lists(st.sampled_from(["001", "002", "003", "004", "x", ""])).map(tuple),
 )
 def test_a_revision_is_told_only_where_exactly_one_of_ours_is_written(relations, versions):
     found = upgrade.Found(relations, versions)

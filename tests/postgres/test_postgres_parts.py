@@ -12,11 +12,12 @@ from embedwell.core.errors import StoreSetupError
 from embedwell.stores.filters import path_pattern
 from embedwell.stores.postgres.address import parse_address
 from embedwell.stores.postgres.filters import path_expression
+from embedwell.stores.postgres.hnsw import index_memory
 from embedwell.stores.postgres.lexical import bm25, chunk_words, folded
 from embedwell.stores.postgres.rows import mean_literal
 from embedwell.stores.postgres.setup import check_server, session_text
 from embedwell.stores.postgres.texts import from_stored, to_stored
-from embedwell.stores.postgres.vectors import decoded, encoded, index_memory
+from embedwell.stores.postgres.vectors import decoded, encoded
 from embedwell.stores.registry import store_kind
 from embedwell.stores.values import StoredChunk
 

@@ -17,7 +17,7 @@ from embedwell.core.errors import (
     StoreNotFoundError,
     StoreReadOnlyError,
 )
-from embedwell.stores.postgres import vectors
+from embedwell.stores.postgres import hnsw, vectors
 from embedwell.stores.postgres.store import PostgresStore
 from embedwell.stores.protocol import CollectionSettings, Filter
 
@@ -41,7 +41,7 @@ def ask(schema, postgres_server):
 
 @pytest.fixture
 def few_rows_are_indexed(monkeypatch):
-    monkeypatch.setattr(vectors, "INDEXED_ROWS", 40)
+    monkeypatch.setattr(hnsw, "INDEXED_ROWS", 40)
 
 
 def rows(n: int, seed: int = 1) -> list[np.ndarray]:
@@ -142,58 +142,6 @@ def test_a_lock_ends_with_its_connection(schema, store, ask):
     other.close()
 
 
-def test_an_index_is_built_once_there_are_many_rows(store, few_rows_are_indexed):
-    store.put([many(30)])
-    assert store.index_kind == "exact"
-    store.put([many(50)])
-    assert store.index_kind == "hnsw"
-    query = rows(1)[0]
-    found = store.nearest(query, 5, ALL)
-    np.testing.assert_allclose(store.similarities(query, found.ids), found.scores, atol=2e-6)
-    assert found.scores[0] > 0.999
-
-
-def test_a_load_drops_the_index_and_builds_it_at_its_end(store, few_rows_are_indexed):
-    store.put([many(50)])
-    with store.bulk_load():
-        assert store.index_kind == "exact"
-        store.put([many(60, "python")])
-        assert store.index_kind == "exact"
-        assert len(store.nearest(rows(1)[0], 200, ALL).ids) == 110
-    assert store.index_kind == "hnsw"
-    assert store.check() == []
-
-
-def test_others_leave_the_index_to_whoever_loads(schema, store, few_rows_are_indexed):
-    other = PostgresStore.open(schema)
-    with store.bulk_load():
-        other.put([many(50)])
-        assert other.index_kind == "exact"
-    assert other.index_kind == "hnsw"
-    other.close()
-
-
-def test_others_write_and_search_while_an_index_is_built(schema, store, few_rows_are_indexed):
-    other = PostgresStore.open(schema)
-    done, calls = threading.Event(), []
-
-    def work():
-        while not done.is_set():
-            other.put([item(f"d{len(calls) % 3}", ["alpha"])])
-            calls.append(len(other.nearest(signs(1), 3, ALL).ids))
-
-    with store.bulk_load():
-        store.put([many(2_000)])
-        thread = threading.Thread(target=work)
-        thread.start()
-    done.set()
-    thread.join()
-    assert set(calls) == {3}
-    assert store.index_kind == "hnsw"
-    assert (store.check(), store.counts().chunks) == ([], 2_000 + min(len(calls), 3))
-    other.close()
-
-
 def test_filters_hold_where_the_index_is_walked(store, few_rows_are_indexed, monkeypatch):
     monkeypatch.setattr(vectors, "FEW_ALLOWED", 20)
     store.put([many(200), many(100, "python"), many(10, "rust")])
@@ -217,21 +165,6 @@ def test_large_tables_are_searched_with_more_candidates(store, monkeypatch):
     assert len(store.nearest(signs(5), 3, ALL).ids) == 1
 
 
-def test_an_index_that_was_not_built_to_its_end_is_told_and_mended(
-    store, ask, few_rows_are_indexed
-):
-    store.put([many(50)])
-    ask(
-        "UPDATE pg_index SET indisvalid = false "
-        "WHERE indexrelid = 'vectors_1_hnsw'::regclass RETURNING 1"
-    )
-    assert store.index_kind == "exact"
-    assert any("vectors_1_hnsw" in fault for fault in store.check())
-    store.compact()
-    assert store.index_kind == "hnsw"
-    assert store.check() == []
-
-
 def test_damage_is_told(store, ask):
     store.put([item("a", ["alpha", "beta"])])
     ask("DELETE FROM vectors_1 WHERE chunk = 1 RETURNING 1")
@@ -251,22 +184,6 @@ def test_damage_is_told(store, ask):
 def test_a_backup_is_left_to_pg_dump(store, tmp_path):
     with pytest.raises(StoreError, match="pg_dump --format=custom"):
         store.backup(tmp_path / "copy")
-
-
-PLAIN_SQL = [
-    "SELECT COUNT(*), COUNT(embedding) FROM documents",
-    "SELECT pg_size_pretty(pg_total_relation_size('documents'))",
-    "SELECT status, COUNT(*) * 100.0 / SUM(COUNT(*)) OVER () FROM files_queue GROUP BY status",
-    "SELECT COUNT(DISTINCT file_path) FROM parsed_files",
-    "SELECT COUNT(embedding) FROM document_chunks",
-    "SELECT COUNT(embedding) FROM code_chunks",
-    "SELECT COUNT(*), MAX(at) FROM ingestion_metrics",
-]
-
-
-@pytest.mark.parametrize("statement", PLAIN_SQL)
-def test_plain_sql_that_people_run_works(store, ask, statement):
-    assert len(ask(statement)) >= 0
 
 
 def test_plain_sql_counts_what_is_stored(store, ask):

@@ -15,11 +15,11 @@ KINDS = {
     "INTEGER": {"bigint", "integer", "boolean"},
     "TEXT": {"text", "json"},
     "BLOB": {"bytea", "halfvec"},
-    "REAL": {"double precision"},
+    "REAL": {"double precision", "timestamp with time zone"},
 }
 # SQLite's readers follow what changes in the file; PostgreSQL's ask the server.
 ONLY_SQLITE = {"code_segments", "removed_vectors", "vec_tables"}
-ONLY_POSTGRES = {"files_queue", "ingestion_metrics", "embedwell_version"}
+ONLY_POSTGRES = {"embedwell_version"}
 # SQLite has a virtual table of this name.
 OTHERWISE = {"lexical"}
 # For plain SQL; and an order that SQLite's rows have by themselves.
