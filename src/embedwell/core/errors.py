@@ -28,6 +28,7 @@
      ├── BadTextsError              some texts of a batch could not be embedded
      ├── BadVectorError             NaN, infinite, zero or of another length
      ├── ExtractionError            a file could not be turned into text
+     ├── ExtractorStartError        the program that extracts files does not start
      ├── SpaceMismatchError         vectors of two spaces would have been compared
      │    ├── DriftError            a build's vectors are too far from those in the store
      │    └── SpaceMovedError       the store has gone over to another space meanwhile
@@ -220,6 +221,16 @@ class BadVectorError(EmbedwellError):
 
 class ExtractionError(EmbedwellError):
     """A file could not be turned into text."""
+
+
+class ExtractorStartError(EmbedwellError):
+    """The program that extracts files does not start, whatever the file."""
+
+    def __init__(self, status: int, command: str) -> None:
+        super().__init__(
+            f"The program that extracts files does not start (exit status {status}).",
+            f"Run `python {command}` to see why, or raise `extraction_memory`.",
+        )
 
 
 class SpaceMismatchError(EmbedwellError):
