@@ -16,6 +16,8 @@ from embedwell.app.place import indexed_folder, shown_target
 from embedwell.app.settings import Settings
 from embedwell.app.sizes import parse_bytes
 from embedwell.app.sourcing import AgainRequest, FolderRequest, Request, Sourcing
+from embedwell.app.worker_duty import Duty
+from embedwell.app.worker_options import options_for
 from embedwell.core.errors import (
     QueryError,
     SpaceMovedError,
@@ -26,14 +28,13 @@ from embedwell.core.space import Space
 from embedwell.core.vectors import FloatArray
 from embedwell.handshake.admit import AdmittedEmbedder
 from embedwell.ingest.sources.records import text_id
-from embedwell.ingest.sources.registry import open_source
 from embedwell.jobs.compare import Comparison, compare
-from embedwell.jobs.index import IndexReport, index_sources
+from embedwell.jobs.index import IndexReport, WorkOff, index_sources
 from embedwell.jobs.migrate import MigrationReport, Plan, migrate, roll_back
 from embedwell.jobs.rechunk import rechunk_records
 from embedwell.jobs.records import Record, add_records
 from embedwell.jobs.sweep import Sweeping
-from embedwell.jobs.work import WorkOptions, WorkReport, work
+from embedwell.jobs.work import WorkReport, work
 from embedwell.search.results import Mode, SearchResults
 from embedwell.search.searcher import QueryVector, Searcher
 from embedwell.stores.protocol import Counts, Filter, Store
@@ -157,6 +158,7 @@ class Index:
         watch: Watch | None = None,
         sweeping: Sweeping = _AS_USUAL,
         *,
+        by: WorkOff | None = None,
         leave: bool = False,
     ) -> IndexReport:
         """Bring the index up to date with whatever it is filled from.
@@ -165,6 +167,7 @@ class Index:
             request: What it is filled from: see `app.sourcing`.
             watch: Told of progress; may stop the run.
             sweeping: How sources are compared with what is stored.
+            by: Does what is queued; this process by default.
             leave: Whether what is queued is left to workers elsewhere.
 
         Raises:
@@ -176,13 +179,14 @@ class Index:
         self.embedders.check()
         sourcing = Sourcing(self.store, self.folder, self.size_factor)
         listings = sourcing.listings(request)
-        options = WorkOptions(partial(open_source, around=sourcing.around))
+        options = options_for(self.target, sourcing.around, Duty(once=True))
 
         def work_off(watch: Watch) -> WorkReport:
             return work(self.store, partial(self.load, watch), watch, options)
 
         watch = watch or Watch()
-        report = index_sources(self.store, listings, None if leave else work_off, watch, sweeping)
+        by = None if leave else by or work_off
+        report = index_sources(self.store, listings, by, watch, sweeping)
         fill_light(self.store, self.embedders, watch)
         return report
 

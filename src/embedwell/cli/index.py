@@ -2,57 +2,77 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING
+from datetime import datetime
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from embedwell.cli.index_request import check, home_of, request_of, source_options
 from embedwell.cli.options import db_option, json_option, model_options, threads_option
 
 if TYPE_CHECKING:
+    from embedwell.app.index import Index
+    from embedwell.app.sourcing import Request
+    from embedwell.core.events import Watch
     from embedwell.jobs.index import IndexReport
+    from embedwell.jobs.sweep import Sweeping
 
 # A person wants to see the first few; --json has them all.
 _SHOWN = 10
 
 
 @click.command("index")
-@click.argument("path", type=click.Path(path_type=Path), default=".")
+@click.argument("path", required=False)
+@source_options
+@click.option("--watch", is_flag=True, help="Go on: follow what changes, until it is stopped.")
+@click.option("--queue-only", is_flag=True, help="Only queue; `embedwell work` does the rest.")
+@click.option(
+    "--workers", type=click.IntRange(1), help="Work with so many processes instead of this one."
+)
+@click.option("--resume", is_flag=True, help="Let a run that was stopped go on.")
 @db_option
 @model_options
 @threads_option
 @json_option
-def command(
-    *,
-    path: Path,
-    db: str | None,
-    model: str | None,
-    quantization: str | None,
-    threads: int | None,
-    as_json: bool,
-) -> None:
+def command(**options: Any) -> None:  # noqa: ANN401 - what click gives
     """Index the folder PATH, or bring its index up to date.
 
     Only new and changed files are read, only new passages are embedded, and removed files leave.
-    Ctrl-C keeps what was done; the next run goes on from there.
+    Without PATH, all that an index was filled from is indexed again. Ctrl-C keeps what was done;
+    the next run goes on from there.
     """
     from embedwell.app.opening import open_index
     from embedwell.app.place import shown_target
     from embedwell.cli.output import write_json
     from embedwell.cli.progress import watching
 
+    check(options)
+    names = ("db", "model", "quantization", "threads")
+    given = {name: options[name] for name in names}
     with (
         watching() as watch,
-        open_index(path, db=db, model=model, quantization=quantization, threads=threads) as index,
+        _ended_by_sigterm(watch),
+        open_index(home_of(options), **given) as index,
     ):
+        watch.follow(index.store.queue)
         if index.chosen is not None:
             sys.stderr.write(f"{index.chosen.reason}\n")
-        watch.follow(index.store.queue)
-        report = index.add_folder(path, watch)
+        if options["resume"]:
+            index.store.queue.resume_run()
+        request = request_of(options, index)
+        _tell_patterns(options, index)
+        if options["watch"]:
+            _follow(index, request, watch, options)
+            return
+        report = _indexed(index, request, watch, options)
         counts = index.counts()
-    if as_json:
+    if options["as_json"]:
         write_json(asdict(report) | {"db": shown_target(index.target), "total": asdict(counts)})
     else:
         _tell(report)
@@ -62,12 +82,92 @@ def command(
         sys.exit(3)
 
 
+def _indexed(
+    index: Index, request: Request, watch: Watch, options: Mapping[str, Any]
+) -> IndexReport:
+    by = None
+    if options["workers"]:
+        from embedwell.app.fleet_work import working_fleet
+
+        by = working_fleet(index.target, options["workers"])
+    return index.ingest(request, watch, _sweeping(), by=by, leave=options["queue_only"])
+
+
+def _sweeping() -> Sweeping:
+    from embedwell.jobs.sweep import Sweeping
+
+    return Sweeping()
+
+
+def _follow(index: Index, request: Request, watch: Watch, options: Mapping[str, Any]) -> None:
+    """Index now and at each change, until somebody stops it."""
+    from embedwell.app.following import follow
+    from embedwell.core.errors import TaskCancelledError
+
+    tell: Callable[[IndexReport], None] = _tell_briefly
+    if options["as_json"]:
+        from embedwell.cli.output import write_json
+
+        tell = lambda report: write_json(asdict(report))  # noqa: E731 - as short as it gets
+
+    try:
+        follow(
+            index,
+            lambda: tell(_indexed(index, request, watch, options)),
+            watch,
+            lambda said: click.echo(said, err=True),
+        )
+    except TaskCancelledError:
+        sys.stderr.write("Stopped; what was stored is kept.\n")
+
+
+@contextmanager
+def _ended_by_sigterm(watch: Watch) -> Iterator[None]:
+    """SIGTERM stops at the next safe point, as the first Ctrl-C does."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        watch.cancelled.set()
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _tell_patterns(options: Mapping[str, Any], index: Index) -> None:
+    """Say which patterns of earlier runs go on to hold."""
+    if options["include"] or options["exclude"] or options["all_files"]:
+        return
+    for source in index.sources():
+        kept = [f"--{kind} {one}" for kind in ("include", "exclude") for one in _kept(source, kind)]
+        if source.kind == "folder" and kept:
+            sys.stderr.write(
+                f"Source '{source.name}' keeps to {' '.join(kept)} (--all-files forgets them)\n"
+            )
+
+
+def _kept(source: Any, kind: str) -> list[str]:  # noqa: ANN401 - a source
+    return list(source.options.get(kind, ()))
+
+
+def _tell_briefly(report: IndexReport) -> None:
+    """A line where something happened."""
+    if report.n_added or report.n_updated or report.n_removed or report.failed or report.n_queued:
+        sys.stdout.write(f"{datetime.now():%H:%M:%S} ")  # noqa: DTZ005 - the clock on the wall
+        _tell(report)
+        sys.stdout.flush()
+
+
 def _tell(report: IndexReport) -> None:
     sys.stdout.write(
         f"{report.n_added:,} added, {report.n_updated:,} updated, {report.n_removed:,} removed, "
         f"{report.n_unchanged:,} unchanged in {report.took_s:.1f} s; "
         f"{report.n_embedded:,} of {report.n_chunks:,} chunks embedded\n"
     )
+    if report.n_queued:
+        sys.stdout.write(f"{report.n_queued:,} queued; `embedwell work` does them\n")
     lists = {"left out": report.skipped, "failed": report.failed, "in part": report.notes}
     for name, things in lists.items():
         if not things:
