@@ -119,39 +119,43 @@ class Ingestion:
 
 
 class Observer:
-    """Looks at a queue again and again, and no closer than is cheap.
+    """Looks at one queue again and again, and no closer than is cheap.
 
-    Belongs to the thread that owns the store.
+    Belongs to one thread at a time.
 
     Args:
-        queue: Of the store.
         clock: Seconds that only grow.
     """
 
-    def __init__(self, queue: Queue, clock: Callable[[], float] = time.monotonic) -> None:
-        self._queue = queue
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._seen: Ingestion | None = None
         self._counted_at = 0.0
         self._again_at = 0.0
         self._failures: tuple[int, int, tuple[Failure, ...]] = (0, 0, ())
 
-    def look(self) -> Ingestion | None:
+    def look(self, queue: Queue) -> Ingestion | None:
         """How far the newest run is now; None where nothing was ever queued.
 
         Between two tallies of a large queue the counts stay as they are; what the run itself
         counts, the workers and the time that is left go on.
+
+        Args:
+            queue: Always the same one, by whichever connection.
+
+        Raises:
+            StoreError: The database cannot be asked.
         """
-        run = self._queue.run()
+        run = queue.run()
         if run is None:
             return None
         began, seen = self._clock(), self._seen
-        now = self._queue.now()
-        workers = tuple(_state(worker, now) for worker in self._queue.workers())
+        now = queue.now()
+        workers = tuple(_state(worker, now) for worker in queue.workers())
         is_same = seen is not None and (seen.run, seen.state) == (run.number, run.status)
         if seen is not None and is_same and began < self._again_at:
             return self._renewed(seen, run, workers, now, began - self._counted_at)
-        found = self._counted(run, workers, now)
+        found = self._counted(queue, run, workers, now)
         took_s = self._clock() - began
         self._seen, self._counted_at = found, began
         self._again_at = self._clock() + max(_SHORTEST_S, took_s / _SHARE)
@@ -169,9 +173,11 @@ class Observer:
             overall=_overall(run, now),
         )
 
-    def _counted(self, run: Run, workers: tuple[WorkerState, ...], now: float) -> Ingestion:
+    def _counted(
+        self, queue: Queue, run: Run, workers: tuple[WorkerState, ...], now: float
+    ) -> Ingestion:
         since = now - window_s(now - run.started_at)
-        rows = self._queue.tally(None if run.status == "done" else run.number, since=since)
+        rows = queue.tally(None if run.status == "done" else run.number, since=since)
         n_rows = sum(row.n for row in rows)
         finished = [row for row in rows if row.status not in LEFT]
         return Ingestion(
@@ -188,19 +194,19 @@ class Observer:
             n_chunks=sum(row.n_chunks for row in finished),
             lately=Speed() if run.status == "done" else speed_lately(rows, since),
             overall=_overall(run, now),
-            failures=self._kinds(run, rows),
+            failures=self._kinds(queue, run, rows),
             workers=workers,
             canary_at=run.canary_at,
             canary=run.report,
         )
 
-    def _kinds(self, run: Run, rows: Sequence[Tally]) -> tuple[Failure, ...]:
+    def _kinds(self, queue: Queue, run: Run, rows: Sequence[Tally]) -> tuple[Failure, ...]:
         """Failures by kind; read again only where there are others."""
         number = 0 if run.status == "done" else run.number
         n = sum(row.n for row in rows if row.status in {"failed", "dead"})
         if self._failures[:2] != (number, n):
             which = Which(run=number, statuses=("failed", "dead"))
-            entries = self._queue.entries(which, _MOST_FAILURES) if n else []
+            entries = queue.entries(which, _MOST_FAILURES) if n else []
             self._failures = (number, n, by_kind(entries))
         return self._failures[2]
 

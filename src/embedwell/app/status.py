@@ -99,7 +99,7 @@ def status(index: Index) -> Status:
         index=index.store.index_kind,
         spaces=tuple(_space(index, stored) for stored in index.store.spaces.all()),
         stale=_stale(index, index.folder) if index.folder else None,
-        ingestion=Observer(index.store.queue).look(),
+        ingestion=Observer().look(index.store.queue),
     )
 
 

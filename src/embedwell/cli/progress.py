@@ -76,6 +76,7 @@ class Display:
         self._live: Live | None = None
         self._bars: Bars | None = None
         self._tasks: dict[str, TaskID] = {}
+        self._queue: Queue | None = None
         self._observer: Observer | None = None
         self._looked_at = 0.0
         self._seen: Ingestion | None = None
@@ -85,7 +86,7 @@ class Display:
         """Look at this queue at each step of `index`."""
         from embedwell.app.progress import Observer
 
-        self._observer = Observer(queue)
+        self._queue, self._observer = queue, Observer()
 
     def show(self, progress: Progress) -> None:
         """Draw a step."""
@@ -95,7 +96,7 @@ class Display:
             self._waits_for = f"{progress.stage.removeprefix(_WAIT)} ({progress.done} s)"
         elif self._observer is not None and progress.stage == "index":
             if lasted_s >= _SILENT_INDEX_S:
-                self._look(self._observer)
+                self._look()
         elif progress.stage in self._tasks or lasted_s >= _SILENT_S:
             self._step(progress)
 
@@ -104,10 +105,10 @@ class Display:
         if self._live is not None:
             self._live.stop()
 
-    def _look(self, observer: Observer) -> None:
+    def _look(self) -> None:
         self._waits_for = ""
-        if time.monotonic() - self._looked_at >= _LOOK_S:
-            self._seen = observer.look()
+        if time.monotonic() - self._looked_at >= _LOOK_S and self._observer and self._queue:
+            self._seen = self._observer.look(self._queue)
             self._looked_at = time.monotonic()
             self._open()
 

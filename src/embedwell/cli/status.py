@@ -6,7 +6,8 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -56,9 +57,9 @@ def _followed(index: Index, watch: Watch) -> Iterator[Ingestion]:
     from embedwell.app.progress import Observer
     from embedwell.jobs.patience import Patience
 
-    observer, patience = Observer(index.store.queue), Patience(_PATIENCE_S, watch)
+    observer, patience = Observer(), Patience(_PATIENCE_S, watch)
     while not watch.cancelled.is_set():
-        found = patience.with_store(observer.look)
+        found = patience.with_store(partial(observer.look, index.store.queue))
         if found is not None:
             yield found
         if found is None or found.state in {"done", "stopped"}:
@@ -67,7 +68,13 @@ def _followed(index: Index, watch: Watch) -> Iterator[Ingestion]:
 
 
 def _write_changes(found: Iterator[Ingestion]) -> None:
+    last = None
     for one in found:
+        workers = tuple(replace(worker, seen_s=0.0) for worker in one.workers)
+        told = replace(one, took_s=0.0, eta_s=None, overall=one.lately, workers=workers)
+        if told == last:
+            continue
+        last = told
         sys.stdout.write(json.dumps(asdict(one), ensure_ascii=False, default=str) + "\n")
         sys.stdout.flush()
 
