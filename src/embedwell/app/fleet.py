@@ -18,11 +18,11 @@ from embedwell.app.place import target_of
 from embedwell.app.worker_duty import Duty, words_of
 from embedwell.app.worker_quota import share
 from embedwell.core.errors import StoreError
-from embedwell.core.events import Watch
+from embedwell.core.events import Progress, Watch
 from embedwell.jobs.identity import bury
 from embedwell.stores.registry import open_store
 
-_LOOK_EVERY_S = 0.2
+_LOOK_EVERY_S, _TELL_EVERY_S = 0.2, 1.0
 _GRACE_S = 30.0
 
 
@@ -89,6 +89,7 @@ class Fleet:
         self._watch = watch
         self._stays = "--once" not in command
         self._report = FleetReport()
+        self._told_at = time.monotonic()
 
     def run(self, n_workers: int) -> FleetReport:
         """Run them to the end."""
@@ -97,6 +98,7 @@ class Fleet:
             while any(not member.is_done for member in members):
                 if self._watch.cancelled.wait(_LOOK_EVERY_S) or self._report.error:
                     break
+                self._tell()
                 for member in members:
                     self._look_after(member)
         finally:
@@ -104,6 +106,12 @@ class Fleet:
         if self._watch.cancelled.is_set() and not self._report.error:
             self._report.code = 0 if self._stays else 130
         return self._report
+
+    def _tell(self) -> None:
+        """Have whoever draws look at the queue, in this thread."""
+        if time.monotonic() - self._told_at >= _TELL_EVERY_S:
+            self._told_at = time.monotonic()
+            self._watch.listener(Progress("index", 0, None, "bytes"))
 
     def _start(self) -> subprocess.Popen[str]:
         return subprocess.Popen(  # noqa: S603 - our own command

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from embedwell.app.extraction import extracting
 from embedwell.app.opening import open_index
 from embedwell.app.worker_duty import Duty
 from embedwell.app.worker_options import options_for
@@ -14,13 +16,20 @@ from embedwell.core.events import Watch
 from embedwell.ingest.sources.registry import Surroundings
 from embedwell.jobs.report import WorkReport
 from embedwell.jobs.work import work
+from embedwell.stores.queue import Queue
 
 _PATIENCE_S = 600.0
 
 
 def run_worker(
-    path: Path, db: str | None, duty: Duty, watch: Watch, report: WorkReport
-) -> WorkReport:
+    path: Path,
+    db: str | None,
+    duty: Duty,
+    watch: Watch,
+    *,
+    report: WorkReport,
+    on_open: Callable[[Queue], None],
+) -> None:
     """Open an index and work its queue off.
 
     Args:
@@ -29,6 +38,7 @@ def run_worker(
         duty: How.
         watch: Told of progress; stops the worker, which is how one that waits for more ends.
         report: Filled as the work goes on.
+        on_open: Given the queue, to draw from it in the thread that tells progress.
 
     Raises:
         StoreNotFoundError: There is no index.
@@ -39,12 +49,15 @@ def run_worker(
         StoreError: The index could not be written.
     """
     be_nice(duty.nice)
-    with open_index(path, db=db, create=False) as index:
+    with (
+        open_index(path, db=db, create=False) as index,
+        extracting(index.settings, watch) as extract,
+    ):
+        on_open(index.store.queue)
         around = Surroundings(index.folder, index.size_factor, duty.moved)
-        options = options_for(index.target, around, duty, patience_s=_PATIENCE_S)
+        options = options_for(index.target, around, duty, extract, patience_s=_PATIENCE_S)
         try:
             work(index.store, partial(index.load, watch), watch, options, report)
         except TaskCancelledError:
             if duty.once:
                 raise
-    return report

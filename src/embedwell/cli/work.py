@@ -20,7 +20,7 @@ from embedwell.cli.options import db_option, json_option
 
 if TYPE_CHECKING:
     from embedwell.app.worker_duty import Duty
-    from embedwell.core.events import Watch
+    from embedwell.cli.progress import TerminalWatch
 
 _SHOWN = 10
 SOME_FAILED = 3
@@ -97,7 +97,7 @@ def command(
 
 
 def _worker(
-    path: Path, db: str | None, duty: Duty, watch: Watch, *, as_json: bool, supervised: bool
+    path: Path, db: str | None, duty: Duty, watch: TerminalWatch, *, as_json: bool, supervised: bool
 ) -> None:
     from embedwell.app.worker import run_worker
     from embedwell.cli.output import write_json
@@ -105,7 +105,7 @@ def _worker(
 
     report = WorkReport()
     try:
-        run_worker(path, db, duty, watch, report)
+        run_worker(path, db, duty, watch, report=report, on_open=watch.follow)
     finally:
         done = asdict(report)
         if as_json:
@@ -116,11 +116,16 @@ def _worker(
         sys.exit(SOME_FAILED)
 
 
-def _fleet(path: Path, db: str | None, n: int, duty: Duty, watch: Watch, *, as_json: bool) -> None:
+def _fleet(
+    path: Path, db: str | None, n: int, duty: Duty, watch: TerminalWatch, *, as_json: bool
+) -> None:
     from embedwell.app.fleet import run_fleet
+    from embedwell.app.opening import open_index
     from embedwell.cli.output import write_json
 
-    report = run_fleet(path, db, n, duty, watch)
+    with open_index(path, db=db, create=False) as index:
+        watch.follow(index.store.queue)
+        report = run_fleet(path, db, n, duty, watch)
     if as_json:
         write_json(asdict(report))
     else:
@@ -147,7 +152,7 @@ def _tell(reports: Sequence[Mapping[str, Any]]) -> None:
 
 
 @contextmanager
-def _stopped_by_signals() -> Iterator[Watch]:
+def _stopped_by_signals() -> Iterator[TerminalWatch]:
     """A watch that SIGTERM, Ctrl-C and (on Windows) Ctrl-Break stop, with bars on a terminal."""
     from embedwell.cli.progress import watching
 
@@ -164,11 +169,11 @@ def _stopped_by_signals() -> Iterator[Watch]:
 
 
 @contextmanager
-def _stopped_by_parent() -> Iterator[Watch]:
+def _stopped_by_parent() -> Iterator[TerminalWatch]:
     """A watch that is stopped when standard input ends: when a fleet says so, or is no more."""
-    from embedwell.core.events import Watch
+    from embedwell.cli.progress import TerminalWatch
 
-    watch = Watch()
+    watch = TerminalWatch()
 
     def wait() -> None:
         while os.read(0, 1):

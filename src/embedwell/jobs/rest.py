@@ -63,6 +63,7 @@ class Rest:
         run = self._patience.with_store(self._queue.run)
         if run is None or run.status == "done":
             if not self._options.stays:
+                self._finish_index(only_begun=True)
                 return True
             if self._heart.state != "waiting":
                 self._heart.add_metrics()
@@ -72,7 +73,7 @@ class Rest:
         if run.status == "stopped":
             raise CanaryError(run.reason, "Mend it, then `embedwell index --resume`.", run.report)
         if self._patience.with_store(self._queue.close_run):
-            self._finish_index()
+            self._finish_index(only_begun=False)
         else:
             self._help(run)
             self._pause(_LONGEST_S)
@@ -89,10 +90,11 @@ class Rest:
         """Stop what goes on beside."""
         self._tender.close()
 
-    def _finish_index(self) -> None:
+    def _finish_index(self, *, only_begun: bool) -> None:
         """After the last row: the index as it should be, whoever tended it before."""
-        self._heart.be("tending the index")
-        self._tender.finish(self._beat)
+        if self._tender.is_busy or not only_begun:
+            self._heart.be("tending the index")
+            self._tender.finish(self._beat)
 
     def _beat(self) -> None:
         self._watch.check("index")

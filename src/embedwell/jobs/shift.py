@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from contextlib import suppress
 from functools import partial
@@ -31,7 +32,7 @@ _CHUNKS_AT_LEAST = 32  # what an idle engine gets at once
 _GROUPS_AHEAD = 2
 # Of the files that are being read; a larger one comes alone.
 _BYTES_INSIDE = 16 << 20
-_LOOK_S = 0.2
+_LOOK_S, _TELL_EVERY_S = 0.2, 1.0
 
 
 class Shift:
@@ -73,6 +74,7 @@ class Shift:
         self._sources: dict[int, tuple[str, SourceReader]] = {}
         chunk_tokens = heart.patience.with_store(lambda: store.settings).chunk_tokens
         self._cutting = Cutting(embedder.token_starts, chunk_tokens)
+        self._told_at = time.monotonic()
         self._wake = threading.Event()
         self._claimed: deque[Task] = deque()
         self._bytes_inside = 0
@@ -125,11 +127,12 @@ class Shift:
         if moved:
             self._rest.reset()
             self._heart.be("working")
-        elif self._n_in_hand:
-            self._wake.wait(_LOOK_S)
-        else:
+            return False
+        if time.monotonic() - self._told_at >= _TELL_EVERY_S:
             self._tell()
+        if not self._n_in_hand:
             return self._rest.take()
+        self._wake.wait(_LOOK_S)
         return False
 
     @property
@@ -253,6 +256,7 @@ class Shift:
 
     def _tell(self) -> None:
         """Tell of progress; never the place to stop."""
+        self._told_at = time.monotonic()
         total = max(self._total_bytes, self._report.n_bytes)
         self._watch.listener(Progress("index", self._report.n_bytes, total, "bytes"))
 

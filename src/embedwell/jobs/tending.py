@@ -39,7 +39,12 @@ class Tender:
     def is_due(self) -> bool:
         """Whether it is time to look again, and it is not at it."""
         is_time = time.monotonic() - self._tended_at >= _EVERY_S
-        return self._reopen is not None and is_time and not self._thread.is_alive()
+        return self._reopen is not None and is_time and not self.is_busy
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it is at it."""
+        return self._thread.is_alive()
 
     def tend(self, n_waiting: int) -> None:
         """Begin.
@@ -71,7 +76,7 @@ class Tender:
         self._wait(lambda: None)
 
     def _wait(self, meanwhile: Callable[[], None]) -> None:
-        while self._thread.is_alive():
+        while self.is_busy:
             meanwhile()
             self._thread.join(_LOOK_S)
 
