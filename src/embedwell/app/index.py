@@ -11,6 +11,7 @@ from embedwell.app import migration
 from embedwell.app.choose import ModelChoice, fitting
 from embedwell.app.connect import connect
 from embedwell.app.embedders import Connect, Embedders
+from embedwell.app.extraction import extracting
 from embedwell.app.light import DOES_NOT_FIT, fill_light, light_embedder
 from embedwell.app.place import indexed_folder, shown_target
 from embedwell.app.settings import Settings
@@ -179,10 +180,11 @@ class Index:
         self.embedders.check()
         sourcing = Sourcing(self.store, self.folder, self.size_factor)
         listings = sourcing.listings(request)
-        options = options_for(self.target, sourcing.around, Duty(once=True))
 
         def work_off(watch: Watch) -> WorkReport:
-            return work(self.store, partial(self.load, watch), watch, options)
+            with extracting(self.settings, watch) as extract:
+                options = options_for(self.target, sourcing.around, Duty(once=True), extract)
+                return work(self.store, partial(self.load, watch), watch, options)
 
         watch = watch or Watch()
         by = None if leave else by or work_off

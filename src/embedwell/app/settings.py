@@ -128,6 +128,23 @@ class Settings(Struct, frozen=True, kw_only=True):
             extra={"form": _A_SIZE},
         ),
     ] = "2MiB"
+    extraction_timeout_s: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=86_400,
+            description="Longest time that the extraction of one file may take; then it is failed.",
+        ),
+    ] = 60.0
+    extraction_memory: Annotated[
+        str,
+        Meta(
+            pattern=rf"^{_ABOVE_0}({SIZE}|{_SHARE})$",
+            description="Most memory of the child process that extracts files; a file that needs "
+            "more is failed.",
+            extra={"form": "a share up to 100%, or a size such as 512MiB or 4096 (bytes)"},
+        ),
+    ] = "512MiB"
     cache: Annotated[
         Path,
         Meta(description="Folder for model files and artifacts.", extra=_PERSONAL),

@@ -10,12 +10,18 @@ from embedwell.app.worker_duty import Duty
 from embedwell.app.worker_quota import is_above
 from embedwell.ingest.sources.registry import Surroundings, open_source
 from embedwell.jobs.options import WorkOptions
+from embedwell.jobs.prepare import Extract
 from embedwell.stores.protocol import Store
 from embedwell.stores.registry import open_store
 
 
 def options_for(
-    target: Path | str, around: Surroundings, duty: Duty, *, patience_s: float = 60.0
+    target: Path | str,
+    around: Surroundings,
+    duty: Duty,
+    extract: Extract,
+    *,
+    patience_s: float = 60.0,
 ) -> WorkOptions:
     """How a worker works.
 
@@ -23,6 +29,7 @@ def options_for(
         target: Where its index is: a file, or the address of a database.
         around: What the index's sources are opened with.
         duty: What it was asked for.
+        extract: What extracts for it: see `app.extraction`.
         patience_s: Seconds for which the database, or what embeds, may be away.
     """
     return WorkOptions(
@@ -30,6 +37,7 @@ def options_for(
         stays=not duty.once,
         batch_size=duty.batch_size,
         patience_s=patience_s,
+        extract=extract,
         is_busy=is_above(duty.max_load),
         reopen=_reopen(target),
     )

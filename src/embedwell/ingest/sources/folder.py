@@ -101,7 +101,7 @@ class Folder:
         form = format_of(path.name, self._size_factor)
         if form is None:
             raise ExtractionError(f"{path.name} has no known format.", "Index again.")
-        data, status = read_stable(path)
+        data, status = read_stable(path, form.max_bytes)
         return Content(data, status.st_size, status.st_mtime_ns, form)
 
 
