@@ -102,17 +102,18 @@ class Group:
 
     def outcomes(self) -> list[Outcome]:
         """What becomes of its rows."""
-        return [self._outcome(row) for row in self.rows]
+        chunk_s = self.embed_s / max(self.n_chunks, 1)
+        return [self._outcome(row, chunk_s) for row in self.rows]
 
-    def _outcome(self, row: Ready) -> Outcome:
+    def _outcome(self, row: Ready, chunk_s: float) -> Outcome:
         if row.prepared is None or row.outcome.status != "done":
             return row.outcome
         if failure := self._failure(row):
             return replace(row.outcome, status="failed", error=failure, n_chunks=0)
-        share = len(row.prepared.chunks) / max(self.n_chunks, 1)
+        n_chunks = len(row.prepared.chunks)
         names = {chunk.embedded_sha256 for chunk in row.prepared.chunks}
-        times = replace(row.outcome.times, embed_s=self.embed_s * share)
         tokens = sum(self.tokens.get(name, 0) for name in names)
+        times = replace(row.outcome.times, embed_s=chunk_s * n_chunks)
         return replace(row.outcome, times=times, n_tokens=tokens)
 
     def _failure(self, row: Ready) -> str:

@@ -15,6 +15,7 @@ from embedwell.ingest.extracted import Extracted
 from embedwell.ingest.prepare import Prepared, prepare
 from embedwell.ingest.sources.protocol import Content, SourceReader
 from embedwell.jobs.retries import unread
+from embedwell.stores.filters import canonical
 from embedwell.stores.protocol import Document, Stat
 from embedwell.stores.queue import Outcome, Task, Times
 
@@ -73,7 +74,7 @@ def prepare_task(
         cutting: How it is cut.
     """
     began = time.perf_counter()
-    item = replace(task.item, key=task.item.key.removeprefix(prefix))
+    item = replace(task.item, key=task.item.key.removeprefix(prefix)) if prefix else task.item
     try:
         content = reader.read(item)
     except FileNotFoundError:  # the next sweep removes its document
@@ -102,16 +103,22 @@ def prepare_task(
 
 
 def _document(task: Task, content: Content) -> Document:
-    data = content.data
-    raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     return Document(
         key=task.item.key,
         size_bytes=content.size_bytes,
         mtime_ns=content.mtime_ns,
-        sha256=hashlib.sha256(raw).hexdigest(),
+        sha256=_sha256(content),
         kind=content.format.kind,
         language=content.format.language,
         is_record=content.is_record,
         metadata=content.metadata,
         source=task.source,
     )
+
+
+def _sha256(content: Content) -> str:
+    """Of a file's bytes; of a record's text and of what it can be found by."""
+    data = content.data
+    if isinstance(data, str):
+        data = data.encode("utf-8", "surrogatepass") + canonical(content.metadata).encode()
+    return hashlib.sha256(data).hexdigest()

@@ -100,9 +100,10 @@ def is_check_due(run: Run, check_end: float, now: float, *, is_empty: bool) -> b
 def still_held(
     documents: Sequence[DocumentChunks], outcomes: Iterable[Outcome], lost: frozenset[int]
 ) -> list[DocumentChunks]:
-    """The documents that may be stored: those of lost leases are left out."""
+    """The documents that are stored: none of a lost lease, and of two of one key the last."""
     gone = {one.task.item.key for one in outcomes if one.task.id in lost}
-    return [item for item in documents if item.document.key not in gone]
+    latest = {item.document.key: item for item in documents}
+    return [item for key, item in latest.items() if key not in gone]
 
 
 def check_which(which: Which, sources: Sequence[Source], runs: Sequence[Run]) -> None:

@@ -21,18 +21,17 @@ def replace_all(
     space: int,
     dimensions: int,
 ) -> None:
-    """Insert documents, each instead of the one that has its key, with vectors of one space.
+    """Insert documents of different keys, each instead of the one that has its key.
 
     Raises:
         BadVectorError: As `vectors.halves_of`; nothing was written.
     """
-    latest = list({item.document.key: item for item in documents}.values())
-    halves = halves_of_all(latest, dimensions)
-    metadata = [metadata_rows(item.document.metadata) for item in latest]
-    remove_all(database, collection, [item.document.key for item in latest])
+    halves = halves_of_all(documents, dimensions)
+    metadata = [metadata_rows(item.document.metadata) for item in documents]
+    remove_all(database, collection, [item.document.key for item in documents])
     first_document = (database.value(statements.LAST_DOCUMENT) or 0) + 1
     first_chunk = (database.value(statements.LAST_CHUNK) or 0) + 1
-    numbered = list(enumerate(latest, first_document))
+    numbered = list(enumerate(documents, first_document))
     database.change(
         statements.ADD_DOCUMENT,
         [(number, collection, *document_row(item.document)) for number, item in numbered],
