@@ -1,19 +1,22 @@
-"""Cut what programs have added anew, after the length of chunks has changed."""
+"""Cut records anew from what is stored of them, after the length of chunks has changed."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 from embedwell.core.events import Watch
 from embedwell.jobs.put import LoadEmbedder
-from embedwell.jobs.records import Record, add_records
-from embedwell.stores.protocol import FoundChunk, Store
+from embedwell.jobs.records import put_texts
+from embedwell.stores.protocol import Document, FoundChunk, Stat, Store
 
 _RECORDS_AT_ONCE = 256
 
 
 def rechunk_records(store: Store, load_embedder: LoadEmbedder, watch: Watch) -> int:
     """Cut all records anew; passages that come out as they were keep their vectors.
+
+    Those that are queued are left out: they will be cut anew when they are read.
 
     Every record is replaced in one transaction, so that it is found by its old passages or by its
     new ones. Stopped at any moment, the same call does all that is left, and the rest once more.
@@ -29,18 +32,50 @@ def rechunk_records(store: Store, load_embedder: LoadEmbedder, watch: Watch) -> 
     Raises:
         TaskCancelledError: `watch` was asked to stop; what was done is kept.
     """
-    keys = store.records()
+    origins, queued = _origins(store)
+    keys = [key for key in store.records() if key not in queued]
     for begin in range(0, len(keys), _RECORDS_AT_ONCE):
         watch.progress("rechunk", begin, len(keys), "records")
         batch = keys[begin : begin + _RECORDS_AT_ONCE]
         with store.snapshot():
             passages = [(key, store.passages(key)) for key in batch]
-        records = [
-            Record(key, whole_text(found), found[0].metadata) for key, found in passages if found
-        ]
-        add_records(records, store, load_embedder)
+        texts = [_cut(key, found, origins.get(key)) for key, found in passages if found]
+        put_texts(texts, store, load_embedder)
     watch.progress("rechunk", len(keys), len(keys), "records")
     return len(keys)
+
+
+def _origins(store: Store) -> tuple[dict[str, tuple[int, Stat]], set[str]]:
+    """Source, size and time of documents that have a source; and what is queued of them."""
+    origins: dict[str, tuple[int, Stat]] = {}
+    queued: set[str] = set()
+    for source in store.queue.sources():
+        origins |= {key: (source.number, stat) for key, stat in store.stats(source.number).items()}
+        queued |= store.queue.waiting(source.number).keys()
+    return origins, queued
+
+
+def _cut(
+    key: str, passages: Sequence[FoundChunk], origin: tuple[int, Stat] | None
+) -> tuple[Document, str]:
+    """A record as it was, and its text."""
+    first, text = passages[0], whole_text(passages)
+    data = text.encode("utf-8", "surrogatepass")
+    source, stat = origin or (None, Stat(len(data), 0))
+    return (
+        Document(
+            key=key,
+            size_bytes=stat.size_bytes,
+            mtime_ns=stat.mtime_ns,
+            sha256=hashlib.sha256(data).hexdigest(),
+            kind=first.kind,
+            language=first.language,
+            is_record=True,
+            metadata=first.metadata,
+            source=source,
+        ),
+        text,
+    )
 
 
 def whole_text(passages: Sequence[FoundChunk]) -> str:

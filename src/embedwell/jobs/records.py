@@ -13,7 +13,7 @@ from embedwell.ingest.sources.records import Record
 from embedwell.jobs.put import LoadEmbedder, embed_and_put
 from embedwell.stores.protocol import Document, Store
 
-__all__ = ["Record", "add_records"]
+__all__ = ["Record", "add_records", "put_texts"]
 
 # Records committed together: whole documents, enough to fill batches.
 _RECORDS_PER_COMMIT = 512
@@ -27,17 +27,20 @@ def add_records(records: Sequence[Record], store: Store, load_embedder: LoadEmbe
     """
     for begin in range(0, len(records), _RECORDS_PER_COMMIT):
         batch = records[begin : begin + _RECORDS_PER_COMMIT]
-        embedder = load_embedder()
-        prepared = [
-            prepare(
-                _document(record),
-                extract_text(record.text, PLAIN),
-                embedder.token_starts,
-                store.settings.chunk_tokens,
-            )
-            for record in batch
-        ]
-        embed_and_put(prepared, store, load_embedder, Watch())
+        put_texts([(_document(one), one.text) for one in batch], store, load_embedder)
+
+
+def put_texts(
+    texts: Sequence[tuple[Document, str]], store: Store, load_embedder: LoadEmbedder
+) -> None:
+    """Cut, embed and store documents of which the texts are at hand, in one transaction."""
+    starts = load_embedder().token_starts
+    chunk_tokens = store.settings.chunk_tokens
+    prepared = [
+        prepare(document, extract_text(text, PLAIN), starts, chunk_tokens)
+        for document, text in texts
+    ]
+    embed_and_put(prepared, store, load_embedder, Watch())
 
 
 def _document(record: Record) -> Document:
