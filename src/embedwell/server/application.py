@@ -19,7 +19,7 @@ from embedwell.server import (
     control,
     events,
     forgetting,
-    metrics,
+    ingestion,
     monitoring,
     native,
     ollama,
@@ -50,7 +50,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *ollama_models.ENDPOINTS,
     *forgetting.ENDPOINTS,
     *monitoring.ENDPOINTS,
-    *metrics.ENDPOINTS,
+    *ingestion.ENDPOINTS,
     *events.ENDPOINTS,
     *pages.ENDPOINTS,
 )
@@ -58,7 +58,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 # Requests that only look on: they neither keep the service from leaving when idle nor wake it.
 _ONLOOKERS = frozenset(
     {"/health", "/ready"}
-    | {e.path for part in (monitoring, metrics, events, pages) for e in part.ENDPOINTS}
+    | {e.path for part in (monitoring, ingestion, events, pages) for e in part.ENDPOINTS}
 )
 
 Answering: TypeAlias = Callable[[Request], Awaitable[Response]]

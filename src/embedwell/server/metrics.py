@@ -7,16 +7,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
-
-from starlette.responses import Response
-
-from embedwell.server.endpoint import Endpoint
-
-if TYPE_CHECKING:
-    from starlette.requests import Request
-
-    from embedwell.server.service import Service
+from typing import Literal
 
 METRICS_PATH = "/metrics"
 # https://prometheus.io/docs/instrumenting/exposition_formats/#text-format-details
@@ -85,6 +76,46 @@ CACHE_MISSES = Metric("cache_misses_total", "counter", "Texts whose vector was n
 CACHE_EVICTIONS = Metric("cache_evictions_total", "counter", "Vectors dropped for others.")
 CACHE_ENTRIES = Metric("cache_entries", "gauge", "Vectors that are kept.")
 CACHE_BYTES = Metric("cache_bytes", "gauge", "Memory of the vectors that are kept.")
+INDEX_READABLE = Metric(
+    "index_readable", "gauge", "1 where a served index can be looked at, else 0.", ("index",)
+)
+RUN_STATE = Metric(
+    "ingestion_run_state",
+    "gauge",
+    "1 for the state of an index's newest run, else 0.",
+    ("index", "state"),
+)
+DOCUMENTS = Metric(
+    "ingestion_documents",
+    "gauge",
+    "Rows of the open run by status; of the whole queue where none is open.",
+    ("index", "status"),
+)
+DOCUMENT_RATE = Metric(
+    "ingestion_documents_per_second",
+    "gauge",
+    "Documents that all workers together finish in a second, lately.",
+    ("index",),
+)
+CHUNK_RATE = Metric(
+    "ingestion_chunks_per_second",
+    "gauge",
+    "Chunks that all workers together store in a second, lately.",
+    ("index",),
+)
+SECONDS_LEFT = Metric(
+    "ingestion_left_seconds",
+    "gauge",
+    "Time until the run is done; left out where nobody can tell.",
+    ("index",),
+)
+FAILURES = Metric(
+    "ingestion_failures",
+    "gauge",
+    "Rows that failed or were given up, by kind; of the first 1,000.",
+    ("index", "kind"),
+)
+WORKERS = Metric("ingestion_workers", "gauge", "Workers that are alive.", ("index",))
 WAITING = Metric("waiting_requests", "gauge", "Requests whose work waits or runs.")
 LISTENERS = Metric("event_listeners", "gauge", "Programs that listen to events.")
 UPTIME = Metric("uptime_seconds", "gauge", "Time since the service started.")
@@ -95,6 +126,8 @@ METRICS: tuple[Metric, ...] = (
     *(LOADS, LOADING, UNLOADS, REFUSALS, WARNINGS, MODEL_BYTES, MODEL_IN_USE),
     *(BUDGET, RESIDENT, PRESSURE, LEVEL),
     *(CACHE_HITS, CACHE_MISSES, CACHE_EVICTIONS, CACHE_ENTRIES, CACHE_BYTES),
+    *(INDEX_READABLE, RUN_STATE, DOCUMENTS, DOCUMENT_RATE, CHUNK_RATE, SECONDS_LEFT),
+    *(FAILURES, WORKERS),
     *(WAITING, LISTENERS, UPTIME, BUILD),
 )
 
@@ -210,20 +243,3 @@ def table() -> str:
         labels = ", ".join(f"`{label}`" for label in metric.labels)
         rows.append(f"| `embedwell_{metric.name}` | {metric.kind} | {labels} | {metric.help} |")
     return "\n".join(rows)
-
-
-async def metrics(service: Service, request: Request, body: None) -> Response:
-    """Everything counted and measured, for Prometheus."""
-    del request, body
-    return Response(written(service.monitor.samples()), media_type=MEDIA_TYPE)
-
-
-ENDPOINTS = (
-    Endpoint(
-        "GET",
-        METRICS_PATH,
-        "All metrics in Prometheus' text format; wakes nothing.",
-        metrics,
-        media_type=MEDIA_TYPE,
-    ),
-)

@@ -19,6 +19,7 @@ ASSETS = {
     "app.js": "text/javascript",
     "chart.js": "text/javascript",
     "icon.svg": "image/svg+xml",
+    "ingestion.js": "text/javascript",
     "service.js": "text/javascript",
     "style.css": "text/css",
 }

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta, Struct
 from starlette.responses import Response, StreamingResponse
 
+from embedwell.app.progress import Ingestion
 from embedwell.app.serving import Place, index_file
 from embedwell.core.errors import BadRequestError, EmbedwellError
 from embedwell.core.events import Progress, Watch
@@ -147,6 +148,7 @@ class IndexStatus(Struct):
     index: str
     spaces: list[SpaceState]
     stale: StaleFiles | None
+    ingestion: Ingestion | None
 
 
 class ReindexRequest(Struct, forbid_unknown_fields=True):

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from embedwell.app.ingestions import Ingestions
 from embedwell.app.pull import ChildPuller
 from embedwell.app.runtime import Runtime
 from embedwell.app.serving import OpenIndexes
@@ -67,6 +68,7 @@ class Service:
         listeners: Told of what happens to the models, in the thread where it happens.
         observers: Told of every request that was answered, on the event loop.
         indexes: Those that are open, by their file.
+        ingestions: How far the served ones are.
         n_waiting: Requests whose work waits or runs.
         n_open: Requests that have not been answered, but for those that only look on.
         used_at: `time.monotonic()` of the last of them.
@@ -82,6 +84,7 @@ class Service:
         self.observers: list[Callable[[Observation], None]] = []
         self.runtime = runtime or Runtime(settings, self.tell, ChildPuller().artifact)
         self.indexes = OpenIndexes(settings, self.runtime.embedder)
+        self.ingestions = Ingestions()
         self.n_waiting = 0
         self.n_open = 0
         self.used_at = time.monotonic()

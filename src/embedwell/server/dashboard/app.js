@@ -1,4 +1,5 @@
 import { draw, shown } from "./chart.js";
+import { showIngestions } from "./ingestion.js";
 import { ask, forgetKey, listen, setKey } from "./service.js";
 
 const MONITORING = "/v1/monitoring/embeddings";
@@ -201,6 +202,15 @@ async function refreshChart() {
   }
 }
 
+async function refreshIngestion() {
+  try {
+    const { indexes } = await ask("/v1/ingestion");
+    showIngestions(at("ingestion"), indexes, long, shown);
+  } catch (error) {
+    failed(error);
+  }
+}
+
 const SENTENCES = {
   loaded: (e) => `${e.artifact} is loaded: ${shown(e.bytes)} in ${Number(e.took_s).toFixed(1)} s`,
   unloaded: (e) => `${e.artifact} is unloaded (${e.reason})`,
@@ -254,6 +264,7 @@ at("ask").addEventListener("submit", async (event) => {
   await refresh();
   if (at("ask").hidden) {
     refreshChart();
+    refreshIngestion();
     at("key").value = "";
   } else {
     forgetKey();
@@ -277,6 +288,7 @@ new ResizeObserver(() => draw(at("chart"), past.samples, past.budget_bytes)).obs
 const ifSeen = (todo) => () => document.hidden || at("main").hidden || todo();
 setInterval(ifSeen(refresh), EVERY_MS);
 setInterval(ifSeen(refreshChart), EVERY_MS);
+setInterval(ifSeen(refreshIngestion), EVERY_MS);
 setInterval(ifSeen(showModels), 1000);
-refresh().then(refreshChart);
+refresh().then(ifSeen(() => Promise.all([refreshChart(), refreshIngestion()])));
 follow();
