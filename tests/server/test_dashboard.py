@@ -7,6 +7,7 @@ import re
 import shutil
 
 import pytest
+from running import finish_run, make_run
 from serving import MODEL
 from watching import TellingRuntime, watched
 
@@ -115,6 +116,39 @@ def test_the_chart_says_in_words_what_it_shows(page, served):
     page.wait_for_selector("#chart polyline", state="attached")
     said = page.locator("#chart").get_attribute("aria-label")
     assert re.search(r"now \d+ MiB in the process.*the budget is", said)
+
+
+def test_a_run_is_seen_with_its_speed_failures_and_workers_also_on_a_phone(page, tmp_path):
+    place = make_run(tmp_path / "papers")
+    with watched(TellingRuntime(Settings(indexes=(str(place), str(tmp_path / "none"))))) as (
+        url,
+        _,
+    ):
+        page.set_viewport_size({"width": 360, "height": 740})
+        page.goto(url)
+        card = page.locator("#ingestion article").first
+        card.get_by_text("run 2 running").wait_for()
+        said = card.locator(".bar").get_attribute("aria-label")
+        assert said == "25 % done, 10 % skipped, 5 % failed, 10 % leased, 50 % pending"
+        widths = card.locator(".bar span").evaluate_all(
+            "parts => parts.map(part => part.offsetWidth)"
+        )
+        assert widths[-1] == pytest.approx(5 * widths[1], abs=6)
+        assert "nobody" not in card.locator(".numbers").inner_text()
+        assert "The PDF is broken" in card.locator(".failures").inner_text()
+        assert "working" in card.locator(".workers").inner_text()
+        assert "no index" in page.locator("#ingestion article").nth(1).inner_text()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        finish_run(place)
+        card.get_by_text("run 2 done").wait_for()
+        card.get_by_text("Took").wait_for()
+        page.close()
+
+
+def test_where_nothing_was_ever_filled_there_is_no_panel(page, served):
+    page.goto(served[0])
+    page.wait_for_selector("#models li")
+    assert page.locator("#ingestion").is_hidden()
 
 
 def test_pressure_is_told_in_words(page, served):
