@@ -111,10 +111,17 @@ def test_tokenizer_never_sees_more_than_a_window():
     assert longest <= 65_536
 
 
-def test_counts_are_those_of_the_passage_alone():
-    text = "un deux trois\n\nquatre cinq"
-    (part,) = chunk(text, [Segment(0, len(text), ("Titre",))], word_starts, 10)
-    assert (part.title, part.n_tokens) == ("Titre", 5)
+@pytest.mark.parametrize(("word", "is_asked"), [("word ", False), ("été ", True)])
+def test_a_text_that_fits_whatever_the_tokenizer_is_not_tokenized(word, is_asked):
+    asked = []
+
+    def watched(text):
+        asked.append(text)
+        return word_starts(text)
+
+    text = word * 19
+    assert len(chunk(text, [Segment(0, len(text))], watched, 100)) == 1
+    assert bool(asked) == is_asked
 
 
 def test_a_word_is_cut_only_where_it_does_not_fit():
@@ -174,7 +181,10 @@ def make(*parts):
 
 def titles(limit, *parts):
     text, segments = make(*parts)
-    return [(part.title, part.n_tokens) for part in chunk(text, segments, word_starts, limit)]
+    return [
+        (part.title, len(text[part.start : part.end].split()))
+        for part in chunk(text, segments, word_starts, limit)
+    ]
 
 
 def test_a_class_that_fits_stays_whole():

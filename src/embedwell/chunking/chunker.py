@@ -54,5 +54,5 @@ def chunk(
     for unit in group(covered, measure):
         title = title_of(unit.path, unit.joint)
         pieces = cutter.cut(unit.start, unit.end, max_tokens - title.n_tokens)
-        chunks += [Chunk(piece.start, piece.end, title.text, piece.n_tokens) for piece in pieces]
+        chunks += [Chunk(start, end, title.text) for start, end in pieces]
     return chunks

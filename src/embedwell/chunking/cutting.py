@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from embedwell.chunking.protocol import TokenStarts
 from embedwell.chunking.tokens import TokenIndex
@@ -16,15 +15,6 @@ _LINE = re.compile(r"(?:\n|\r(?!\n))[^\S\n]*")
 _SENTENCE = re.compile("[.!?…][\"'\u201d\u2019»)\\]]*\\s+|[\u3002\uff01\uff1f]")
 _WORD = re.compile(r"\s+")
 _MAX_INDENT = 80
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A part of a text without outer blanks, and how many tokens it has."""
-
-    start: int
-    end: int
-    n_tokens: int
 
 
 class Cutter:
@@ -45,26 +35,28 @@ class Cutter:
         self._tokens = tokens
         self._token_starts = token_starts
 
-    def cut(self, start: int, end: int, limit: int) -> list[Piece]:
+    def cut(self, start: int, end: int, limit: int) -> list[tuple[int, int]]:
         """Cut [start, end) into pieces of at most `limit` tokens, about equally long.
 
         Only blanks lie between the pieces. A single character is never cut, whatever it takes.
+
+        Returns:
+            Start and end of each piece, without outer blanks.
         """
-        pieces: list[Piece] = []
+        pieces: list[tuple[int, int]] = []
         start = self._skip_blanks(start, end)
         while start < end:
             stop = self._stop(start, end, limit)
-            n_tokens = self._tokens.n_tokens(start, stop)
             if self._is_in_word(start) or self._is_in_word(stop):
-                stop, n_tokens = self._retokenized(start, stop, limit)
-            pieces.append(Piece(start, self._strip_end(start, stop), n_tokens))
+                stop = self._retokenized(start, stop, limit)
+            pieces.append((start, self._strip_end(start, stop)))
             start = self._skip_blanks(stop, end)
         return pieces
 
     def _stop(self, start: int, end: int, limit: int) -> int:
-        size = self._tokens.size(start, end)
-        if size <= limit:
+        if self._tokens.fits(start, end, limit):
             return end
+        size = self._tokens.size(start, end)
         n_pieces = -(-size // limit)
         target = -(-size // n_pieces)
         low = max(self._tokens.after(start, target // 2), start + 1)
@@ -86,16 +78,12 @@ class Cutter:
                 return before
         return None
 
-    def _retokenized(self, start: int, stop: int, limit: int) -> tuple[int, int]:
-        """Shorten a piece with a cut word until it fits: its parts have other tokens.
-
-        Returns:
-            The new end and the piece's number of tokens.
-        """
+    def _retokenized(self, start: int, stop: int, limit: int) -> int:
+        """Shorten a piece with a cut word until it fits: its parts have other tokens."""
         while True:
             n_tokens = len(self._token_starts(self._text[start:stop]))
             if n_tokens <= limit or stop - start == 1:
-                return stop, n_tokens
+                return stop
             stop = start + max(1, (stop - start) * limit // (n_tokens + 1))
 
     def _is_in_word(self, at: int) -> bool:

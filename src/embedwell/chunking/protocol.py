@@ -41,13 +41,11 @@ class Chunk:
         start: First character, counted in code points.
         end: One past the last character.
         title: Heading or symbol path; may be empty.
-        n_tokens: Tokens of the passage alone, without special tokens, title or prompt.
     """
 
     start: int
     end: int
     title: str
-    n_tokens: int
 
 
 class Segmenter(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 
 import numpy as np
 
@@ -23,7 +24,7 @@ _IS_BLANK = np.array([chr(code).isspace() for code in range(_LAST_BLANK + 2)])
 
 
 class TokenIndex:
-    """Token counts between any two characters of a text.
+    """Token counts between any two characters of a text; found when they are first asked for.
 
     Args:
         text: The whole document.
@@ -31,15 +32,17 @@ class TokenIndex:
     """
 
     def __init__(self, text: str, token_starts: TokenStarts) -> None:
-        parts = [_window_starts(text, start, end, token_starts) for start, end in _windows(text)]
-        self._starts = np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
-        self._filled = _filled(self._starts, len(text))
-        self._length = len(text)
+        self._text = text
+        self._token_starts = token_starts
 
-    def n_tokens(self, start: int, end: int) -> int:
-        """Tokens that begin in [start, end)."""
-        first, last = self._starts.searchsorted((start, end))
-        return int(last - first)
+    def fits(self, start: int, end: int, limit: int) -> bool:
+        """Whether `self.size(start, end) <= limit`; the tokenizer is not asked for little.
+
+        No tokenizer makes more tokens than ASCII has characters, beside one for the beginning.
+        """
+        if end - start < limit and self._text[start:end].isascii():
+            return True
+        return self.size(start, end) <= limit
 
     def size(self, start: int, end: int) -> int:
         """Tokens that begin in [start, end), where endless words and wide blanks count for more."""
@@ -49,7 +52,15 @@ class TokenIndex:
     def after(self, start: int, size: int) -> int:
         """The furthest end for which `self.size(start, end) <= size`."""
         at = int(self._filled.searchsorted(start)) + size
-        return int(self._filled[at]) if at < len(self._filled) else self._length
+        return int(self._filled[at]) if at < len(self._filled) else len(self._text)
+
+    @cached_property
+    def _filled(self) -> IntArray:
+        text = self._text
+        parts = [
+            _window_starts(text, start, end, self._token_starts) for start, end in _windows(text)
+        ]
+        return _with_fills(np.concatenate(parts) if parts else np.empty(0, np.int64), len(text))
 
 
 def _windows(text: str) -> Iterator[tuple[int, int]]:
@@ -86,7 +97,7 @@ def _window_starts(text: str, start: int, end: int, token_starts: TokenStarts) -
     return start + ink[np.minimum(ink.searchsorted(starts), len(ink) - 1)]
 
 
-def _filled(starts: IntArray, length: int) -> IntArray:
+def _with_fills(starts: IntArray, length: int) -> IntArray:
     """Add a start every `FILL_CHARS` characters to stretches longer than `LONG_CHARS`."""
     edges = np.concatenate(([0], starts, [length]))
     fills = [
