@@ -297,6 +297,8 @@ def test_a_store_has_one_open_run(store: Store):
     run = store.queue.open_run(10, rehearsal=True)
     assert (run.status, run.canary_at, run.rehearsal, run.ended_at) == ("running", 10, True, None)
     assert store.queue.open_run(0) == run == store.queue.run()
+    assert not store.queue.close_run()  # a rehearsal ends with its check
+    store.queue.end_check(canary_at=0, reason="", report={})
     assert store.queue.close_run()
     assert not store.queue.close_run()
     another = store.queue.open_run(0)
@@ -319,6 +321,20 @@ def test_a_run_ends_when_nothing_is_pending_or_leased(store: Store):
     assert not store.queue.close_run()
     finish(store, b, "failed", error="why")
     assert store.queue.close_run()
+
+
+def test_a_run_that_ended_before_its_rows_came_is_open_again(store: Store):
+    source, run = queued(store)
+    assert store.queue.close_run()
+    store.queue.enqueue(source, run, files("a"))
+    assert (store.queue.run().status, store.queue.run().ended_at) == ("running", None)
+    finish(store, claimed(store))
+    store.queue.close_run()
+    another = store.queue.open_run(0)
+    store.queue.enqueue(source, run, files("b"))
+    assert keys(claimed(store)) == ["b"]
+    assert [one.status for one in store.queue.runs()] == ["done", "running"]
+    assert store.queue.run() == another
 
 
 def test_no_more_is_claimed_than_may_be_finished_before_the_check(store: Store):

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
-import shutil
 import sqlite3
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from store_samples import SETTINGS, SPACE, build, item, sha, signs
+from store_targets import PostgresTarget, SqliteTarget
 
 from embedwell.core.errors import SpaceMovedError, StoreError
 from embedwell.stores.index import IndexName
@@ -211,13 +208,8 @@ class Stores(RuleBasedStateMachine):
             np.testing.assert_array_equal(*given)
 
 
-class SqliteStores(Stores):
-    def new_target(self) -> str:
-        self.folder = Path(tempfile.mkdtemp())
-        return str(self.folder / "index.db")
-
-    def remove(self) -> None:
-        shutil.rmtree(self.folder)
+class SqliteStores(SqliteTarget, Stores):
+    pass
 
 
 class CodesStores(SqliteStores):
@@ -244,19 +236,8 @@ class VecStores(SqliteStores):
     index = "sqlite-vec"
 
 
-class PostgresStores(Stores):
-    server = ""
-    numbers = itertools.count()
-
-    def new_target(self) -> str:
-        self.schema = f"machine_{next(self.numbers)}"
-        return f"{self.server}&embedwell_schema={self.schema}"
-
-    def remove(self) -> None:
-        import psycopg
-
-        with psycopg.connect(self.server, autocommit=True) as connection:
-            connection.execute(f"DROP SCHEMA {self.schema} CASCADE")
+class PostgresStores(PostgresTarget, Stores):
+    pass
 
 
 def examples(n: int) -> settings:
@@ -283,4 +264,4 @@ TestVecStores = pytest.mark.skipif(
 class TestPostgresStores(PostgresStores.TestCase):
     @pytest.fixture(autouse=True)
     def _server(self, postgres_server):
-        PostgresStores.server = postgres_server
+        PostgresTarget.server = postgres_server

@@ -113,6 +113,8 @@ class MemoryQueue:
                 worker="",
                 not_before=0.0,
             )
+        if n and run in self._runs and self._open() is None:
+            self._runs[run] = replace(self._runs[run], status="running", ended_at=None)
         return n
 
     def run(self, number: int | None = None) -> Run | None:

@@ -369,6 +369,8 @@ class Queue(Protocol):
     def enqueue(self, source: int, run: int, items: Iterable[Item], *, priority: int = 0) -> int:
         """Queue items, or queue them anew: whoever has leased one of them loses it.
 
+        A run that a worker ended since it was opened is open again, if no other one is.
+
         Returns:
             How many there were.
         """
@@ -407,7 +409,7 @@ class Queue(Protocol):
     def close_run(self) -> bool:
         """End the open run if no row is pending or leased; gives whether it ended.
 
-        One that is being checked does not end.
+        One that is being checked does not end, nor a rehearsal before its check.
         """
         ...
 

@@ -85,26 +85,26 @@ class SqliteQueue:
     def enqueue(self, source: int, run: int, items: Iterable[Item], *, priority: int = 0) -> int:
         """Queue items, or queue them anew."""
         now = time.time()
-        with self._database.transaction():
-            return self._database.change(
-                statements.ENQUEUE,
-                (
-                    (
-                        self._collection,
-                        source,
-                        run,
-                        item.key,
-                        item.format,
-                        priority,
-                        item.size_bytes,
-                        item.mtime_ns,
-                        item.payload,
-                        item.anew,
-                        now,
-                    )
-                    for item in items
-                ),
+        rows = (
+            (
+                self._collection,
+                source,
+                run,
+                item.key,
+                item.format,
+                priority,
+                item.size_bytes,
+                item.mtime_ns,
+                item.payload,
+                item.anew,
+                now,
             )
+            for item in items
+        )
+        with self._database.transaction():
+            if n := self._database.change(statements.ENQUEUE, rows):
+                self._database.rows(statements.REOPEN_RUN, (run,))
+            return n
 
     def run(self, number: int | None = None) -> Run | None:
         """One run; the newest if left out."""

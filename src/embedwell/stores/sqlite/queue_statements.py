@@ -40,6 +40,12 @@ COUNT_IN_RUN = """
     WHERE id = ?
 """
 END_RUN = "UPDATE ingestion_runs SET status = 'done', ended_at = ? WHERE id = ?"
+REOPEN_RUN = """
+    UPDATE ingestion_runs SET status = 'running', ended_at = NULL
+    WHERE id = ? AND NOT EXISTS (
+        SELECT 1 FROM ingestion_runs AS other
+        WHERE other.collection = ingestion_runs.collection AND other.status <> 'done')
+"""
 SET_RUN = "UPDATE ingestion_runs SET status = ?, reason = ? WHERE id = ?"
 BEGIN_CHECK = """
     UPDATE ingestion_runs SET status = 'checking', checker = ?, check_end = ? WHERE id = ?
