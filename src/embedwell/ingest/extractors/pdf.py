@@ -137,7 +137,7 @@ def _outline(reader: PdfReader) -> Iterator[tuple[int, tuple[str, ...]]]:
             stack.append(iter(entry))
             above.append(path)
         else:
-            title = " ".join(str(entry.title).split())[:MAX_TITLE_CHARS]
+            title = mended(" ".join(str(entry.title).split())[:MAX_TITLE_CHARS])
             path = (*above[-1], title)
             page = reader.get_destination_page_number(entry)
             if page is not None and page >= 0:
