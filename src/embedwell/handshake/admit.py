@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -14,6 +14,7 @@ from embedwell.core.build import BuildRecord
 from embedwell.core.embedded import Embedded
 from embedwell.core.errors import (
     BadTextsError,
+    DriftError,
     EngineError,
     SpaceMismatchError,
     SpaceMovedError,
@@ -23,7 +24,7 @@ from embedwell.core.events import Watch
 from embedwell.core.space import Kind, Space
 from embedwell.core.vectors import IntArray, normalized
 from embedwell.handshake.drift import BOUNDS, WIDE, Drift
-from embedwell.handshake.prove import Proof, against, prove
+from embedwell.handshake.prove import Proof, against, agreeing, prove
 from embedwell.handshake.refusal import refusal
 from embedwell.runtime.protocol import TextEmbedder
 from embedwell.stores.protocol import Store
@@ -31,6 +32,7 @@ from embedwell.stores.spaces import Admission, Reference, StoredSpace
 
 # A service that comes and goes makes a batch and its probes differ in their build; not for long.
 _ATTEMPTS = 4
+_LEAST_AGREEING = 0.25
 _UNIT = 1e-3  # float32 and lower quantizations stay far inside
 
 
@@ -123,11 +125,20 @@ class AdmittedEmbedder:
     def prove_again(self, watch: Watch) -> Drift:
         """Measure the present build anew, whatever is recorded of it.
 
+        By the probes, and by stored chunks: hardly any of them is where it was only if the build is
+        what is wrong, rather than a part of what was stored.
+
         Raises:
             DriftError: It is not fit for the store.
         """
         proof = prove(self._store, self.number, self.unproven, watch)
         self._judge(proof, watch)
+        found = agreeing(self._store, self.number, self.unproven, proof.scale, watch)
+        if found is not None:
+            drift, share, worst_text = found
+            if share < _LEAST_AGREEING:
+                chunks = replace(proof, drift=drift, against="chunks", worst_text=worst_text)
+                raise self._refusal(chunks, watch)
         return proof.drift
 
     def token_starts(self, text: str) -> IntArray:
@@ -178,9 +189,11 @@ class AdmittedEmbedder:
         name = proof.build.artifact
         if name in self._accept_drift and proof.drift.within(WIDE):
             return name
-        raise refusal(
-            self._store, self.number, self.unproven, proof, target=self._target, watch=watch
-        )
+        raise self._refusal(proof, watch)
+
+    def _refusal(self, proof: Proof, watch: Watch) -> DriftError:
+        store, number, target = self._store, self.number, self._target
+        return refusal(store, number, self.unproven, proof, target=target, watch=watch)
 
     def _refer(self, reference: Reference) -> Reference:
         """Set the reference if nobody did; a store that cannot be written now stays as it is."""

@@ -40,6 +40,10 @@ BOUNDS = Bounds(0.01, 0.03, 0.045, 0.06)
 WIDE = Bounds(0.05, 0.15, 0.2, 0.3)
 """For builds that `accept_drift` names."""
 
+BETWEEN_ADMITTED = 4.0
+"""Two builds that are both admitted may be twice as far from each other, in angle, as each is from
+the reference: so many times the drift."""
+
 
 @dataclass(frozen=True)
 class Drift:

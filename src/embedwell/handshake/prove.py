@@ -5,19 +5,38 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from embedwell.chunking.titles import titled
 from embedwell.core.build import BuildRecord
 from embedwell.core.errors import BadVectorError, NewerStoreError, StoreError
 from embedwell.core.events import Watch
-from embedwell.core.vectors import FloatArray
-from embedwell.handshake.drift import Drift, measure, measure_texts, nonsense, spread, unusable
-from embedwell.handshake.probes import NAME, PROBES, embed_probes, embed_with_probes
+from embedwell.core.vectors import FloatArray, normalized
+from embedwell.handshake.drift import (
+    BETWEEN_ADMITTED,
+    BOUNDS,
+    Drift,
+    measure,
+    measure_texts,
+    nonsense,
+    spread,
+    unusable,
+)
+from embedwell.handshake.probes import (
+    NAME,
+    PROBES,
+    embed_all,
+    embed_probes,
+    embed_with_probes,
+)
 from embedwell.runtime.protocol import TextEmbedder
 from embedwell.stores.protocol import FoundChunk, Store
 from embedwell.stores.spaces import Reference
 
 N_CHUNKS = 16
 """Stored chunks that are embedded again where an index has vectors and no proof."""
+
+_N_AGAIN = 64
 
 NO_DRIFT = Drift(0.0, 0.0, 0, 0.0, 0.0, 0, 0)
 
@@ -82,6 +101,35 @@ def prove(store: Store, number: int, embedder: TextEmbedder, watch: Watch) -> Pr
         return Proof(build, vectors, NO_DRIFT, "nothing", "", scale)
     drift = measure_texts(stored, asked, scale)
     return Proof(build, vectors, drift, "chunks", texts[drift.blamed_probe], scale)
+
+
+def agreeing(
+    store: Store, number: int, embedder: TextEmbedder, scale: float, watch: Watch
+) -> tuple[Drift, float, str] | None:
+    """Embed stored chunks anew, as vectors of the probes may be remembered rather than computed.
+
+    Args:
+        store: Owned by this thread.
+        number: The space.
+        embedder: Whose present build is measured.
+        scale: What 1 - cosine is divided by to be drift.
+        watch: May stop it.
+
+    Returns:
+        Their drift, the share that is where two admitted builds may be, and the worst text; None
+        where nothing is stored.
+    """
+    stored, chunks = sample(store, number, _N_AGAIN)
+    if not chunks:
+        return None
+    texts = [embedded_text(chunk) for chunk in chunks]
+    asked = embed_all(texts, "document", embedder, watch).vectors
+    drift = measure_texts(stored, asked, scale)
+    if drift.unusable:
+        return drift, 0.0, texts[drift.worst_probe]
+    cosines = np.einsum("nd,nd->n", normalized(stored), normalized(asked))
+    agree = (1 - cosines) / scale <= BETWEEN_ADMITTED * BOUNDS.odd_worst
+    return drift, float(agree.mean()), texts[drift.worst_probe]
 
 
 def against(reference: Reference, build: BuildRecord, vectors: FloatArray) -> Proof:

@@ -34,8 +34,3 @@ class Attending:
 
 Attend: TypeAlias = Callable[[Attending], None]
 """Called again and again while that is so."""
-
-
-def nobody(at: Attending) -> None:
-    """Let others do it."""
-    del at

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from embedwell.core.build import BuildRecord
 from embedwell.core.vectors import FloatArray
-from embedwell.handshake.drift import BOUNDS, Drift
+from embedwell.handshake.drift import BETWEEN_ADMITTED, BOUNDS, Drift
 from embedwell.handshake.refusal import build_json, drift_json
 from embedwell.stores.protocol import FoundChunk
 from embedwell.stores.spaces import StoredSpace
@@ -15,9 +15,6 @@ from embedwell.stores.spaces import StoredSpace
 THRESHOLDS = (0.3, 0.5, 0.7, 0.9)
 """Distances under which stored vectors are counted."""
 
-# Two builds that are both admitted may be twice as far from each other, in angle, as each is from
-# the reference: four times the drift.
-_BETWEEN_ADMITTED = 4.0
 # A query farther from everything than this is about something else, as far as anyone can tell.
 _FAR = 0.7
 
@@ -132,8 +129,8 @@ def again_faults(again: Again | None) -> list[str]:
         return []
     if again.drift.unusable:
         return [f"{again.drift.unusable} of {again.n} passages embedded again gave no vector."]
-    most_mean = _BETWEEN_ADMITTED * BOUNDS.mean
-    most_worst = _BETWEEN_ADMITTED * BOUNDS.odd_worst
+    most_mean = BETWEEN_ADMITTED * BOUNDS.mean
+    most_worst = BETWEEN_ADMITTED * BOUNDS.odd_worst
     if again.drift.mean <= most_mean and again.drift.worst <= most_worst:
         return []
     told = (

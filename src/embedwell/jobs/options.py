@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from embedwell.ingest.sources.protocol import SourceReader
-from embedwell.jobs.attend import Attend, nobody
+from embedwell.jobs.attend import Attend
+from embedwell.jobs.canary_check import attend
 from embedwell.jobs.identity import new_worker
 from embedwell.jobs.prepare import Extract, extract_here
 from embedwell.stores.protocol import Store
@@ -46,6 +47,6 @@ class WorkOptions:
     lease_s: float = 30.0
     patience_s: float = 60.0
     extract: Extract = extract_here
-    attend: Attend = nobody
+    attend: Attend = attend
     is_busy: Callable[[], bool] = never
     reopen: Callable[[], Store] | None = None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 
-from embedwell.core.errors import CanaryError
 from embedwell.core.events import Watch
 from embedwell.handshake.admit import AdmittedEmbedder
 from embedwell.jobs.attend import Attending
+from embedwell.jobs.canary import stopped
 from embedwell.jobs.heartbeat import Heartbeat
 from embedwell.jobs.identity import bury
 from embedwell.jobs.options import WorkOptions
@@ -71,7 +71,7 @@ class Rest:
             self._pause(_LONGEST_IDLE_S)
             return False
         if run.status == "stopped":
-            raise CanaryError(run.reason, "Mend it, then `embedwell index --resume`.", run.report)
+            raise stopped(run)
         if self._patience.with_store(self._queue.close_run):
             self._finish_index(only_begun=False)
         else:

@@ -72,13 +72,15 @@ def n_claimable(run: Run | None, n_leased: int) -> int:
 
 
 def may_close(run: Run | None, n_left: int) -> bool:
-    """Whether a run has ended.
+    """Whether a run has ended; a rehearsal does not without its check.
 
     Args:
         run: The open run.
         n_left: How many rows are pending or leased.
     """
-    return run is not None and run.status != "checking" and not n_left
+    if run is None or run.status == "checking" or n_left:
+        return False
+    return not (run.status == "running" and run.rehearsal and run.canary_at)
 
 
 def is_check_due(run: Run, check_end: float, now: float, *, is_empty: bool) -> bool:

@@ -1,0 +1,132 @@
+"""A run pauses and is checked: every worker proves itself anew, one of them looks at the rest."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+
+from embedwell.core.errors import BadVectorError, DriftError, EmbedwellError, StoreError
+from embedwell.core.events import Watch
+from embedwell.handshake.drift import Drift
+from embedwell.jobs.attend import Attending
+from embedwell.jobs.canary import judge, of_reference, verdict
+from embedwell.jobs.canary_look import look_at
+from embedwell.jobs.canary_report import Prover, as_json
+from embedwell.jobs.compare import check_vectors_of
+from embedwell.stores.queue import Run, Worker
+
+_LEASE_S = 180.0  # then another worker takes the check over
+_WAIT_S = 30.0  # for the others to prove themselves
+_LIVE_S = 60.0  # whoever was silent for longer is not waited for
+_LOOK_S = 0.2
+
+
+def attend(at: Attending) -> None:
+    """What a worker does about checks while it has nothing in hand.
+
+    Raises:
+        DriftError: Its own build is not fit for the store any more; the others go on.
+    """
+    run, queue = at.run, at.store.queue
+    if run.status == "checking":
+        if at.heart.proved != run.canary_at:
+            _prove(at, run)
+    elif not run.canary_at or not (run.rehearsal or run.n_finished >= run.canary_at):
+        return
+    if at.heart.patience.with_store(partial(queue.begin_check, at.heart.name, _LEASE_S)):
+        at.heart.be("checking")
+        try:
+            at.heart.patience.with_store(lambda: _check(at))
+        except BaseException:
+            with suppress(StoreError):  # else another begins when the time is up
+                queue.end_check(canary_at=run.canary_at, reason="", report=run.report)
+            raise
+
+
+def _prove(at: Attending, run: Run) -> Drift:
+    """Measure the worker's present build anew, and say that it was."""
+    try:
+        drift = at.embedder.prove_again(Watch(cancelled=at.watch.cancelled))
+    except (DriftError, BadVectorError) as error:
+        at.heart.complain(error.problem)
+        at.heart.beat()
+        raise
+    at.heart.proved = run.canary_at
+    at.heart.beat()
+    return drift
+
+
+def _check(at: Attending) -> None:
+    """Check the run and write what was found."""
+    began = time.monotonic()
+    run = at.store.queue.run()
+    assert run is not None  # noqa: S101 - it is being checked
+    expected = _others(at)
+    drift, failure = _own_proof(at, run)
+    provers = _await_others(at, run, expected)
+    if failure is not None and any(one.state == "proved" for one in provers):
+        raise failure  # the others are right: one of them checks
+    if drift is None:
+        look, findings = None, [] if failure is None else [of_reference(failure)]
+    else:
+        look = look_at(at.store, run, at.embedder, drift, at.watch)
+        findings = judge(look.seen)
+    found = verdict(run, findings, is_last=run.rehearsal and _is_last(at, run))
+    took_s = time.monotonic() - began
+    told = [*provers, Prover(at.heart.name, "left" if drift is None else "proved")]
+    report = as_json(run, found, look, drift, told, took_s=took_s)
+    at.store.queue.end_check(canary_at=found.canary_at, reason=found.reason, report=report)
+
+
+def _own_proof(at: Attending, run: Run) -> tuple[Drift | None, EmbedwellError | None]:
+    """The checker's drift on the probes, or why there is none."""
+    if faults := check_vectors_of(at.store, at.embedder.number):
+        return None, StoreError(faults[0], "Restore a backup, or index again into another file.")
+    try:
+        return _prove(at, run), None
+    except (DriftError, BadVectorError) as error:
+        return None, error
+
+
+def _others(at: Attending) -> set[str]:
+    """Names of the live workers beside this one; who is starting proves itself before it claims."""
+    queue = at.store.queue
+    silent_since = queue.now() - _LIVE_S
+    return {
+        worker.name
+        for worker in queue.workers()
+        if worker.name != at.heart.name
+        and worker.state != "starting"
+        and worker.seen_at > silent_since
+    }
+
+
+def _await_others(at: Attending, run: Run, expected: set[str]) -> list[Prover]:
+    """Wait until the others have proved themselves, went away, or said nothing for too long."""
+    until = time.monotonic() + _WAIT_S
+    while True:
+        provers = _provers(at.store.queue.workers(), expected, run)
+        if all(one.state != "silent" for one in provers) or time.monotonic() > until:
+            return provers
+        at.heart.beat_if_due()
+        at.watch.cancelled.wait(_LOOK_S)
+        at.watch.check("check")
+
+
+def _provers(workers: Sequence[Worker], expected: set[str], run: Run) -> list[Prover]:
+    there = {worker.name: worker for worker in workers}
+    provers = []
+    for name in sorted(expected):
+        worker = there.get(name)
+        state = "left" if worker is None else "silent"
+        if worker is not None and worker.proved == run.canary_at:
+            state = "proved"
+        provers.append(Prover(name, state, worker.error if worker else ""))
+    return provers
+
+
+def _is_last(at: Attending, run: Run) -> bool:
+    """Whether nothing is left to do after a rehearsal."""
+    return not any(row.status == "pending" for row in at.store.queue.tally(run.number))

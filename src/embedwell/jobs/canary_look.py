@@ -1,0 +1,177 @@
+"""Look at what a run has stored: samples, so that it takes seconds however much there is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from embedwell.core.events import Watch
+from embedwell.core.vectors import FloatArray, IntArray, normalized
+from embedwell.handshake.admit import AdmittedEmbedder
+from embedwell.handshake.drift import BOUNDS, Drift, measure_texts, spread, unusable
+from embedwell.handshake.probes import PROBES, embed_all
+from embedwell.handshake.prove import embedded_text
+from embedwell.jobs.canary import Health, Progressed, Retrieved, Seen
+from embedwell.jobs.canary_windows import Sample, Window, flat, last_quarter, look, windows
+from embedwell.stores.protocol import Filter, FoundChunk, Store
+from embedwell.stores.queue import Run, Which
+
+_N_DOCUMENTS = 1000
+_N_SEARCHED, _NEW = 100, 0.8  # most of them from what was written since the last check
+_TOP = 10
+_TIE = 0.02  # ten others as near as the passage itself push it out of the first ten
+_ITSELF = 0.9
+_EXAMPLES, _LOOKED_AT = 3, 100
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen, and what the next check goes on from.
+
+    Attributes:
+        seen: What is judged.
+        windows: The documents part by part, for people.
+        rows: All rows of the run that are through.
+        first: Id of the last chunk before the run.
+        last: Id of the newest chunk.
+    """
+
+    seen: Seen
+    windows: Sequence[Window]
+    rows: Progressed
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class _Passages:
+    """Stored passages with their vectors, unusable ones too: float32, shape (n, d)."""
+
+    chunks: Sequence[FoundChunk]
+    vectors: FloatArray
+
+
+def look_at(store: Store, run: Run, embedder: AdmittedEmbedder, drift: Drift, watch: Watch) -> Look:
+    """Measure what was written since the last check, and a little of what was before.
+
+    Args:
+        store: Owned by this thread.
+        run: The run that is checked.
+        embedder: The reader.
+        drift: The reader's, on the probes.
+        watch: May stop it.
+    """
+    number = embedder.number
+    ends = store.spaces.sample(number, 2)
+    last = int(ends[-1]) if len(ends) else 0
+    first = int(run.report.get("first_chunk", max(last - run.n_chunks, 0)))
+    begin = int(run.report.get("last_chunk", first))
+    rows = Progressed(run.n_done, run.n_empty, run.n_failed)
+    since = rows.since(Progressed(**run.report.get("rows", {})))
+    documents = _read(
+        store, number, store.spaces.sample_documents(number, _N_DOCUMENTS, after=begin)
+    )
+    scale, probes = _of_reference(store, number)
+    sample = _usable(documents)
+    searched = _searched(store, number, first, begin)
+    seen = Seen(
+        whole=look(sample, scale),
+        last=last_quarter(sample, scale),
+        health=_health((documents, searched), sample, probes),
+        retrieved=_retrieve(store, embedder, searched, scale, watch),
+        rows=since,
+        is_wide=not drift.within(BOUNDS),
+        failed=tuple(
+            one.item.key
+            for one in store.queue.entries(Which("", run.number, ("failed",)), _EXAMPLES)
+        ),
+        empty=_empty_ones(store, run) if since.n_empty else (),
+    )
+    return Look(seen, windows(sample, scale), rows, first, last)
+
+
+def _read(store: Store, number: int, ids: IntArray) -> _Passages:
+    with store.snapshot():
+        chunks = store.chunks(ids.tolist())  # what was deleted meanwhile is left out
+        vectors = store.spaces.vectors(number, np.array([one.id for one in chunks], np.int64))
+    return _Passages(chunks, vectors)
+
+
+def _usable(passages: _Passages) -> Sample:
+    good = np.flatnonzero(~unusable(passages.vectors))
+    chunks = [passages.chunks[at] for at in good.tolist()]
+    texts = [embedded_text(one) for one in chunks]
+    return Sample([one.key for one in chunks], texts, passages.vectors[good])
+
+
+def _of_reference(store: Store, number: int) -> tuple[float, FloatArray]:
+    """The scale of drift, and the vectors of the probes; whoever writes has left them."""
+    reference = store.spaces.reference(number)
+    assert reference is not None  # noqa: S101 - the handshake comes before the first write
+    natural = reference.vectors[[not probe.is_odd for probe in PROBES]]
+    return spread(natural), reference.vectors
+
+
+def _searched(store: Store, number: int, first: int, begin: int) -> _Passages:
+    """Passages of the run, most of them from since the last check."""
+    n_new = int(_NEW * _N_SEARCHED) if begin > first else _N_SEARCHED
+    ids = store.spaces.sample(number, n_new, after=begin)
+    if n_new < _N_SEARCHED:
+        old = store.spaces.sample(number, _N_SEARCHED - n_new, after=first)
+        ids = np.union1d(ids, old[old <= begin])
+    return _read(store, number, ids)
+
+
+def _health(looked_at: Sequence[_Passages], sample: Sample, probes: FloatArray) -> Health:
+    bad = [
+        one.key
+        for passages in looked_at
+        for one, is_bad in zip(passages.chunks, unusable(passages.vectors), strict=True)
+        if is_bad
+    ]
+    is_flat = float((flat(sample.vectors) & ~flat(probes)).mean()) if len(sample.keys) > 1 else 0.0
+    n = sum(len(passages.chunks) for passages in looked_at)
+    return Health(n, len(bad), is_flat, tuple(dict.fromkeys(bad))[:_EXAMPLES])
+
+
+def _retrieve(
+    store: Store, embedder: AdmittedEmbedder, passages: _Passages, scale: float, watch: Watch
+) -> Retrieved:
+    """Embed passages anew and search for each with the store's own index."""
+    good = np.flatnonzero(~unusable(passages.vectors))
+    if not len(good):
+        return Retrieved(0, 0)
+    chunks = [passages.chunks[at] for at in good.tolist()]
+    asked = embed_all([embedded_text(one) for one in chunks], "document", embedder.unproven, watch)
+    drift = measure_texts(passages.vectors[good], asked.vectors, scale)
+    worst = chunks[drift.worst_probe].key
+    if drift.unusable:
+        return Retrieved(len(chunks), 0, drift, worst)
+    unfound = []
+    for one, vector in zip(chunks, normalized(asked.vectors), strict=True):
+        watch.check("check")
+        if not _finds(store, embedder.number, one, vector):
+            unfound.append(one.key)
+    n_found = len(chunks) - len(unfound)
+    return Retrieved(len(chunks), n_found, drift, worst, tuple(unfound[:_EXAMPLES]))
+
+
+def _finds(store: Store, number: int, wanted: FoundChunk, vector: FloatArray) -> bool:
+    """Whether a passage is among the nearest, or another of the same text, or as near ones."""
+    found = store.nearest(vector, _TOP, Filter(), space=number)
+    if wanted.id in found.ids:
+        return True
+    texts = {one.chunk.embedded_sha256 for one in store.chunks(found.ids.tolist())}
+    if wanted.chunk.embedded_sha256 in texts:
+        return True
+    own = float(store.similarities(vector, np.array([wanted.id]), space=number)[0])
+    return own >= _ITSELF and len(found.scores) == _TOP and found.scores[-1] >= own - _TIE
+
+
+def _empty_ones(store: Store, run: Run) -> tuple[str, ...]:
+    """Keys of some documents without chunks, among the first of the run."""
+    entries = store.queue.entries(Which("", run.number, ("done",)), _LOOKED_AT)
+    keys = (one.item.key for one in entries)
+    return tuple(key for key in keys if not store.passages(key))[:_EXAMPLES]
