@@ -35,8 +35,11 @@ class Plan:
 
     @property
     def tables(self) -> list[str]:
-        """Names of the tables that it takes rows of."""
-        return [*purge_statements.TAKEN, *(of_space("{vectors}", at) for at in self.spaces)]
+        """Names of the tables that it takes rows of, in the order in which they are locked."""
+        names = [*purge_statements.TAKEN]
+        at = purge_statements.N_BEFORE_VECTORS
+        names[at:at] = [of_space("{vectors}", number) for number in self.spaces]
+        return names
 
 
 def plan_of(database: Database, meant: Mapping[str, Any]) -> Plan:
@@ -115,11 +118,13 @@ def _told(database: Database, plan: Plan) -> Purged:
 
 def _empty(database: Database, plan: Plan) -> None:
     """Empty all tables. Their indexes over vectors are dropped before, and made anew after."""
+    tables = ", ".join(plan.tables)
+    database.change(f"LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE")
     indexed = [
         number for number in plan.spaces if database.value(of_space(statements.KNOWS_INDEX, number))
     ]
     for number in indexed:
         database.change(of_space(statements.DROP_INDEX, number))
-    database.change(f"TRUNCATE {', '.join(plan.tables)}")
+    database.change(f"TRUNCATE {tables}")
     for number in indexed:
         database.change(of_space(statements.CREATE_INDEX, number).replace("CONCURRENTLY", ""))

@@ -38,17 +38,19 @@ _OF_CHUNKS = """
     WHERE chunk IN (SELECT id FROM chunks WHERE document = ANY(%(documents)s::bigint[]))
 """
 TAKEN = {
-    "files_queue": "WHERE id = ANY(%(rows)s::bigint[])",
-    "documents": "WHERE id = ANY(%(documents)s::bigint[])",
-    "document_metadata": "WHERE document = ANY(%(documents)s::bigint[])",
-    "chunks": "WHERE document = ANY(%(documents)s::bigint[])",
-    "lexical": _OF_CHUNKS,
-    "sources": "WHERE id = ANY(%(sources)s::bigint[])",
     "ingestion_runs": "WHERE id = ANY(%(runs)s::bigint[])",
+    "files_queue": "WHERE id = ANY(%(rows)s::bigint[])",
+    "lexical": _OF_CHUNKS,
+    "chunks": "WHERE document = ANY(%(documents)s::bigint[])",
+    "document_metadata": "WHERE document = ANY(%(documents)s::bigint[])",
+    "documents": "WHERE id = ANY(%(documents)s::bigint[])",
+    "sources": "WHERE id = ANY(%(sources)s::bigint[])",
     "ingestion_metrics": "WHERE run = ANY(%(runs)s::bigint[])",
     "workers": "WHERE false",
 }
 """The rows of each table that a plan takes; vectors are those of `lexical`'s chunks."""
+N_BEFORE_VECTORS = 2
+"""Tables of `TAKEN` that come before those of vectors, as those who claim and search lock them."""
 
 
 def share(table: str, *, is_all: bool) -> str:

@@ -219,6 +219,7 @@ class PostgresStore:
         """Remove documents with all that hangs on them, and their rows of the queue."""
         gone = list(keys)
         with self._database.transaction():
+            self._spaces.kept_main()
             self._queue.forget(gone)
             return self._documents.delete(gone)
 
