@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import psutil
 import pytest
@@ -22,7 +21,7 @@ from embedwell.ingest.limited import LimitedExtractor, Limits
 from embedwell.ingest.sources.protocol import Content
 
 MEMORY = 256 << 20
-HARM = Path(hostile.__file__).parent / "harm"
+
 POSIX = pytest.mark.skipif(os.name != "posix", reason="ends by a signal")
 
 
@@ -37,7 +36,7 @@ def harm(deed):
 @pytest.fixture
 def harmful(monkeypatch):
     """Has the child do what HTML files tell it."""
-    monkeypatch.setenv("PYTHONPATH", str(HARM))
+    monkeypatch.setenv("PYTHONPATH", str(hostile.HARM))
 
 
 @pytest.fixture
@@ -111,7 +110,11 @@ def test_a_refusal_keeps_its_words_and_the_child(extractor):
         pytest.param("crash", r"Its extractor crashed \(signal 11\)", marks=POSIX),
         ("leave", r"Its extractor crashed \(exit status 3\)"),
         ("eat", "takes more than 256 MiB of memory.*`extraction_memory` raises the limit"),
-        pytest.param("eat_in_native_code", "takes more than 256 MiB of memory", marks=POSIX),
+        pytest.param(
+            "eat_in_native_code",
+            "(takes more than 256 MiB of memory|for want of memory)",
+            marks=POSIX,
+        ),
         ("raise_another", r"Its extractor failed \(KeyError: '\\ud800'\)"),
         ("refuse", "It is \ufffd odd. Mend it."),
         ("lie", "Its extractor crashed"),

@@ -18,7 +18,7 @@ from embedwell.ingest.extracted import Extracted
 
 PROGRAM: tuple[str, ...] = (sys.executable, "-P", "-m", "embedwell.ingest.child")
 
-_LOOK_S = 0.05
+_LOOK_S = 0.02
 _START_S = 60.0
 _GRACE_S = 1.0
 _NO_WINDOW = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # Windows

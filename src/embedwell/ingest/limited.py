@@ -7,6 +7,7 @@ Plain text is decoded and cut here: that takes time in proportion to its length 
 
 from __future__ import annotations
 
+import signal
 import threading
 from typing import Self
 
@@ -123,4 +124,6 @@ def is_harmless(form: Format, size: int) -> bool:
 
 
 def _ending(status: int) -> str:
+    if status == -signal.SIGABRT:  # seen too late how much it had
+        return "it gave up, as for want of memory"
     return f"signal {-status}" if status < 0 else f"exit status {status}"
