@@ -83,9 +83,24 @@ def test_a_sound_answer_is_taken():
         answer(offsets=(0, 2, 1), lines=(1, 2, 3)),
         answer(lines=(1, 0)),
     ],
+    ids=[
+        "nothing",
+        "no message",
+        "too short",
+        "unknown",
+        "beyond the end",
+        "backwards",
+        "out of order",
+        "before the text",
+        "no lines",
+        "uneven",
+        "not from 0",
+        "lines out of order",
+        "line 0",
+    ],
 )
 def test_what_no_extractor_gives_is_refused(message):
-    with pytest.raises(ValueError, match=""):
+    with pytest.raises(ValueError, match="."):
         wire.decode_answer(message)
 
 
