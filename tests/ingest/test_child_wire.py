@@ -100,7 +100,7 @@ def test_a_sound_answer_is_taken():
     ],
 )
 def test_what_no_extractor_gives_is_refused(message):
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         wire.decode_answer(message)
 
 
