@@ -108,6 +108,22 @@ def still_held(
     return [item for key, item in latest.items() if key not in gone]
 
 
+def faults(n_lost: int, n_unqueued: int, n_endless: int) -> list[str]:
+    """What is wrong with a queue, a sentence each.
+
+    Args:
+        n_lost: Rows that are `done`, of which there is no document.
+        n_unqueued: Documents of a source that have no row.
+        n_endless: Rows that are `leased`, to nobody or without an end.
+    """
+    said = {
+        "files are done in the queue, and their documents are gone": n_lost,
+        "documents of a source have no row in the queue": n_unqueued,
+        "rows of the queue are leased to nobody, or without an end": n_endless,
+    }
+    return [f"{n} {what}." for what, n in said.items() if n]
+
+
 def check_which(which: Which, sources: Sequence[Source], runs: Sequence[Run]) -> None:
     """Make sure that there is what a purge names.
 

@@ -14,9 +14,10 @@ from embedwell.core.errors import (
     StoreReadOnlyError,
 )
 from embedwell.core.vectors import IntArray
+from embedwell.stores import leases
 from embedwell.stores.bits import encode, n_words
 from embedwell.stores.spaces import Spaces, StoredSpace
-from embedwell.stores.sqlite import statements
+from embedwell.stores.sqlite import queue_statements, statements
 from embedwell.stores.sqlite.database import Database, Row
 from embedwell.stores.sqlite.statements import of_space
 from embedwell.stores.vectors import spread
@@ -50,6 +51,7 @@ def _faults(database: Database, spaces: Spaces) -> Iterator[str]:
         yield from _space_faults(database, stored)
         yield from _segment_faults(database, stored)
     yield from _lexical_faults(database)
+    yield from leases.faults(*database.rows(queue_statements.FAULTS)[0])
 
 
 def _space_faults(database: Database, stored: StoredSpace) -> Iterator[str]:

@@ -185,3 +185,17 @@ METRICS = """
     SELECT run, worker, at, seconds, documents, failed, skipped, chunks, tokens, bytes, rss_bytes
     FROM ingestion_metrics WHERE collection = ? AND run = ? ORDER BY at, id
 """
+
+# What may be wrong
+
+FAULTS = """
+    SELECT
+        (SELECT count(*) FROM files_queue WHERE status = 'done' AND NOT EXISTS (
+            SELECT 1 FROM documents WHERE documents.collection = files_queue.collection
+            AND documents.key = files_queue.key)),
+        (SELECT count(*) FROM documents WHERE source IS NOT NULL AND NOT EXISTS (
+            SELECT 1 FROM files_queue WHERE files_queue.collection = documents.collection
+            AND files_queue.key = documents.key)),
+        (SELECT count(*) FROM files_queue
+         WHERE status = 'leased' AND (lease_end IS NULL OR worker = ''))
+"""
