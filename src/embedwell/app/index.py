@@ -42,7 +42,6 @@ from embedwell.stores.protocol import Counts, Filter, Store
 from embedwell.stores.queue import Source
 
 _DEFAULT_MAX_FILE_BYTES = 2 << 20
-_AS_USUAL = Sweeping()
 
 
 class Index:
@@ -157,7 +156,7 @@ class Index:
         self,
         request: Request,
         watch: Watch | None = None,
-        sweeping: Sweeping = _AS_USUAL,
+        sweeping: Sweeping | None = None,
         *,
         by: WorkOff | None = None,
         leave: bool = False,
@@ -167,7 +166,8 @@ class Index:
         Args:
             request: What it is filled from: see `app.sourcing`.
             watch: Told of progress; may stop the run.
-            sweeping: How sources are compared with what is stored.
+            sweeping: How sources are compared with what is stored; as the settings say if left
+                out.
             by: Does what is queued; this process by default.
             leave: Whether what is queued is left to workers elsewhere.
 
@@ -187,6 +187,7 @@ class Index:
                 return work(self.store, partial(self.load, watch), watch, options)
 
         watch = watch or Watch()
+        sweeping = sweeping or Sweeping(self.settings.canary)
         by = None if leave else by or work_off
         report = index_sources(self.store, listings, by, watch, sweeping)
         fill_light(self.store, self.embedders, watch)

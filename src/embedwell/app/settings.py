@@ -145,6 +145,14 @@ class Settings(Struct, frozen=True, kw_only=True):
             extra={"form": "a share up to 100%, or a size such as 512MiB or 4096 (bytes)"},
         ),
     ] = "512MiB"
+    canary: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Finished files after which a run checks itself, and again at each power "
+            "of ten; 0 never.",
+        ),
+    ] = 1000
     cache: Annotated[
         Path,
         Meta(description="Folder for model files and artifacts.", extra=_PERSONAL),

@@ -6,6 +6,7 @@ import json
 import sys
 
 from embedwell.core.errors import (
+    CanaryError,
     DriftError,
     EmbedwellError,
     QueryError,
@@ -37,6 +38,8 @@ def explain(error: EmbedwellError, *, as_json: bool) -> None:
         }
         if isinstance(error, DriftError):
             fields["details"] = error.details
+        if isinstance(error, CanaryError):
+            fields["report"] = error.report
         sys.stderr.write(json.dumps({"error": fields}, ensure_ascii=False) + "\n")
     else:
         sys.stderr.write(f"embedwell: {error.problem}\n  {error.remedy}\n")

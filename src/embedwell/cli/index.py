@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime
 from types import FrameType
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 # A person wants to see the first few; --json has them all.
 _SHOWN = 10
+_REHEARSED = 1000  # files, where the setting has runs check nothing
 
 
 @click.command("index")
@@ -34,6 +35,15 @@ _SHOWN = 10
 @click.option("--queue-only", is_flag=True, help="Only queue; `embedwell work` does the rest.")
 @click.option(
     "--workers", type=click.IntRange(1), help="Work with so many processes instead of this one."
+)
+@click.option(
+    "--canary",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Check the run after N files and at each power of ten; 0 never.",
+)
+@click.option(
+    "--canary-only", is_flag=True, help="A rehearsal: stop after that check; --resume goes on."
 )
 @click.option("--resume", is_flag=True, help="Let a run that was stopped go on.")
 @db_option
@@ -70,6 +80,9 @@ def command(**options: Any) -> None:  # noqa: ANN401 - what click gives
         if options["watch"]:
             _follow(index, request, watch, options)
             return
+        if options["canary_only"]:
+            _rehearse(index, request, watch, options)
+            return
         report = _indexed(index, request, watch, options)
         counts = index.counts()
     if options["as_json"]:
@@ -90,13 +103,32 @@ def _indexed(
         from embedwell.app.fleet_work import working_fleet
 
         by = working_fleet(index.target, options["workers"])
-    return index.ingest(request, watch, _sweeping(), by=by, leave=options["queue_only"])
+    sweeping = _sweeping(index, options)
+    return index.ingest(request, watch, sweeping, by=by, leave=options["queue_only"])
 
 
-def _sweeping() -> Sweeping:
+def _sweeping(index: Index, options: Mapping[str, Any]) -> Sweeping:
     from embedwell.jobs.sweep import Sweeping
 
-    return Sweeping()
+    given = options["canary"]
+    canary_at = index.settings.canary if given is None else given
+    if options["canary_only"]:
+        return Sweeping(canary_at or _REHEARSED, rehearsal=True)
+    return Sweeping(canary_at)
+
+
+def _rehearse(index: Index, request: Request, watch: Watch, options: Mapping[str, Any]) -> None:
+    """Index until the first check and tell what that found."""
+    from embedwell.cli.checks import end_rehearsal, may_rehearse
+    from embedwell.core.errors import CanaryError
+
+    queue = index.store.queue
+    may_rehearse(queue.run())
+    before = {run.number for run in queue.runs()}
+    with suppress(CanaryError):  # it is told below
+        _indexed(index, request, watch, options)
+    run = queue.run()
+    end_rehearsal(run if run and run.number not in before else None, as_json=options["as_json"])
 
 
 def _follow(index: Index, request: Request, watch: Watch, options: Mapping[str, Any]) -> None:

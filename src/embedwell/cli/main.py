@@ -21,6 +21,7 @@ COMMANDS = {
     "status": ("cli.status", "Show what an index holds and which files are stale."),
     "migrate": ("cli.migrate", "Move an index to another model while it is used."),
     "compare": ("cli.compare", "Compare what the model computes now with an index's vectors."),
+    "runs": ("cli.runs", "Show what was indexed when, and what checks found; stop a run."),
     "queue": ("cli.queue", "List files that failed or were given up, and try them again."),
     "purge": ("cli.purge", "Delete documents by source, run or status; give their space back."),
     "compact": ("cli.compact", "Give the disk space of deleted documents back."),

@@ -18,9 +18,10 @@ Kind = Literal[
 # About the documents rather than about what computes: a person may know better, once and for all.
 OF_DOCUMENTS: frozenset[str] = frozenset({"alike", "garbled", "empty", "failed"})
 
-# From measurements; see docs/ingestion.md. Of ordinary folders, the most repetitive of them too, at
-# most .25 are alike and none are garbled; of those with broken texts .98 and more.
-MOST_OF_ALL, MOST_OF_LAST = 0.5, 0.8
+MOST = 0.5
+"""Share of documents that may be alike, garbled, empty or failed. In ordinary folders, repetitive
+ones too, up to .25 are alike and none garbled; in broken ones .6 and more: see docs/ingestion.md.
+"""
 LEAST_FOUND = 0.9
 _FLAT = 0.25
 
@@ -278,8 +279,8 @@ def _of_texts(seen: Seen) -> list[Finding]:
 
 def _wrong(seen: Seen, share: Callable[[Window], float]) -> Window | None:
     """The last of what was looked at, or all of it, if too much of it is wrong."""
-    for window, bound in ((seen.last, MOST_OF_LAST), (seen.whole, MOST_OF_ALL)):
-        if window.n >= FEWEST and share(window) >= bound:
+    for window in (seen.last, seen.whole):
+        if window.n >= FEWEST and share(window) >= MOST:
             return window
     return None
 
@@ -294,11 +295,11 @@ def _of_rows(seen: Seen) -> list[Finding]:
     n = rows.n_done + rows.n_failed
     if n < FEWEST:
         return []
-    if rows.n_empty >= MOST_OF_ALL * n:
+    if rows.n_empty >= MOST * n:
         problem = f"{rows.n_empty:,} of {n:,} documents hold no text at all"
         remedy = "Look at these files: scanned pages, or an extractor that gives nothing?"
         found.append(Finding("empty", problem, remedy, seen.empty))
-    if rows.n_failed >= MOST_OF_ALL * n:
+    if rows.n_failed >= MOST * n:
         problem = f"{rows.n_failed:,} of {n:,} documents failed"
         remedy = "Look at why (`embedwell queue list --status failed`)."
         found.append(Finding("failed", problem, remedy, seen.failed))
