@@ -49,9 +49,7 @@ def test_a_file_that_grew_beyond_its_limit_is_not_read(tmp_path):
     file = tmp_path / "zeros.txt"
     with file.open("wb") as sparse:
         sparse.truncate(1 << 30)
-    with pytest.raises(
-        ExtractionError, match=r"zeros\.txt has grown beyond .* 100 bytes"
-    ):
+    with pytest.raises(ExtractionError, match=r"zeros\.txt has grown beyond .* 100 bytes"):
         read.read_stable(file, 100)
 
 
