@@ -89,10 +89,10 @@ def test_a_locked_database_is_said_to_be_busy(indexed):
 
 @pytest.fixture
 def disk(tmp_path):
-    """A disk of its own, of 600 KiB."""
+    """A disk of its own, of 1,000 KiB: an empty index has 352."""
     place = tmp_path / "disk"
     place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(place)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1000k", "tmpfs", str(place)]
     if shutil.which("mount") is None or subprocess.run(mount, check=False).returncode != 0:
         pytest.skip("a disk can only be mounted by root")
     yield place
