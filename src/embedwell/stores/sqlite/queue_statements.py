@@ -12,10 +12,12 @@ ADD_SOURCE = """
     VALUES (?, ?, ?, ?, ?, ?, ?)
 """
 SET_SOURCE = "UPDATE sources SET place = ?, host = ?, options = ? WHERE id = ?"
-WAITING = """
+_WAITING = """
     SELECT key, size_bytes, mtime_ns FROM files_queue
-    WHERE collection = ? AND status IN ('pending', 'leased', 'dead') AND source = ?
+    WHERE collection = ?1 AND status = '{}' AND source = ?2
 """
+# Each has an index of its own, which `status IN (…)` would not use.
+WAITING = " UNION ALL ".join(map(_WAITING.format, ("pending", "leased", "dead")))
 
 # Runs
 
@@ -130,9 +132,9 @@ TALLY = """
            coalesce(sum(n_chunks) FILTER (WHERE finished_at >= :since), 0),
            min(started_at) FILTER (WHERE finished_at >= :since),
            max(finished_at) FILTER (WHERE finished_at >= :since)
-    FROM files_queue WHERE collection = :collection AND (:run IS NULL OR run = :run)
+    FROM files_queue WHERE +collection = :collection AND (:run IS NULL OR run = :run)
     GROUP BY status, format ORDER BY status, format
-"""
+"""  # the plus sign: all rows are read, and in their own order that is four times as fast
 _ENTRY = """
     SELECT files_queue.key, format, size_bytes, mtime_ns, payload, anew, sources.name, status,
            failures, losses, error, worker, run
