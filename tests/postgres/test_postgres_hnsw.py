@@ -14,7 +14,7 @@ from store_samples import DIMENSIONS, SETTINGS, item, signs
 from embedwell.core.errors import StoreBusyError, TaskCancelledError
 from embedwell.core.events import Watch
 from embedwell.stores.postgres import hnsw
-from embedwell.stores.postgres.hnsw import Load, is_ordinary, is_wanted
+from embedwell.stores.postgres.hnsw import Load, is_ordinary, is_wanted, ordinary_ratio
 from embedwell.stores.postgres.store import PostgresStore
 from embedwell.stores.protocol import Filter
 from embedwell.stores.queue import Item, Outcome
@@ -87,12 +87,16 @@ def test_an_index_is_wanted_but_at_the_beginning_of_a_large_load(monkeypatch, lo
     assert is_wanted(load) is wanted
 
 
-def test_the_size_of_an_index_is_ordinary_within_bounds():
-    assert [is_ordinary(size, 100) for size in (0, 49, 50, 130, 300, 301)] == [
-        *(False, False),
-        *(True, True, True),
-        False,
-    ]
+@pytest.mark.parametrize(
+    ("dimensions", "index_bytes", "table_bytes"),
+    [(64, 435, 180), (384, 1_171, 822), (768, 2_049, 1_681), (1_024, 2_732, 2_888)],
+)
+def test_the_size_of_a_new_index_is_ordinary(dimensions, index_bytes, table_bytes):
+    """Bytes of a row as they were measured."""
+    assert is_ordinary(index_bytes, table_bytes, dimensions)
+    assert not is_ordinary(3 * index_bytes, table_bytes, dimensions)
+    assert not is_ordinary(index_bytes // 4, table_bytes, dimensions)
+    assert ordinary_ratio(4_000) == pytest.approx(1, abs=0.1)
 
 
 def begin_load(store, n: int):
@@ -265,9 +269,12 @@ def test_an_index_that_was_not_built_to_its_end_is_told_and_mended(store, ask, m
 def test_an_index_of_unusual_size_is_told_of_at_the_end_of_a_load(store, monkeypatch, caplog):
     store.put([many(50)])
     caplog.set_level(logging.WARNING)
-    monkeypatch.setattr(hnsw, "ORDINARY_RATIO", (0.0, 0.1))
+    monkeypatch.setattr(hnsw, "ORDINARY_FACTOR", 0.001)
     store.tend_index(7, Watch())
     assert caplog.records == []
     store.tend_index(0, Watch())
-    assert "where 0.0 to 0.1 are ordinary" in caplog.text
-    assert "embedwell compact" in caplog.text
+    assert "times is ordinary. Run `embedwell compact`." in caplog.text
+    caplog.clear()
+    monkeypatch.setattr(hnsw, "ORDINARY_FACTOR", 100.0)
+    store.tend_index(0, Watch())
+    assert caplog.records == []

@@ -20,6 +20,7 @@ from embedwell.core.errors import (
 from embedwell.stores.postgres import hnsw, vectors
 from embedwell.stores.postgres.store import PostgresStore
 from embedwell.stores.protocol import CollectionSettings, Filter
+from embedwell.stores.queue import Item, Outcome
 
 ALL = Filter()
 
@@ -179,6 +180,28 @@ def test_damage_is_told(store, ask):
     told = "\n".join(store.check())
     assert "belong to chunks that are gone" in told
     assert "space 9 is gone" in told
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ("DELETE FROM documents WHERE key = 'a' RETURNING 1", "their documents are gone"),
+        ("DELETE FROM files_queue WHERE key = 'a' RETURNING 1", "have no row in the queue"),
+        ("UPDATE files_queue SET status = 'leased', lease_end = NULL RETURNING 1", "leased to"),
+    ],
+)
+def test_a_queue_that_does_not_fit_its_documents_is_told(store, ask, wrong, told):
+    source = store.queue.add_source("folder", "notes", "", "", {})
+    run = store.queue.open_run(0)
+    store.queue.enqueue(source.number, run.number, [Item("a", "markdown", 1, 1)])
+    (task,) = store.queue.claim("w", 1, 30)
+    document = item("a", ["alpha"])
+    document = replace(document, document=replace(document.document, source=source.number))
+    store.put([document], outcomes=[Outcome(task, "done")])
+    assert store.check() == []
+    ask(wrong)
+    (said,) = store.check()
+    assert told in said
 
 
 def test_a_backup_is_left_to_pg_dump(store, tmp_path):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from embedwell.stores.postgres import statements
+from embedwell.stores import leases
+from embedwell.stores.postgres import queue_statements, statements
 from embedwell.stores.postgres.database import Database
 from embedwell.stores.postgres.statements import of_space
 from embedwell.stores.spaces import StoredSpace
@@ -29,7 +30,7 @@ def faults_of(database: Database, spaces: Sequence[StoredSpace]) -> list[str]:
             found += _faults_of_space(database, stored)
         else:
             found.append(f"The table of the vectors of space {stored.number} is gone.")
-    return found
+    return found + leases.faults(*database.rows(queue_statements.FAULTS)[0])
 
 
 def _faults_of_space(database: Database, stored: StoredSpace) -> list[str]:

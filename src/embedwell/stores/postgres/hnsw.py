@@ -31,13 +31,14 @@ LARGE_LOAD = 10_000
 """Documents of a load for which the index is dropped; see `is_wanted`."""
 BUILT_FROM_SHARE, BUILT_FROM = 0.1, 100_000
 """Share of a large load, or documents of it, from which on there is an index again."""
-ORDINARY_RATIO = (0.5, 3.0)
-"""Bytes of an index over those of its table. docs/postgres.md says what was measured."""
+ORDINARY_FACTOR = 2.0
+"""How many times larger or smaller than `ordinary_ratio` an index may be and nothing is said."""
 POLL_S = 1.0
 """Seconds between two looks at how far a building is."""
 
 # HNSW keeps each vector, 2·m links of 8 bytes on its lowest level, and a head.
 _LINK_BYTES = 320
+_PAGE_BYTES = 8_160
 _LEAST_MEMORY_BYTES, _MOST_MEMORY_BYTES = 64 << 20, 2 << 30
 
 _log = logging.getLogger(__name__)
@@ -71,10 +72,21 @@ def is_wanted(load: Load) -> bool:
     return not load.n_waiting or load.n_loaded >= min(BUILT_FROM_SHARE * n_load, BUILT_FROM)
 
 
-def is_ordinary(index_bytes: int, table_bytes: int) -> bool:
-    """Whether an index has the size that its table's lets expect."""
-    least, most = ORDINARY_RATIO
-    return least * table_bytes <= index_bytes <= most * table_bytes
+def ordinary_ratio(dimensions: int) -> float:
+    """Bytes of an index over those of its table, as both are when new.
+
+    Of pgvector's hnsw.h: a page takes 8,160 bytes; of each vector it has 2 bytes a dimension and
+    288 more, among them 2·m links of 6 bytes, and none is on two pages. A row of the table has 44
+    bytes beside. docs/postgres.md says how near that is to what was measured.
+    """
+    per_page = max(_PAGE_BYTES // (2 * dimensions + 288), 1)
+    return _PAGE_BYTES / per_page / (2 * dimensions + 44)
+
+
+def is_ordinary(index_bytes: int, table_bytes: int, dimensions: int) -> bool:
+    """Whether an index has about the size that its table's lets expect."""
+    usual = ordinary_ratio(dimensions) * table_bytes
+    return usual / ORDINARY_FACTOR <= index_bytes <= usual * ORDINARY_FACTOR
 
 
 def index_memory(n_rows: int, dimensions: int) -> int:
@@ -105,7 +117,7 @@ class Hnsw:
                 with self._building(number) as connection:
                     connection.execute(of_space(statements.DROP_INDEX_BESIDE, number))
         if not load.n_waiting:
-            self._look_at_size(number)
+            self._look_at_size(number, dimensions)
 
     def ensure(self, number: int, dimensions: int, watch: Watch) -> None:
         """Build the index over the vectors of a space, if it is worth it and not there.
@@ -187,20 +199,21 @@ class Hnsw:
     def _tell(self, pid: int, watch: Watch) -> None:
         watch.check("build the index")
         for phase, blocks, all_blocks, tuples in self._database.rows(statements.BUILDING, (pid,)):
+            stage = f"index: {phase.removeprefix('building index: ')}"
             if all_blocks:
-                watch.progress(f"index: {phase}", blocks, all_blocks, "blocks")
+                watch.progress(stage, blocks, all_blocks, "blocks")
             else:
-                watch.progress(f"index: {phase}", tuples, None, "vectors")
+                watch.progress(stage, tuples, None, "vectors")
 
-    def _look_at_size(self, number: int) -> None:
+    def _look_at_size(self, number: int, dimensions: int) -> None:
         """Say so where an index is far larger or smaller than its table lets expect."""
         if not self.is_there(number):
             return
         index, table = self._database.rows(of_space(statements.SIZES_OF_INDEX, number))[0]
-        if not is_ordinary(index, table):
-            least, most = ORDINARY_RATIO
+        if not is_ordinary(index, table, dimensions):
             _log.warning(
                 "The index over the vectors of %s has %.1f MB, its table %.1f MB: %.1f times as "
-                "much, where %.1f to %.1f are ordinary. `embedwell compact` builds it anew.",
-                *(self._database.shown, index / 1e6, table / 1e6, index / table, least, most),
+                "much, where %.1f times is ordinary. Run `embedwell compact`.",
+                *(self._database.shown, index / 1e6, table / 1e6, index / table),
+                ordinary_ratio(dimensions),
             )

@@ -193,6 +193,17 @@ TALLY = """
     WHERE collection = %(collection)s AND (%(run)s::bigint IS NULL OR run = %(run)s)
     GROUP BY status, format ORDER BY status COLLATE "C", format COLLATE "C"
 """
+FAULTS = """
+    SELECT
+        (SELECT count(*) FROM files_queue WHERE status = 'done' AND NOT EXISTS (
+            SELECT FROM documents WHERE documents.collection = files_queue.collection
+            AND documents.key = files_queue.key)),
+        (SELECT count(*) FROM documents WHERE source IS NOT NULL AND NOT EXISTS (
+            SELECT FROM files_queue WHERE files_queue.collection = documents.collection
+            AND files_queue.key = documents.key)),
+        (SELECT count(*) FROM files_queue
+         WHERE status = 'leased' AND (lease_end IS NULL OR worker = ''))
+"""
 MEANT = """
     FROM files_queue JOIN sources ON sources.id = files_queue.source
     WHERE files_queue.collection = %(collection)s
