@@ -114,14 +114,16 @@ def run(
     command: Sequence[str | Path],
     *,
     n_threads: int = 1,
+    n_processors: int | None = None,
     stdin: Path | None = None,
     extra: Mapping[str, str] = MappingProxyType({}),
 ) -> Finished:
-    """Run a command to its end, on as many processors as threads.
+    """Run a command to its end.
 
     Args:
         command: The program and its arguments.
-        n_threads: Threads and processors that it may use.
+        n_threads: Threads that it may use.
+        n_processors: Processors that it may use; as many as threads if left out.
         stdin: What it reads.
         extra: Environment variables besides the usual ones.
 
@@ -133,7 +135,7 @@ def run(
         process = subprocess.Popen(
             command, env=environment(n_threads) | extra, stdin=source, stdout=out, text=True
         )
-        _pin(process.pid, n_threads)
+        _pin(process.pid, n_processors or n_threads)
         peak = 0.0
         while process.poll() is None:
             peak = max(peak, memory_of(process.pid).peak_mb)

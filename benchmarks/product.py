@@ -100,14 +100,17 @@ def bulk_embed(corpus: Corpus) -> dict[str, float]:
     }
 
 
-def folder_times(fill: Callable[[Path], None]) -> dict[str, Any]:
-    """Index a folder from nothing, once more unchanged, search it, embed the same chunks bare."""
+def folder_times(fill: Callable[[Path], None], n_processors: int = 1) -> dict[str, Any]:
+    """Index a folder from nothing, once more unchanged, search it, embed the same chunks bare.
+
+    One thread embeds, whatever the number of processors.
+    """
     with TemporaryDirectory() as outside:  # `.bench` is ignored by git, and so by the walk
         folder, db = Path(outside) / "folder", Path(outside) / "index.db"
         folder.mkdir()
         fill(folder)
         index = [command(), "index", folder, "--db", db]
-        first = run(index)
+        first = run(index, n_processors=n_processors)
         again = [run(index).seconds for _ in range(3)]
         texts = _embedded_texts(db)
         raw_s = _embed_s(texts)
