@@ -10,6 +10,7 @@ from embedwell.core.events import Watch
 from embedwell.ingest.sources.protocol import SourceReader
 from embedwell.ingest.walk import Skipped
 from embedwell.jobs.changes import Comparison
+from embedwell.jobs.order import Order
 from embedwell.stores.protocol import Store
 from embedwell.stores.queue import Item, Source
 
@@ -83,9 +84,12 @@ def sweep(
     prefix, anew = source.prefix, sweeping.all_anew
     if prefix or anew:
         found = (replace(one, key=prefix + one.key, anew=anew) for one in found)
+    order = Order()
     for batch in _batches(one for one in found if comparison.has_to_be_read(one)):
         run = store.queue.open_run(sweeping.canary_at, rehearsal=sweeping.rehearsal)
-        store.queue.enqueue(source.number, run.number, batch)
+        first, rest = order.split(batch)
+        store.queue.enqueue(source.number, run.number, first, priority=1)
+        store.queue.enqueue(source.number, run.number, rest)
     told = [replace(one, key=prefix + one.key) for one in told] if prefix else told
     gone = [one.key for one in told if one.fate == "gone" and comparison.knows(one.key)]
     if reader.is_whole:
