@@ -22,11 +22,38 @@ from playwright.sync_api import Browser, sync_playwright
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 TEXTS = [f"Sentence number {n} about memory, models and budgets." for n in range(400)]
 WORK_S = 25
+N_FILES, N_BROKEN, N_WORKERS = 6_000, 40, 2
+
+
+def make_files(folder: Path) -> None:
+    """Documents that take a while, some of them broken."""
+    folder.mkdir()
+    for n in range(N_FILES):
+        text = " ".join(f"Paragraph {n * 40 + i} tells of memory and models." for i in range(40))
+        (folder / f"{n:05}.md").write_text(f"# Document {n}\n\n{text}\n")
+    for n in range(N_BROKEN):
+        (folder / f"{n * 7:05}.pdf").write_text("not a PDF")
 
 
 @contextmanager
-def service() -> Iterator[str]:
-    """The address of a service of its own."""
+def indexing(folder: Path) -> Iterator[None]:
+    """Workers that are filling the index of a folder."""
+    command = [sys.executable, "-m", "embedwell.cli.main", "index", str(folder), "--threads", "1"]
+    workers = []
+    for _ in range(N_WORKERS):
+        workers.append(subprocess.Popen(command, stdout=subprocess.DEVNULL))
+        time.sleep(4)
+    try:
+        yield
+    finally:
+        for worker in workers:
+            worker.terminate()
+            worker.wait(30)
+
+
+@contextmanager
+def service() -> Iterator[tuple[str, Path]]:
+    """The address of a service of its own, and the folder that it serves."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with tempfile.TemporaryDirectory(prefix="ew") as folder:
@@ -36,12 +63,14 @@ def service() -> Iterator[str]:
             "EMBEDWELL_MEMORY_BUDGET": "400MiB",
             "EMBEDWELL_IDLE_S": "600",
         }
-        command = [sys.executable, "-m", "embedwell.cli.main", "serve"]
+        papers = Path(folder, "papers")
+        make_files(papers)
+        command = [sys.executable, "-m", "embedwell.cli.main", "serve", "--index", str(papers)]
         process = subprocess.Popen(command, env=variables)
         try:
             address = f"http://127.0.0.1:{port}"
             _wait(address)
-            yield address
+            yield address, papers
         finally:
             process.terminate()
             process.wait(20)
@@ -81,7 +110,7 @@ def picture(
 def main() -> None:
     """Work a little, so that there is something to see, and take the pictures."""
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
-    with service() as address, sync_playwright() as playwright:
+    with service() as (address, papers), indexing(papers), sync_playwright() as playwright:
         until = time.monotonic() + WORK_S
         while time.monotonic() < until:
             _embed(address, 1 + int(time.monotonic() * 7) % 60)

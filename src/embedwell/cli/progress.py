@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from embedwell.core.errors import StoreError
 from embedwell.core.events import Progress, Watch
 
 if TYPE_CHECKING:
@@ -106,11 +107,15 @@ class Display:
             self._live.stop()
 
     def _look(self) -> None:
-        self._waits_for = ""
-        if time.monotonic() - self._looked_at >= _LOOK_S and self._observer and self._queue:
+        if time.monotonic() - self._looked_at < _LOOK_S or not (self._observer and self._queue):
+            return
+        try:
             self._seen = self._observer.look(self._queue)
-            self._looked_at = time.monotonic()
-            self._open()
+            self._waits_for = ""
+        except StoreError:  # who works waits for it, and says so; what is drawn must not end that
+            self._waits_for = "the database"
+        self._looked_at = time.monotonic()
+        self._open()
 
     def _step(self, progress: Progress) -> None:
         self._open()
