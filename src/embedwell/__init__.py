@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from embedwell.app.embedder import Embedder, TruncationWarning
     from embedwell.app.index import Index
     from embedwell.app.opening import open_index as open
+    from embedwell.app.ray_data import ParquetReport, index_parquet
     from embedwell.app.runtime import Runtime
     from embedwell.core.errors import BadTextsError, EmbedwellError
     from embedwell.core.events import Event, Progress, Watch
@@ -38,6 +39,7 @@ __all__ = [
     "Event",
     "Index",
     "IndexReport",
+    "ParquetReport",
     "Progress",
     "Runtime",
     "SearchResult",
@@ -47,6 +49,7 @@ __all__ = [
     "Watch",
     "adopt",
     "adopt_column",
+    "index_parquet",
     "open",
 ]
 
@@ -60,6 +63,7 @@ _PLACES = {
     "Event": "core.events:Event",
     "Index": "app.index:Index",
     "IndexReport": "jobs.index:IndexReport",
+    "ParquetReport": "app.ray_data:ParquetReport",
     "Progress": "core.events:Progress",
     "Runtime": "app.runtime:Runtime",
     "SearchResult": "search.results:SearchResult",
@@ -69,6 +73,7 @@ _PLACES = {
     "Watch": "core.events:Watch",
     "adopt": "app.adopt:adopt",
     "adopt_column": "app.adopted_column:adopt_column",
+    "index_parquet": "app.ray_data:index_parquet",
     "open": "app.opening:open_index",
 }
 

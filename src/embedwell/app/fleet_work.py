@@ -28,7 +28,7 @@ def working_fleet(target: Path | str, n_workers: int) -> Callable[[Watch], WorkR
     def work_off(watch: Watch) -> WorkReport:
         report = run_fleet(Path(), str(target), n_workers, Duty(once=True), watch)
         if report.error:
-            raise _raised(report.error)
+            raise raised(report.error)
         if watch.cancelled.is_set():
             raise TaskCancelledError("index")
         return added_up(report.workers)
@@ -46,8 +46,10 @@ def _all(reports: Sequence[Mapping[str, Any]], name: str) -> list[Skipped]:
     return [Skipped(one["key"], one["reason"]) for report in reports for one in report[name]]
 
 
-def _raised(error: Mapping[str, Any]) -> EmbedwellError:
+def raised(error: Mapping[str, Any]) -> EmbedwellError:
     """The error that a worker ended with, of its kind where that has no more to it."""
+    if error.get("type") == "CanaryError":
+        return errors.CanaryError(error["problem"], error["remedy"], error.get("report", {}))
     kind = getattr(errors, str(error.get("type")), EmbedwellError)
     if kind.__init__ is not EmbedwellError.__init__:
         kind = EmbedwellError
