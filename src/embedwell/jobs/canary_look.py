@@ -17,9 +17,10 @@ from embedwell.jobs.canary import Health, Progressed, Retrieved, Seen
 from embedwell.jobs.canary_windows import Sample, Window, flat, last_quarter, look, windows
 from embedwell.stores.protocol import Filter, FoundChunk, Store
 from embedwell.stores.queue import Run, Which
+from embedwell.stores.vectors import spread as spread_out
 
 _N_DOCUMENTS = 1000
-_N_SEARCHED, _NEW = 100, 0.8  # most of them from what was written since the last check
+_N_SEARCHED, _N_NEW = 100, 80  # most of them from what was written since the last check
 _TOP = 10
 _TIE = 0.02  # ten others as near as the passage itself push it out of the first ten
 _ITSELF = 0.9
@@ -76,11 +77,14 @@ def look_at(store: Store, run: Run, embedder: AdmittedEmbedder, drift: Drift, wa
     scale, probes = _of_reference(store, number)
     sample = _usable(documents)
     searched = _searched(store, number, first, begin)
+    health = _health((documents, searched), sample, probes)
     seen = Seen(
         whole=look(sample, scale),
         last=last_quarter(sample, scale),
-        health=_health((documents, searched), sample, probes),
-        retrieved=_retrieve(store, embedder, searched, scale, watch),
+        health=health,
+        retrieved=Retrieved(0, 0)
+        if health.n_unusable  # that is enough, and no index has to bear it
+        else _retrieve(store, embedder, searched, scale, watch),
         rows=since,
         is_wide=not drift.within(BOUNDS),
         failed=tuple(
@@ -116,11 +120,11 @@ def _of_reference(store: Store, number: int) -> tuple[float, FloatArray]:
 
 def _searched(store: Store, number: int, first: int, begin: int) -> _Passages:
     """Passages of the run, most of them from since the last check."""
-    n_new = int(_NEW * _N_SEARCHED) if begin > first else _N_SEARCHED
+    n_new = _N_SEARCHED if begin <= first else _N_NEW
     ids = store.spaces.sample(number, n_new, after=begin)
-    if n_new < _N_SEARCHED:
-        old = store.spaces.sample(number, _N_SEARCHED - n_new, after=first)
-        ids = np.union1d(ids, old[old <= begin])
+    if n_new < _N_SEARCHED:  # a check comes after ten times as many documents as the one before
+        wide = store.spaces.sample(number, 10 * (_N_SEARCHED - n_new), after=first)
+        ids = np.union1d(ids, spread_out(wide[wide <= begin], _N_SEARCHED - n_new))
     return _read(store, number, ids)
 
 
