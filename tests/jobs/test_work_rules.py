@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from embedwell.app.fleet_rules import SOME_FAILED, Ended, next_step
 from embedwell.app.settings import Settings
 from embedwell.app.worker_quota import share
-from embedwell.jobs.claims import claim_size
+from embedwell.jobs.claims import claim_size, has_its_share
 from embedwell.jobs.retries import N_TRIES, retry_s, unprepared, unread
+from embedwell.jobs.shift import group_size
 from embedwell.jobs.tending import tends
 from embedwell.stores.queue import Item, Task, Worker
 
@@ -62,6 +63,19 @@ def test_near_the_end_claims_leave_some_to_others():
     assert claim_size(100, 400, 4, 1000) == 50
     assert claim_size(100, 8, 4, 1000) == 1
     assert claim_size(100, 0, 1, 1000) == 1
+
+
+def test_of_the_last_rows_nobody_takes_more_than_a_share():
+    assert not has_its_share(0, 0, 4)
+    assert not has_its_share(100, 1_000_000, 4)
+    assert not has_its_share(24, 100, 4)
+    assert has_its_share(25, 100, 4)
+    assert has_its_share(1, 1, 1)
+
+
+def test_a_slow_engine_gets_fewer_texts_at_once():
+    sizes = [group_size(per_s) for per_s in (0.1, 50, 1_000_000)]
+    assert sizes == [32, 100, 256]
 
 
 def test_large_files_are_claimed_by_fewer():

@@ -29,6 +29,17 @@ def claim_size(batch_size: int, n_left: int, n_workers: int, mean_bytes: float) 
     return max(1, min(batch_size, fair, light))
 
 
+def has_its_share(n_in_hand: int, n_left: int, n_workers: int) -> bool:
+    """Whether a worker has so many of the last rows that the others should have the rest.
+
+    Args:
+        n_in_hand: Rows that it has claimed and not finished.
+        n_left: About how many rows are pending or leased.
+        n_workers: Workers that share them.
+    """
+    return n_in_hand > 0 and n_in_hand * max(n_workers, 1) >= n_left
+
+
 class Claims:
     """Claims rows for one worker. Belongs to the thread that owns the store.
 
@@ -56,19 +67,18 @@ class Claims:
         """About how many rows are pending or leased: counted now and then, reckoned between."""
         return max(0, self._n_counted + self._n_finished - self._n_finished_now)
 
-    def take(self, n_in_hand: int) -> list[Task]:
+    def take(self, n_unread: int, n_in_hand: int) -> list[Task]:
         """Claim rows, unless those in hand are enough.
 
         Args:
-            n_in_hand: Rows that were claimed and not yet read.
+            n_unread: Rows that were claimed and not yet read.
+            n_in_hand: Rows that were claimed and not finished, these among them.
         """
         options = self._options
-        if n_in_hand > options.batch_size // 2 or options.is_busy():
-            return []
-        if not self._look():
+        if n_unread > options.batch_size // 2 or options.is_busy() or not self._look():
             return []
         n = claim_size(options.batch_size, self.n_left, self._n_workers, self._mean_bytes)
-        if n_in_hand > n // 2:
+        if n_unread > n // 2 or has_its_share(n_in_hand, self.n_left, self._n_workers):
             return []
         name, lease_s = options.worker.name, options.lease_s
         tasks = self._patience.with_store(lambda: self._queue.claim(name, n, lease_s))

@@ -29,10 +29,20 @@ from embedwell.stores.queue import Task
 # little enough that a crash loses seconds.
 _CHUNKS_AT_ONCE, _ROWS_AT_ONCE = 256, 500
 _CHUNKS_AT_LEAST = 32  # what an idle engine gets at once
+_GROUP_S = 2.0  # a slow engine gets fewer, so that others are not kept waiting for the last
 _GROUPS_AHEAD = 2
 # Of the files that are being read; a larger one comes alone.
 _BYTES_INSIDE = 16 << 20
 _LOOK_S, _TELL_EVERY_S = 0.2, 1.0
+
+
+def group_size(chunks_per_s: float) -> int:
+    """How many chunks are embedded and stored together.
+
+    Args:
+        chunks_per_s: How fast the engine was lately.
+    """
+    return int(min(max(chunks_per_s * _GROUP_S, _CHUNKS_AT_LEAST), _CHUNKS_AT_ONCE))
 
 
 class Shift:
@@ -80,6 +90,7 @@ class Shift:
         self._bytes_inside = 0
         self._ready: list[Ready] = []
         self._n_ready = 0  # chunks of these
+        self._chunks_at_once = _CHUNKS_AT_LEAST  # until it is known how fast the engine is
         self._groups: list[Group] = []  # at the embedder, in the order in which they come back
         self._prepare: Stage[Task, Ready] = Stage("prepare", self._prepared, self._wake.set)
         self._embed: Stage[Group, Embedding | None] = Stage("embed", self._embedded, self._wake.set)
@@ -141,13 +152,13 @@ class Shift:
 
     @property
     def _n_in_hand(self) -> int:
-        return self._n_unread + len(self._ready) + len(self._groups)
+        return self._n_unread + len(self._ready) + sum(len(group.rows) for group in self._groups)
 
     def _claim(self) -> bool:
         """Have the next rows read while those before are embedded."""
         if self._embed.n_inside >= _GROUPS_AHEAD and self._is_full:
             return False
-        tasks = self._claims.take(self._n_unread)
+        tasks = self._claims.take(self._n_unread, self._n_in_hand)
         for task in tasks:
             self._open_source(task.source)
         self._claimed += tasks
@@ -192,7 +203,7 @@ class Shift:
 
     @property
     def _is_full(self) -> bool:
-        return self._n_ready >= _CHUNKS_AT_ONCE or len(self._ready) >= _ROWS_AT_ONCE
+        return self._n_ready >= self._chunks_at_once or len(self._ready) >= _ROWS_AT_ONCE
 
     def _send(self) -> bool:
         """Send what makes a group, or what there is where the engine has nothing else."""
@@ -238,6 +249,8 @@ class Shift:
             accept = partial(self._embedder.accept, embedding.found, self._quiet)
             if accepted := self._patience.with_store(accept):
                 group.embedded(accepted, embedding.failures, embedding.took_s)
+                per_s = len(group.new) / max(embedding.took_s, 1e-6)
+                self._chunks_at_once = group_size(per_s)
                 return
             texts = list(group.new.values())
             embedding = embed_texts(texts, self._embedder.unproven, self._quiet, self._patience)
