@@ -6,6 +6,8 @@ What needs Ray is skipped where it is not installed, as in CI; the actor is test
 from __future__ import annotations
 
 import sys
+import threading
+import time
 
 import pytest
 
@@ -159,3 +161,31 @@ def test_two_nodes_store_every_row_once(cluster, parquet, database):
         assert index.store.queue.run().status == "done"
     with pytest.raises(QueueError, match=r"no column 'body'.*: id, text, shelf"):
         ray_data.index_parquet(parquet, database, text="body")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_node_that_dies_costs_no_row(cluster, parquet, database):
+    stored_before = []
+
+    def kill_a_node():
+        while not (stored := documents_or_none(database)):
+            time.sleep(0.05)
+        stored_before.extend(stored)
+        cluster.remove_node(cluster.list_all_nodes()[-1], allow_graceful=False)
+
+    killer = threading.Thread(target=kill_a_node)
+    killer.start()
+    report = ray_data.index_parquet(parquet, database, n_actors=2, cpus=2, batch_size=4)
+    killer.join()
+    assert 0 < len(stored_before) < 399
+    assert report.n_stored == 399
+    assert len(documents(database)) == 399
+    with open_index(db=database, create=False) as index:
+        assert index.store.check() == []
+
+
+def documents_or_none(database):
+    try:
+        return documents(database)
+    except StoreNotFoundError:
+        return []
