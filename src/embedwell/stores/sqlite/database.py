@@ -33,6 +33,11 @@ class Database:
         with faults.faults_named(self.path):
             return self._connection.execute(statement, parameters).fetchall()
 
+    def each(self, statement: str, parameters: Sequence[Any] = ()) -> Iterator[Row]:
+        """Run a statement and give its rows one after another, however many there are."""
+        with faults.faults_named(self.path):
+            yield from self._connection.execute(statement, parameters)
+
     def value(self, statement: str, parameters: Sequence[Any] = ()) -> Any:  # noqa: ANN401
         """The first column of the first row, or None."""
         rows = self.rows(statement, parameters)

@@ -74,7 +74,7 @@ class SqliteQueue:
 
     def waiting(self, source: int) -> Mapping[str, tuple[int, int]]:
         """Size and time by key of the rows of a source that are pending, leased or dead."""
-        rows = self._database.rows(statements.WAITING, (self._collection, source))
+        rows = self._database.each(statements.WAITING, (self._collection, source))
         return {key: (size, mtime) for key, size, mtime in rows}
 
     def open_run(self, canary_at: int, *, rehearsal: bool = False) -> Run:

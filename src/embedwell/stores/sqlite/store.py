@@ -146,9 +146,9 @@ class SqliteStore:
     def stats(self, source: int | None = None) -> Mapping[str, Stat]:
         """Size and time by key; see `Store`."""
         if source is None:
-            rows = self._database.rows(statements.STATS, (self._collection,))
+            rows = self._database.each(statements.STATS, (self._collection,))
         else:
-            rows = self._database.rows(statements.STATS_OF_SOURCE, (source,))
+            rows = self._database.each(statements.STATS_OF_SOURCE, (source,))
         return {key: Stat(size, mtime) for key, size, mtime in rows}
 
     def records(self) -> list[str]:
