@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -21,10 +22,18 @@ _REASON = 100  # characters; all of it is shown with the run
 
 @click.command("runs")
 @click.argument("what", default="", metavar="[NUMBER|stop|resume]")
+@click.option("--metrics", is_flag=True, help="Show how the run went on, worker by worker.")
+@click.option(
+    "--plot",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write an SVG of its chunks a second.",
+)
 @db_option
 @json_option
-def command(*, what: str, db: str | None, as_json: bool) -> None:
+def command(*, what: str, metrics: bool, plot: Path | None, db: str | None, as_json: bool) -> None:
     """Show all runs, or what the run NUMBER found when it checked itself.
+
+    With --metrics or --plot: how fast it was over time, of the newest run where no number is given.
 
     `stop` lets no worker claim anything more, on any machine; what they have in hand is finished.
     `resume` lets a stopped run go on: `embedwell index` or `embedwell work` does the rest.
@@ -36,6 +45,9 @@ def command(*, what: str, db: str | None, as_json: bool) -> None:
         raise click.BadArgumentUsage(f"'{what}' is neither a run's number nor stop or resume.")
     with open_index(db=db, create=False) as index:
         queue = index.store.queue
+        if metrics or plot:
+            _tell_metrics(queue, what, as_json=as_json, plot=plot)
+            return
         if what in {"stop", "resume"}:
             shown = [_changed(queue, what)]
         else:
@@ -48,6 +60,14 @@ def command(*, what: str, db: str | None, as_json: bool) -> None:
         _tell(shown, now)
         if what:
             _tell_more(shown[0])
+
+
+def _tell_metrics(queue: Queue, what: str, *, as_json: bool, plot: Path | None) -> None:
+    from embedwell.cli.metrics_view import tell_metrics
+
+    newest = queue.run()
+    number = int(what) if what.isdecimal() else newest.number if newest else 0
+    tell_metrics(queue.metrics(_run(queue, number).number), as_json=as_json, plot=plot)
 
 
 def _changed(queue: Queue, what: str) -> Run:
