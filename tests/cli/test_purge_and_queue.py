@@ -164,3 +164,16 @@ def test_space_that_cannot_be_given_back_is_told_of(troubled, run, monkeypatch):
     ran = run("purge", "--source", "other", "--yes")
     assert "not given back" in ran.out
     assert left(run) == 3
+
+
+def test_a_database_is_purged_as_well(folder, real_cache, run, schema):
+    db = ("--db", schema)
+    assert run("index", *db).code == 0
+    assert {row["status"] for row in run("queue", "list", "--status", "done", "--json", *db).json}
+    planned = run("purge", "--source", "folder", "--dry-run", "--json", *db).json["rows"]
+    assert run("purge", "--source", "folder", "--yes", "--json", *db).json["rows"] == planned
+    assert planned["documents"] == 3
+    assert run("purge", "--all", "--dry-run", *db).out == "there is nothing of that\n"
+    assert run("index", *db).code == 0
+    assert run("purge", "--all", "--yes", "--json", *db).json["kept"] == ""
+    assert run("status", "--json", *db).json["documents"] == 0
