@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from embedwell.stores.filters import metadata_rows
 from embedwell.stores.postgres import statements
@@ -38,6 +37,7 @@ class Documents:
         """
         halves = [halves_of(item, main.space.dimensions) for item in documents]
         names = [metadata_rows(item.document.metadata) for item in documents]
+        chunk_ids = self._new_chunk_ids(documents)
         last = {item.document.key: at for at, item in enumerate(documents)}
         order = [last[key] for key in sorted(last)]
         numbers = self._database.values_of_each(
@@ -55,8 +55,15 @@ class Documents:
             ],
         )
         self._add_chunks(
-            numbers, [documents[at] for at in order], [halves[at] for at in order], main
+            [
+                (number, documents[at], chunk_ids[at])
+                for number, at in zip(numbers, order, strict=True)
+            ]
         )
+        kept = [chunk for at in order for chunk in chunk_ids[at]]
+        if kept:
+            vectors = np.concatenate([halves[at] for at in order])
+            self._vectors.add(main.number, np.array(kept, np.int64), vectors)
 
     def delete(self, keys: Sequence[str]) -> int:
         """Remove documents with all that hangs on them; gives how many there were."""
@@ -64,26 +71,20 @@ class Documents:
         self._database.rows(statements.LOCK_DOCUMENTS, row)
         return self._database.change(statements.DELETE_DOCUMENTS, row)
 
-    def _add_chunks(
-        self,
-        numbers: Sequence[int],
-        documents: Sequence[DocumentChunks],
-        halves: Sequence[npt.NDArray[np.float16]],
-        main: StoredSpace,
-    ) -> None:
+    def _new_chunk_ids(self, documents: Sequence[DocumentChunks]) -> list[list[int]]:
+        """Ids for the chunks of each document, growing as they were given."""
         n_chunks = sum(len(item.chunks) for item in documents)
-        if not n_chunks:
-            return
-        ids = [row[0] for row in self._database.rows(statements.NEW_CHUNK_IDS, (n_chunks,))]
-        left = iter(ids)
+        ids = iter([row[0] for row in self._database.rows(statements.NEW_CHUNK_IDS, (n_chunks,))])
+        return [[next(ids) for _ in item.chunks] for item in documents]
+
+    def _add_chunks(self, items: Sequence[tuple[int, DocumentChunks, list[int]]]) -> None:
         rows: list[tuple[object, ...]] = []
         words: dict[int, list[str]] = {}
-        for number, item in zip(numbers, documents, strict=True):
+        for number, item, chunk_ids in items:
             key = item.document.key
-            for chunk in item.chunks:
-                chunk_id = next(left)
+            for chunk, chunk_id in zip(item.chunks, chunk_ids, strict=True):
                 rows.append((chunk_id, number, *chunk_row(chunk, key)))
                 words[chunk_id] = chunk_words(chunk, key)
-        self._database.copy_rows(statements.COPY_CHUNKS, statements.CHUNK_TYPES, rows)
-        self._lexical.add(words)
-        self._vectors.add(main.number, np.array(ids, np.int64), np.concatenate(halves))
+        if rows:
+            self._database.copy_rows(statements.COPY_CHUNKS, statements.CHUNK_TYPES, rows)
+            self._lexical.add(words)
