@@ -1,8 +1,8 @@
 """Run the benchmarks: `python -m benchmarks.run [PART]…`.
 
 Parts: setup, speed, product, agreement, quality, service, cache, migration, vector_search,
-postgres, wrong_readers, report. Without arguments: all of them but setup, in this order. Each
-part leaves one file in `results/`, from which `report` writes `docs/benchmarks.md`.
+postgres, wrong_readers, ingestion, report. Without arguments: all of them but setup, in this order.
+Each part leaves one file in `results/`, from which `report` writes `docs/benchmarks.md`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 from benchmarks import (
     agreement,
     cache,
+    ingestion,
     machine,
     migration,
     postgres,
@@ -51,6 +52,7 @@ def main() -> None:
         "vector_search": lambda: vector_search.measure(data(), 1, vector_search.sizes_asked()),
         "postgres": lambda: postgres.measure(data(), 1),
         "wrong_readers": lambda: wrong_readers_measure.measure(data()),
+        "ingestion": lambda: ingestion.measure(data(), machine.n_cores()),
     }
     chosen = _arguments([*parts, "setup", "report"]).parts or [*parts, "report"]
     if "setup" in chosen:

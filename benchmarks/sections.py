@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import mean
 
 from benchmarks.engines import DYNAMIC, OURS, REFERENCE
+from benchmarks.ingestion_section import ingestion
 from benchmarks.migration_sections import migration
 from benchmarks.postgres_section import postgres
 from benchmarks.service_sections import cache, service
@@ -262,4 +263,5 @@ SECTIONS: Mapping[str, Callable[[Row], str]] = {
     "vector_search": vector_search,
     "postgres": postgres,
     "wrong_readers": wrong_readers,
+    "ingestion": ingestion,
 }

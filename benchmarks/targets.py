@@ -188,6 +188,18 @@ def _over_bound(results: Results) -> float:
     return max(float(r["p99_ms"] / r["bound_ms"]) for r in rows if r["how"] == SERVICE)
 
 
+def _whole(store: str, column: str) -> Callable[[Results], float]:
+    return lambda results: float(row(results["ingestion"]["whole"], store=store)[column])
+
+
+def _lowest_share(folder: str) -> Callable[[Results], float]:
+    def measured(results: Results) -> float:
+        rows = results["ingestion"]["shares"]
+        return min(float(r["raw_share"]) for r in rows if r["folder"] == folder)
+
+    return measured
+
+
 # What a runtime may rightly answer when memory does not suffice.
 REFUSALS = ("OverBudgetError", "PressureError", "ServiceBusyError")
 
@@ -324,6 +336,22 @@ TARGETS = (
            lambda results: sum(r["n_failed"] for r in results["migration"]["readers"])),
     Target("the same: passages missing beside a fresh index", "≤", 0,
            lambda results: float(results["migration"]["equal_to_fresh"]["missing"])),
+    *(Target(f"{store}: files walked, compared and queued a second", "≥", 20_000,
+             _whole(store, "queued_files_per_s"))
+      for store in ("SQLite", "PostgreSQL")),
+    *(Target(f"{store}: 130,000 files again, nothing changed", "≤", 15,
+             _whole(store, "unchanged_s"), "s") for store in ("SQLite", "PostgreSQL")),
+    Target("files worked off beyond those that changed", "≤", 0,
+           lambda results: sum(row["n_changed_done"] - row["n_changed"]
+                               for row in results["ingestion"]["whole"])),
+    Target("a worker's highest memory after 130,000 files, of that after a tenth", "≤", 1.15,
+           lambda results: max(row["peak_mb"] / row["rss_mb"][1]
+                               for row in results["ingestion"]["whole"])),
+    Target("end to end, 10,000 small files, of the bare rate, lowest", "≥", 0.85,
+           _lowest_share("10,000 small files")),
+    Target("end to end, documents and modules, of the bare rate, two cores", "≥", 0.95,
+           lambda results: float(row(results["ingestion"]["shares"], n_cores=2,
+                                     folder="documents and modules")["raw_share"])),
     Target("wrong readers that cost more than a tenth of the top 10: refused", "≥", 1,
            _judged(harmful=True)),
     Target("readers that cost less than a fiftieth of it: let in", "≥", 1, _judged(harmful=False)),
