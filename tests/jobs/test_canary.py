@@ -162,7 +162,7 @@ def test_where_no_worker_is_right_the_reference_may_be_wrong():
 
 def texts_at(vectors, texts=None) -> Sample:
     n = len(vectors)
-    texts = texts or [f"text {at}" for at in range(n)]
+    texts = texts or [f"text{at}" for at in range(n)]
     return Sample([f"{at}.md" for at in range(n)], texts, np.array(vectors, np.float32))
 
 
@@ -183,7 +183,7 @@ def test_those_around_one_of_them_are_alike():
     window = look(texts_at(vectors), 1.0)
     assert window.alike == pytest.approx(0.6)
     assert window.examples == ("40.md", "41.md", "42.md")
-    assert window.text.startswith("text ")
+    assert window.text.startswith("text4")
 
 
 def test_the_scale_of_the_model_decides_what_is_alike():
@@ -195,6 +195,26 @@ def test_the_scale_of_the_model_decides_what_is_alike():
 def test_texts_that_others_have_too_are_counted():
     window = look(texts_at(scattered(4), ["one", "two", "one", "three"]), 1.0)
     assert window.same == 0.5
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Page {} of 1000", 1.0),
+        ("(cid:{}) (cid:7)", 1.0),
+        ("Sign in to continue. Request 4f{}e1 at 12:0{}.", 1.0),
+        ("2024-05-{} 12:00:0{} sensor=th-3 temperature=2{}.5 status=OK", 0.01),
+        ("{},17,{}.5,4,{}", 0.01),
+        ("word{} word7{}", 0.01),
+    ],
+)
+def test_texts_that_differ_in_numbers_alone_are_alike_unless_they_are_mostly_numbers(
+    text, expected
+):
+    texts = [text.format(at, at, at) for at in range(100)]
+    window = look(texts_at(scattered(100), texts), 1.0)
+    assert window.alike == pytest.approx(expected)
+    assert window.same == 0.0
 
 
 def test_where_it_degenerates_shows_in_the_last_windows():

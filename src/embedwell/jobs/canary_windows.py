@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,14 +16,15 @@ from embedwell.core.vectors import FloatArray, normalized
 FEWEST = 30
 """Documents, below which shares of them say nothing."""
 NEAR = 0.02
-"""Passages are alike up to here, on the scale of drift: 0 is the same, 1 as far as strangers. Texts
-of which a number differs are nearer; lines of logs and tables of numbers are farther."""
+"""Passages are alike up to here, on the scale of drift: 0 is the same, 1 as far as strangers. Lines
+of logs, tables of numbers and generated code are farther from each other."""
 
 _N_WINDOWS = 10
 _GARBLED = 0.05  # of a text's characters; texts for people or machines hold next to none
 _BAD_CATEGORIES = frozenset({"Cc", "Cn", "Co", "Cs"})
 _SHOWN, _EXAMPLES = 60, 3
 _FLAT = 1e-3  # part of the mean variance
+_WORD, _DIGIT = re.compile(r"\w+"), re.compile(r"\d")
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,8 @@ class Window:
 
     Attributes:
         n: How many.
-        alike: The largest share of them that lies around one of them, see `NEAR`.
+        alike: The largest share of them that lies around one of them, see `NEAR`, or that has the
+            same words but for numbers.
         same: Share of them whose passage another one has too.
         mean: Mean cosine between two of them.
         spread: Its standard deviation.
@@ -84,21 +88,19 @@ def look(sample: Sample, scale: float) -> Window:
     unit = normalized(sample.vectors)
     cosines = unit @ unit.T
     near = cosines >= 1 - NEAR * scale
-    centre = int(near.sum(axis=1).argmax())
+    worded = _same_words(sample.texts)
+    crowd = max(near[near.sum(axis=1).argmax()], worded, key=np.count_nonzero)
     pairs = cosines[np.triu_indices(n, 1)]
     bad = np.array([is_garbled(text) for text in sample.texts])
-    counted: dict[str, int] = {}
-    for text in sample.texts:
-        counted[text] = counted.get(text, 0) + 1
     return Window(
         n=n,
-        alike=float(near[centre].mean()),
-        same=sum(times for times in counted.values() if times > 1) / n,
+        alike=float(crowd.mean()),
+        same=sum(times for times in Counter(sample.texts).values() if times > 1) / n,
         mean=float(pairs.mean()),
         spread=float(pairs.std()),
         garbled=float(bad.mean()),
-        text=_shown(sample.texts[centre]),
-        examples=_some(sample.keys, near[centre]),
+        text=_shown(sample.texts[int(crowd.argmax())]),
+        examples=_some(sample.keys, crowd),
         garbled_examples=_some(sample.keys, bad),
     )
 
@@ -132,6 +134,21 @@ def flat(vectors: FloatArray) -> npt.NDArray[np.bool_]:
     varies = vectors.var(axis=0)
     found: npt.NDArray[np.bool_] = varies <= _FLAT * varies.mean()
     return found
+
+
+def _same_words(texts: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Which texts have the words that most have: bool, shape (n,).
+
+    Words with a digit in them are left out: numbers of pages, times, ids. Texts that are mostly
+    such, as tables and logs are, have no words in common for that.
+    """
+    worded = []
+    for text in texts:
+        every = _WORD.findall(text)
+        words = [word for word in every if not _DIGIT.search(word)]
+        worded.append(" ".join(words) if words and 2 * len(words) >= len(every) else "")
+    (most, _), *_ = Counter(one for one in worded if one).most_common(1) or [("", 0)]
+    return np.array([bool(one) and one == most for one in worded])
 
 
 def _shown(text: str) -> str:
