@@ -4,13 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from embedwell.core.errors import (
-    CanaryError,
-    QueueError,
-    SpaceMismatchError,
-    StoreError,
-    TaskCancelledError,
-)
+from embedwell.core.errors import EmbedwellError, EngineError, StoreError, TaskCancelledError
 from embedwell.core.events import Watch
 from embedwell.jobs.heartbeat import Heartbeat
 from embedwell.jobs.identity import bury
@@ -21,16 +15,6 @@ from embedwell.jobs.shift import Shift
 from embedwell.stores.protocol import Store
 
 __all__ = ["WorkOptions", "WorkReport", "work"]
-
-# Whoever ends so had no trouble with the rows that it held.
-_BLAMELESS = (
-    TaskCancelledError,
-    StoreError,
-    SpaceMismatchError,
-    CanaryError,
-    QueueError,
-    KeyboardInterrupt,
-)
 
 
 def work(
@@ -76,14 +60,16 @@ def work(
         while not Shift(store, load_embedder(), watch, options, heart).run():
             pass
     except BaseException as error:
-        _leave(store, heart, lost=not isinstance(error, _BLAMELESS))
+        # What broke the engine, or this program, may be one of the rows in hand.
+        is_ours = isinstance(error, EmbedwellError | KeyboardInterrupt)
+        _leave(store, heart, lost=isinstance(error, EngineError) or not is_ours)
         raise
     _leave(store, heart, lost=False)
     return report
 
 
 def _leave(store: Store, heart: Heartbeat, *, lost: bool) -> None:
-    """Give back what was claimed. What killed the engine counts against the rows in hand."""
+    """Give back what was claimed, and be no more."""
     with suppress(StoreError, TaskCancelledError):  # else the leases end by themselves
         store.queue.release(heart.name, lost=lost)
         heart.add_metrics()
