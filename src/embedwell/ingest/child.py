@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 from queue import SimpleQueue
 from typing import BinaryIO
 
@@ -67,6 +68,8 @@ def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
 
 def _limit(memory_bytes: int) -> None:
     """Have the system refuse more memory, where it can; the parent watches everywhere."""
+    with suppress(OSError):  # where memory runs out, Linux kills this rather than the parent
+        Path("/proc/self/oom_score_adj").write_text("1000")
     try:
         import resource  # noqa: PLC0415 - not on Windows
     except ImportError:

@@ -124,6 +124,6 @@ def is_harmless(form: Format, size: int) -> bool:
 
 
 def _ending(status: int) -> str:
-    if status == -signal.SIGABRT:  # seen too late how much it had
-        return "it gave up, as for want of memory"
+    if -status in {signal.SIGABRT, 9}:  # by itself, or the system did: seen too late what it had
+        return "it was ended, as for want of memory"
     return f"signal {-status}" if status < 0 else f"exit status {status}"
