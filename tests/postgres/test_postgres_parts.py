@@ -13,13 +13,14 @@ from embedwell.stores.filters import path_pattern
 from embedwell.stores.postgres.address import parse_address
 from embedwell.stores.postgres.filters import path_expression
 from embedwell.stores.postgres.hnsw import index_memory
-from embedwell.stores.postgres.lexical import bm25, chunk_words, folded
+from embedwell.stores.postgres.lexical import bm25, chunk_words, folded, found_by
 from embedwell.stores.postgres.rows import mean_literal
 from embedwell.stores.postgres.setup import check_server, session_text
 from embedwell.stores.postgres.texts import from_stored, to_stored
 from embedwell.stores.postgres.vectors import decoded, encoded
 from embedwell.stores.registry import store_kind
 from embedwell.stores.values import StoredChunk
+from embedwell.stores.words import name_pieces
 
 
 @given(st.text(alphabet=st.sampled_from("a\0\x1a01é😀"), max_size=12))
@@ -69,7 +70,8 @@ def test_a_chunk_without_a_word_scores_nothing_for_it():
 
 def test_words_are_folded_and_names_are_taken_apart():
     chunk = StoredChunk(0, 9, 1, 1, "Été > parseMeta", "Ünïcode, x_1!", "")
-    words = chunk_words(chunk, "src/aB.py")
+    text = found_by(chunk, "src/aB.py")
+    words = chunk_words(text, name_pieces(text))
     assert " ".join(words) == "ete parsemeta src ab py unicode x 1 parse meta a b"
     assert folded("ÉTÉ") == "ete"
 
@@ -91,7 +93,11 @@ def test_vectors_come_back_from_the_form_of_the_wire(postgres_server):
 def test_a_document_is_the_mean_of_its_chunks():
     assert mean_literal(np.empty((0, 2), np.float16)) is None
     assert mean_literal(np.array([[1, 0], [-1, 0]], np.float16)) is None
-    assert mean_literal(np.array([[2, 0]], np.float16)) == "[1.0, 0.0]"
+    assert mean_literal(np.array([[2, 0]], np.float16)) == "[1,0]"
+    unit = np.random.default_rng(0).standard_normal((1, 512))
+    unit = (unit / np.linalg.norm(unit)).astype(np.float16)
+    written = np.array(mean_literal(unit)[1:-1].split(","), np.float32).astype(np.float16)
+    np.testing.assert_allclose(written, unit[0], atol=1e-3)
 
 
 def test_memory_for_an_index_has_bounds():

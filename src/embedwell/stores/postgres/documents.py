@@ -9,13 +9,14 @@ import numpy as np
 from embedwell.stores.filters import metadata_rows
 from embedwell.stores.postgres import statements
 from embedwell.stores.postgres.database import Database
-from embedwell.stores.postgres.lexical import Lexical, chunk_words
+from embedwell.stores.postgres.lexical import Lexical, chunk_words, found_by
 from embedwell.stores.postgres.rows import chunk_row, document_row
 from embedwell.stores.postgres.texts import to_stored
 from embedwell.stores.postgres.vectors import Vectors
 from embedwell.stores.spaces import StoredSpace
 from embedwell.stores.values import DocumentChunks
 from embedwell.stores.vectors import halves_of
+from embedwell.stores.words import name_pieces
 
 
 class Documents:
@@ -83,8 +84,10 @@ class Documents:
         for number, item, chunk_ids in items:
             key = item.document.key
             for chunk, chunk_id in zip(item.chunks, chunk_ids, strict=True):
-                rows.append((chunk_id, number, *chunk_row(chunk, key)))
-                words[chunk_id] = chunk_words(chunk, key)
+                text = found_by(chunk, key)
+                pieces = name_pieces(text)
+                rows.append((chunk_id, number, *chunk_row(chunk, pieces)))
+                words[chunk_id] = chunk_words(text, pieces)
         if rows:
             self._database.copy_rows(statements.COPY_CHUNKS, statements.CHUNK_TYPES, rows)
             self._lexical.add(words)

@@ -24,7 +24,6 @@ from embedwell.stores.values import Scored, StoredChunk
 from embedwell.stores.words import (
     COMMON_SHARE,
     FREE_MATCHES,
-    name_pieces,
     query_words,
     telling_words,
 )
@@ -142,14 +141,25 @@ class Lexical:
         return counts
 
 
-def chunk_words(chunk: StoredChunk, key: str) -> list[str]:
-    """The words by which a chunk is found: of its title, path and text, and parts of names."""
-    text = f"{chunk.title}\n{key}\n{chunk.text}"
-    return _WORD.findall(folded(text)) + [folded(piece) for piece in name_pieces(text)]
+def found_by(chunk: StoredChunk, key: str) -> str:
+    """The text by whose words a chunk is found: its title, path and text."""
+    return f"{chunk.title}\n{key}\n{chunk.text}"
+
+
+def chunk_words(text: str, pieces: Sequence[str]) -> list[str]:
+    """The words by which a chunk is found.
+
+    Args:
+        text: See `found_by`.
+        pieces: Parts of the names in it.
+    """
+    return _WORD.findall(folded(text)) + folded(" ".join(pieces)).split()
 
 
 def folded(text: str) -> str:
     """Lower case without accents: the server may lack the extension that does so."""
+    if text.isascii():  # most are, and this takes a hundredth of the time
+        return text.lower()
     apart = unicodedata.normalize("NFKD", text.lower())
     return "".join(mark for mark in apart if not unicodedata.combining(mark))
 
