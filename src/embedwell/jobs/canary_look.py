@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from embedwell.stores.vectors import spread as spread_out
 
 _N_DOCUMENTS = 1000
 _N_SEARCHED, _N_NEW = 100, 80  # most of them from what was written since the last check
+_SEARCH_S, _N_LEAST = 10.0, 10  # where the index is away in a bulk load, or slow
 _TOP = 10
 _TIE = 0.02  # ten others as near as the passage itself push it out of the first ten
 _ITSELF = 0.9
@@ -153,13 +155,16 @@ def _retrieve(
     worst = chunks[drift.worst_probe].key
     if drift.unusable:
         return Retrieved(len(chunks), 0, drift, worst)
-    unfound = []
-    for one, vector in zip(chunks, normalized(asked.vectors), strict=True):
+    n, unfound, until = 0, [], time.monotonic() + _SEARCH_S
+    vectors = normalized(asked.vectors)
+    for at in np.random.default_rng(0).permutation(len(chunks)).tolist():
         watch.check("check")
-        if not _finds(store, embedder.number, one, vector):
-            unfound.append(one.key)
-    n_found = len(chunks) - len(unfound)
-    return Retrieved(len(chunks), n_found, drift, worst, tuple(unfound[:_EXAMPLES]))
+        if n >= _N_LEAST and time.monotonic() > until:
+            break
+        n += 1
+        if not _finds(store, embedder.number, chunks[at], vectors[at]):
+            unfound.append(chunks[at].key)
+    return Retrieved(n, n - len(unfound), drift, worst, tuple(unfound[:_EXAMPLES]))
 
 
 def _finds(store: Store, number: int, wanted: FoundChunk, vector: FloatArray) -> bool:
