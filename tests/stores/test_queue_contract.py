@@ -237,6 +237,12 @@ def test_a_row_that_may_be_tried_again_waits_for_its_time(store: Store):
     assert store.queue.run().n_finished == 0
 
 
+def test_a_wait_that_is_of_another_clock_is_over(store: Store):
+    queued(store, "a")
+    finish(store, claimed(store), "pending", error="away", retry_s=LONGEST_S + FAR)
+    assert keys(claimed(store)) == ["a"]
+
+
 def test_counts_of_run_and_worker_change_with_the_rows(store: Store):
     store.queue.report(Worker("w", "host", 5))
     queued(store, "a", "b", "c", "d")

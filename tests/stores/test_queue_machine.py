@@ -193,7 +193,7 @@ def _outcome(act: Callable[[], Any]) -> Any:
 def _put(store: Store, tasks: list[Task], statuses: list[Any]) -> set[str]:
     """Store a document for each that is done; gives keys of those whose lease was lost."""
     outcomes = [
-        Outcome(task, status, "why", retry_s=FAR * task.attempt, n_chunks=1, n_tokens=2)
+        Outcome(task, status, "why", retry_s=FAR * (task.attempt % 3), n_chunks=1, n_tokens=2)
         for task, status in zip(tasks, statuses, strict=False)
     ]
     documents = [

@@ -14,7 +14,8 @@ from embedwell.stores.values import DocumentChunks
 K = TypeVar("K", bound=Hashable)
 
 LONGEST_S = 3600.0
-"""A lease that ends later than this from now was written by another clock: it has ended."""
+"""A lease, or a wait before another try, that ends later than this from now was written by another
+clock: it has ended."""
 LOST = f"Whoever had it was lost {LOST_DEAD} times: killed, out of memory, or cut off."
 
 

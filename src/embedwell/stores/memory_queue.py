@@ -133,7 +133,7 @@ class MemoryQueue:
         if n < 1:
             return []
         ready = [row for row in self._ordered() if row.status == "pending"]
-        ready = [row for row in ready if row.not_before <= now]
+        ready = [row for row in ready if not now < row.not_before <= now + leases.LONGEST_S]
         some = [row for row in ready if row.losses < LOST_ALONE][:n]
         for row in (taken := some or ready[:1]):
             row.status, row.worker, row.lease_end = "leased", worker, now + lease_s

@@ -110,7 +110,7 @@ class Outcome:
         task: Which.
         status: Its row's new status; `pending` where it is to be tried again.
         error: Why it failed or was skipped; empty when done.
-        retry_s: Seconds before it may be tried again, where it is pending.
+        retry_s: Seconds before it may be tried again, where it is pending; an hour at most.
         n_chunks: Chunks that were stored.
         n_tokens: Tokens that were embedded for it.
         times: How long it took.

@@ -147,6 +147,7 @@ class PostgresQueue:
                 "collection": self._collection,
                 "worker": to_stored(worker),
                 "lease_s": lease_s,
+                "longest": leases.LONGEST_S,
             }
             usual = {**values, "n": n, "least": 0, "most": LOST_ALONE - 1}
             alone = {**values, "n": 1, "least": LOST_ALONE, "most": LOST_DEAD}

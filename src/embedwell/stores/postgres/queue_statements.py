@@ -129,7 +129,8 @@ N_LEASED = "SELECT count(*) FROM files_queue WHERE collection = %s AND status = 
 LEASE = """
     WITH next AS MATERIALIZED (
         SELECT id FROM files_queue
-        WHERE collection = %(collection)s AND status = 'pending' AND not_before <= now()
+        WHERE collection = %(collection)s AND status = 'pending'
+          AND NOT (not_before > now() AND not_before <= now() + make_interval(secs => %(longest)s))
           AND losses BETWEEN %(least)s AND %(most)s
         ORDER BY priority DESC, id LIMIT %(n)s FOR UPDATE SKIP LOCKED
     )

@@ -294,7 +294,8 @@ class SqliteQueue:
 
     def _next(self, losses: str, now: float, n: int) -> list[Row]:
         statement = statements.NEXT.format(losses=losses)
-        return self._database.rows(statement, (self._collection, now, n))
+        row = (self._collection, now, now + leases.LONGEST_S, n)
+        return self._database.rows(statement, row)
 
     def _n_left(self) -> int:
         left = self._database.value(statements.N_LEFT, self._here)

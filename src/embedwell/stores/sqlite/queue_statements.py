@@ -94,9 +94,10 @@ NEXT = """
     FROM files_queue
     LEFT JOIN documents ON documents.collection = files_queue.collection
         AND documents.key = files_queue.key
-    WHERE files_queue.collection = ? AND status = 'pending' AND not_before <= ? AND losses {losses}
+    WHERE files_queue.collection = ? AND status = 'pending' AND losses {losses}
+    AND NOT (not_before > ? AND not_before <= ?)
     ORDER BY priority DESC, files_queue.id LIMIT ?
-"""
+"""  # a wait that ends later than any can was written by another clock: it has ended
 LEASE = """
     UPDATE files_queue
     SET status = 'leased', worker = ?, lease_end = ?, started_at = ?, attempts = attempts + 1
