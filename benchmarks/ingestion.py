@@ -27,7 +27,7 @@ from benchmarks.paths import ROOT, data, work
 from benchmarks.processes import environment, memory_of, run
 
 N_FILES = 130_000
-N_SLICE, N_REAL, N_PEER = 20_000, 2_000, 1_000
+N_SLICE, N_REAL, N_PEER = 10_000, 2_000, 1_000
 CHANGED_EVERY = 100
 N_WORKERS = (1, 2, 4)
 SERVER = "ingestion-postgres"
@@ -169,15 +169,17 @@ def _real(store: str, target: str, tree: Path, n_workers: int, n_cores: int) -> 
 
 
 def _shares(folder: Path, n_cores: int) -> list[Report]:
-    """Indexing beside the bare embedding of the same chunks, one thread, on one core and on two."""
+    """Indexing beside the bare embedding of the same chunks by one thread."""
+    two = min(n_cores, 2)
+    cases = (
+        ("10,000 small files", product.many_files, 1),
+        ("10,000 small files", product.many_files, two),
+        ("documents and modules", product.project, two),
+    )
     return [
         {"folder": name, "n_cores": n}
         | product.folder_times(lambda place, fill=fill: fill(folder, place), n_processors=n)
-        for name, fill in (
-            ("10,000 small files", product.many_files),
-            ("documents and modules", product.project),
-        )
-        for n in range(1, min(n_cores, 2) + 1)
+        for name, fill, n in cases
     ]
 
 
