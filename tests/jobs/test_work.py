@@ -25,6 +25,7 @@ from embedwell.core.errors import (
     QueueError,
     ServiceBusyError,
     ServiceGoneError,
+    SpaceMovedError,
     StoreError,
     StoreGoneError,
     TaskCancelledError,
@@ -477,3 +478,70 @@ def wait_until(is_so) -> None:
     while not is_so():
         assert time.monotonic() < until
         time.sleep(0.02)
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_store_that_moves_on_to_another_space_is_followed(store):
+    put, moved = store.put, []
+
+    def moves_once(documents, **more):
+        if not moved:
+            moved.append(len(documents))
+            raise SpaceMovedError("It has moved on.", "Open it again.")
+        return put(documents, **more)
+
+    store.put = moves_once
+    report = queued.worked(store)
+    assert moved
+    assert report.n_done == store.queue.run().n_done == N
+    assert queued.statuses(store) == {"done": N}
+
+
+@pytest.mark.usefixtures("folder")
+def test_vectors_of_an_engine_that_was_replaced_are_computed_anew(store):
+    """By the time they are looked at, another build is there, which is admitted instead."""
+    old, new = (replace(FAKE_BUILD, native=f"{n:040x}") for n in (1, 2))
+
+    class Replaced(FakeEmbedder):
+        def embed(self, texts, kind, watch):
+            found = super().embed(texts, kind, watch)
+            if only_passages(list(texts)) and self.build is not new:
+                self.build = new
+                return replace(found, build=old)
+            return found
+
+    report = queued.worked(store, Replaced())
+    assert report.n_done == N
+    admitted = {one.build.key for one in store.spaces.admissions(store.spaces.main().number)}
+    assert new.key in admitted
+    assert old.key not in admitted
+
+
+def test_an_unread_row_that_will_be_tried_again_counts_for_nothing_yet(store, folder):
+    (folder / "late.md").write_text("read at the second try\n")
+    queued.enqueue(store, folder)
+    watch = Watch()
+
+    class Never:
+        def __init__(self, inner):
+            self.inner = inner
+
+        def read(self, item):
+            if item.key == "late.md":
+                raise OSError(errno.EIO, "Input/output error")
+            return self.inner.read(item)
+
+    def stop_when_others_are_done():
+        if queued.statuses(store).get("done") == N:
+            watch.cancelled.set()
+        return False
+
+    report = WorkReport()
+    options = WorkOptions(
+        lambda source: Never(queued.READERS(source)), is_busy=stop_when_others_are_done
+    )
+    with pytest.raises(TaskCancelledError):
+        work(store, lambda: admitted_fake(store), watch, options, report)
+    assert (report.n_done, report.failed) == (N, [])
+    assert queued.statuses(store) == {"done": N, "pending": 1}
+    assert store.queue.run().n_finished == N
