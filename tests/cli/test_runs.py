@@ -87,6 +87,14 @@ def test_a_rehearsal_of_few_files_is_a_whole_run(many, run):
     assert run("runs", "--json").json[0]["status"] == "done"
 
 
+def test_a_rehearsal_may_be_left_to_other_workers(many, run):
+    many(9)
+    assert "whoever works on it stops" in run("index", "--canary-only", "--queue-only").out
+    assert run("index", "--canary-only", "--watch").code == 2
+    assert run("index").code == 0
+    assert run("runs", "1", "--json").json["report"]["passed"]
+
+
 def test_runs_are_listed(indexed, run):
     listed = run("runs").out
     assert "3 stored" in listed

@@ -325,6 +325,22 @@ def test_a_check_that_is_stopped_in_the_middle_is_given_back(store, folder, monk
     assert store.queue.run().status == "done"
 
 
+def test_what_a_person_stops_during_a_check_stays_stopped(tmp_path, store, folder, monkeypatch):
+    write(folder, 120)
+    until_due(store, folder)
+    look_at = canary_check.look_at
+
+    def stopped_meanwhile(*args):
+        with closing(open_store(tmp_path / "index.db")) as other:
+            other.queue.stop_run("Somebody stopped it.")
+        return look_at(*args)
+
+    monkeypatch.setattr(canary_check, "look_at", stopped_meanwhile)
+    with pytest.raises(CanaryError, match="Somebody stopped it"):
+        worked(store)
+    assert store.queue.run().report["passed"]
+
+
 def test_a_worker_that_says_nothing_is_named(store, folder, monkeypatch):
     write(folder, 120)
     until_due(store, folder)

@@ -35,7 +35,10 @@ def end_rehearsal(run: Run | None, *, as_json: bool) -> None:
         as_json: Whether it is told as JSON.
     """
     if run is None or not run.report:
-        sys.stdout.write("{}\n" if as_json else "Nothing is new: there is nothing to rehearse.\n")
+        why = "Nothing is new: there is nothing to rehearse."
+        if run is not None:
+            why = "It is queued: whoever works on it stops after the check."
+        sys.stdout.write("{}\n" if as_json else f"{why}\n")
         return
     if as_json:
         write_json(run.report)

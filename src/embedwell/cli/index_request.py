@@ -138,6 +138,9 @@ def check(options: Mapping[str, Any]) -> None:
         "--workers ends when all is done: leave --watch, or have `embedwell work` beside it.": bool(
             options["watch"] and options["workers"]
         ),
+        "--canary-only stops by itself: leave --watch out.": bool(
+            options["canary_only"] and options["watch"]
+        ),
         "--queue-only leaves the work to others: leave --workers out.": bool(
             options["queue_only"] and options["workers"]
         ),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 from embedwell.core.errors import BadVectorError, DriftError, EmbedwellError, StoreError
 from embedwell.core.events import Watch
@@ -32,17 +33,31 @@ def attend(at: Attending) -> None:
     run, queue = at.run, at.store.queue
     if run.status == "checking":
         if at.heart.proved != run.canary_at:
-            _prove(at, run)
+            _patiently(at, partial(_prove, at, run))
     elif not run.canary_at or not (run.rehearsal or run.n_finished >= run.canary_at):
         return
     if at.heart.patience.with_store(partial(queue.begin_check, at.heart.name, _LEASE_S)):
         at.heart.be("checking")
         try:
-            at.heart.patience.with_store(lambda: _check(at))
+            _patiently(at, partial(_check, at))
         except BaseException:
             with suppress(StoreError):  # else another begins when the time is up
-                queue.end_check(canary_at=run.canary_at, reason="", report=run.report)
+                _end(at, run.canary_at, "", run.report)
             raise
+
+
+def _patiently(at: Attending, call: Callable[[], object]) -> None:
+    """Look, again and again while the store or what embeds is away."""
+    patience = at.heart.patience
+    patience.with_engine(lambda: patience.with_store(call))
+
+
+def _end(at: Attending, canary_at: int, reason: str, report: Mapping[str, Any]) -> None:
+    """End the check; what a person stopped meanwhile stays so."""
+    run = at.store.queue.run()
+    if run is not None and run.status == "stopped":
+        reason = reason or run.reason
+    at.store.queue.end_check(canary_at=canary_at, reason=reason, report=report)
 
 
 def _prove(at: Attending, run: Run) -> Drift:
@@ -77,7 +92,7 @@ def _check(at: Attending) -> None:
     took_s = time.monotonic() - began
     told = [*provers, Prover(at.heart.name, "left" if drift is None else "proved")]
     report = as_json(run, found, look, drift, told, took_s=took_s)
-    at.store.queue.end_check(canary_at=found.canary_at, reason=found.reason, report=report)
+    _end(at, found.canary_at, found.reason, report)
 
 
 def _own_proof(at: Attending, run: Run) -> tuple[Drift | None, EmbedwellError | None]:
