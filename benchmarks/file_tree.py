@@ -6,6 +6,7 @@ import random
 from pathlib import Path
 
 SUFFIXES = ("md", "md", "txt", "py", "py", "rs", "js", "go", "json", "html", "toml", "png")
+COMMENTS = {"py": "# ", "rs": "// ", "js": "// ", "go": "// "}  # so that code can be parsed
 N_TOPS = 120
 DEEP_EVERY, DEPTH, FLAT_DEPTH, N_LEAVES = 12, 60, 3, 3
 N_WORDS = (20, 40)
@@ -25,7 +26,8 @@ def make(root: Path, n_files: int, words: list[str]) -> int:
     for at in range(n_files):
         suffix = "log" if at % 12 == 0 else drawn.choice(SUFFIXES)
         file = folders[at % len(folders)] / f"file{at:06d}.{suffix}"
-        file.write_text(" ".join(drawn.choices(words, k=drawn.randint(*N_WORDS))), "utf-8")
+        text = " ".join(drawn.choices(words, k=drawn.randint(*N_WORDS)))
+        file.write_text(COMMENTS.get(suffix, "") + text, "utf-8")
     return len(folders)
 
 
