@@ -20,7 +20,9 @@ from embedwell.core.errors import (
     StoreReadOnlyError,
     StoreSetupError,
 )
+from embedwell.stores.postgres.address import parse_address
 from embedwell.stores.postgres.faults import named
+from embedwell.stores.postgres.setup import open_database
 from embedwell.stores.postgres.store import PostgresStore
 from embedwell.stores.protocol import Filter
 
@@ -196,6 +198,27 @@ def test_two_who_put_the_same_documents_wait_for_each_other(schema):
         store.close()
 
 
+def test_who_fell_asleep_in_a_transaction_does_not_hold_up_others(schema, monkeypatch):
+    awake = PostgresStore.create(schema, SETTINGS)
+    awake.put([item("a", ["alpha"])])
+    monkeypatch.setattr("embedwell.stores.postgres.setup.FORSAKEN_S", 1)
+    asleep = open_database(parse_address(schema), read_only=False)
+
+    def sleep_with_a_lock():
+        with asleep.transaction():
+            asleep.rows("SELECT 1 FROM documents FOR UPDATE")
+            awake.put([item("a", ["gamma"])])  # waits until the server has ended the other
+            asleep.rows("SELECT 1")
+
+    with pytest.raises(StoreGoneError):
+        sleep_with_a_lock()
+    (found,) = awake.passages("a")
+    assert found.chunk.text == "gamma"
+    assert asleep.value("SELECT 1") == 1
+    asleep.close()
+    awake.close()
+
+
 class Refusal(psycopg.DatabaseError):
     """An error as the server gives it, without a server."""
 
@@ -214,6 +237,7 @@ class Refusal(psycopg.DatabaseError):
         (Refusal("57P01"), StoreGoneError),
         (Refusal("08006"), StoreGoneError),
         (Refusal("25006"), StoreReadOnlyError),
+        (Refusal("25P03"), StoreGoneError),
         (Refusal("42501"), StoreSetupError),
         (Refusal("22P05"), StoreError),
         (Refusal(None, ""), StoreError),

@@ -285,6 +285,11 @@ def _options() -> dict[str, Any]:
         "autocommit": True,
         "connect_timeout": CONNECT_S,
         "application_name": f"embedwell {socket.gethostname()}:{os.getpid()}",
+        # A server that vanished without a word is noticed within a minute.
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 60_000,
     }
 
 

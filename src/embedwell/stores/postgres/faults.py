@@ -139,6 +139,7 @@ _BY_STATE = (
     ("28", _refused),
     ("3D000", _refused),
     ("25006", _read_only),
+    ("25P03", gone),
     ("40", _busy),
     ("42501", _not_allowed),
     ("53100", _full),

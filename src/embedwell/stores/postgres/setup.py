@@ -19,6 +19,8 @@ LEAST_SERVER = 130_000
 """PostgreSQL 13: the oldest that pgvector 0.8 is made for."""
 LEAST_EXTENSION = (0, 7)
 """The first pgvector with halfvec."""
+FORSAKEN_S = 30
+"""Seconds without a word in the middle of a transaction, after which the server ends it."""
 ITERATIVE_SCANS = (0, 8)
 """The first that walks its index until enough rows pass a filter."""
 
@@ -86,7 +88,8 @@ def check_server(connection: Connection, address: Address) -> tuple[int, ...]:
 
 def session_text(extension: tuple[int, ...], *, read_only: bool) -> str:
     """SQL that every connection of a store runs first."""
-    lines = [statements.LOCK_TIMEOUT, f"SET hnsw.ef_search = {LEAST_EF_SEARCH}"]
+    forsaken = statements.FORSAKEN.format(idle_s=FORSAKEN_S)
+    lines = [statements.LOCK_TIMEOUT, forsaken, f"SET hnsw.ef_search = {LEAST_EF_SEARCH}"]
     if extension >= ITERATIVE_SCANS:
         lines.append("SET hnsw.iterative_scan = relaxed_order")
     if read_only:

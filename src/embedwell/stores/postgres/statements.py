@@ -38,6 +38,12 @@ INVALID_INDEXES = """
 """
 VACUUM = "VACUUM (ANALYZE)"
 LOCK_TIMEOUT = "SET lock_timeout = '10s'"  # batches take far less
+# A machine that went to sleep or lost its network in the middle of a transaction holds up others no
+# longer: the server lets go of its locks, and of a connection that does not answer.
+FORSAKEN = """
+    SET idle_in_transaction_session_timeout = '{idle_s}s'; SET tcp_keepalives_idle = 30;
+    SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3
+"""
 # An index that is built beside others' work waits for their transactions to end.
 FOR_MAINTENANCE = "SET lock_timeout = '10min'; SET maintenance_work_mem = '{memory}'"
 AFTER_MAINTENANCE = (
