@@ -30,21 +30,26 @@ def follow(
         TaskCancelledError: `watch` was asked to stop in the middle of an update.
         CanaryError: The run checked itself and stopped.
     """
+
+    def update_or_wait() -> None:
+        try:
+            update()
+        except _PASSING as error:
+            tell(_sentence(error))
+
+    update_or_wait()  # which makes a source of a new folder
     folders = [place for place in _folders(index) if place.is_dir()]
     index_file = index.target if isinstance(index.target, Path) else None
     with closing(watching.Notices(folders, index_file)) as notices:
         told: list[str] = []
 
-        def update_or_wait() -> None:
-            try:
-                update()
-            except _PASSING as error:
-                tell(_sentence(error))
+        def update_and_tell() -> None:
+            update_or_wait()  # what changed before anybody listened
             if notices.problem not in told:
                 told.append(notices.problem)
                 tell(_manner(notices))
 
-        watching.follow(update_or_wait, notices, watch)
+        watching.follow(update_and_tell, notices, watch)
 
 
 def _folders(index: Index) -> list[Path]:

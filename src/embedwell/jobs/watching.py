@@ -17,6 +17,7 @@ BLIND_S = 60.0
 # Sweeps take this share of the time at most, however often files change.
 _SHARE = 0.2
 _DEBOUNCE_MS = 1_000
+_ROUND_MS = 500
 _IGNORE_FILE = ".gitignore"
 
 
@@ -36,9 +37,11 @@ class Notices:
         self._index_file = str(index_file.resolve()) if index_file is not None else ""
         self._changed = threading.Event()
         self._stop = threading.Event()
+        self._listens = threading.Event()  # or cannot
         self.problem = "" if folders else "there is no folder to watch"
-        self._thread = threading.Thread(target=self._listen, name="watch", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self._thread.start()
+        self._listens.wait()
 
     @property
     def every_s(self) -> float:
@@ -59,6 +62,12 @@ class Notices:
         self._stop.set()
         self._thread.join()
 
+    def _run(self) -> None:
+        try:
+            self._listen()
+        finally:
+            self._listens.set()
+
     def _listen(self) -> None:
         if self.problem:
             return
@@ -68,14 +77,18 @@ class Notices:
             self.problem = "the package watchfiles is not installed (`embedwell[watch]`)"
             return
         try:
-            for _ in watchfiles.watch(
+            for changes in watchfiles.watch(
                 *self._folders,
                 watch_filter=lambda _, path: self._is_news(path),
                 debounce=_DEBOUNCE_MS,
                 stop_event=self._stop,
                 raise_interrupt=False,
+                rust_timeout=_ROUND_MS,
+                yield_on_timeout=True,
             ):
-                self._changed.set()
+                self._listens.set()
+                if changes:
+                    self._changed.set()
         except (OSError, RuntimeError) as error:  # too many folders for the system, or they went
             self.problem = f"the system does not tell of changes ({error})"
 
