@@ -135,7 +135,12 @@ def test_a_rehearsal_stops_even_if_all_is_well_unless_nothing_is_left():
 
 def run_with(found, reason=None) -> Run:
     findings = [asdict(one) for one in found.findings]
-    report = {"reason": found.reason, "passed": found.passed, "findings": findings}
+    report = {
+        "reason": found.reason,
+        "passed": found.passed,
+        "findings": findings,
+        "overruled": sorted(found.overruled),
+    }
     return replace(RUN, status="stopped", reason=reason or found.reason, report=report)
 
 
@@ -144,6 +149,12 @@ def test_the_error_of_a_stopped_run_says_what_to_do():
     assert error.report["findings"]
     for remedy in ("Look at them.", "`embedwell purge --run 3`", "`embedwell index --resume`"):
         assert remedy in error.remedy
+
+
+def test_what_nobody_can_let_pass_is_checked_once_more():
+    error = stopped(run_with(verdict(RUN, [LOGIN, ZERO], is_last=False)))
+    assert "goes on regardless" not in error.remedy
+    assert "checks what is stored once more" in error.remedy
 
 
 def test_neither_a_rehearsal_nor_a_person_asks_for_anything_to_be_mended():

@@ -164,6 +164,14 @@ def test_a_rehearsal_stops_after_its_check_and_goes_on_when_resumed(store, folde
     assert store.queue.run().status == "done"
 
 
+def test_a_rehearsal_of_nothing_but_an_empty_file_passes(store, folder):
+    folder.mkdir()
+    (folder / "empty.txt").write_text(" \n")
+    store.queue.open_run(100, rehearsal=True)
+    run = checked(store, folder)
+    assert (run.status, run.n_empty, run.report["passed"]) == ("done", 1, True)
+
+
 def test_a_rehearsal_of_few_files_checks_them_all_and_is_done(store, folder):
     write(folder, 40)
     store.queue.open_run(100, rehearsal=True)
@@ -282,6 +290,17 @@ def test_where_the_only_worker_breaks_the_run_stops(store, folder):
     store.queue.resume_run()
     worked(store)  # by a worker that is well
     assert store.queue.run().status == "done"
+
+
+def test_a_damaged_reference_stops_the_run_for_all(store, folder):
+    write(folder, 120)
+    until_due(store, folder)
+    admitted = admitted_fake(store)
+    with closing(sqlite3.connect(store.path)) as connection, connection:
+        connection.execute("UPDATE proofs SET vectors = zeroblob(length(vectors))")
+    with pytest.raises(CanaryError, match="probe vectors are damaged"):
+        work(store, lambda: admitted, Watch(), WorkOptions(READERS))
+    assert store.queue.run().report["drift"] is None
 
 
 def test_an_engine_that_only_remembers_the_probes_is_seen_by_stored_passages(store, folder):
@@ -418,3 +437,16 @@ def check_only(store) -> None:
 
     with pytest.raises(TaskCancelledError):
         worked(store, attend=attend)
+
+
+def test_a_run_on_postgresql_is_stopped_and_goes_on_too(schema, folder):
+    write(folder, 150, bad_from=40)
+    with closing(new_store(schema)) as store:
+        with pytest.raises(CanaryError, match="say nearly the same"):
+            checked(store, folder)
+        report = store.queue.run().report
+        assert report["retrieved"]["n_found"] == report["retrieved"]["n"] == 100
+        assert report["windows"][0]["alike"] < 0.1
+        store.queue.resume_run()
+        worked(store)
+        assert (store.queue.run().status, store.queue.run().canary_at) == ("done", 1000)

@@ -206,12 +206,13 @@ def stopped(run: Run) -> CanaryError:
         return CanaryError(run.reason, "`embedwell index --resume` goes on.", report)
     if report.get("passed"):
         return CanaryError(run.reason, "`embedwell index --resume` goes on from there.", report)
-    remedies = list(dict.fromkeys(str(one["remedy"]) for one in report["findings"]))
-    remedies.append(
-        f"Once it is mended, `embedwell purge --run {run.number}` and index again; "
-        "`embedwell index --resume` goes on regardless."
-    )
-    return CanaryError(run.reason, " ".join(remedies), report)
+    stopping = [one for one in report["findings"] if one["kind"] not in report["overruled"]]
+    remedies = list(dict.fromkeys(str(one["remedy"]) for one in stopping))
+    again = f"Once it is mended, `embedwell purge --run {run.number}` and index again; "
+    resume = "`embedwell index --resume` goes on regardless."
+    if any(one["kind"] not in OF_DOCUMENTS for one in stopping):
+        resume = "`embedwell index --resume` checks what is stored once more."
+    return CanaryError(run.reason, " ".join([*remedies, again + resume]), report)
 
 
 def _of_vectors(health: Health) -> list[Finding]:

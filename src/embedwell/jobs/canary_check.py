@@ -18,6 +18,7 @@ from embedwell.jobs.canary_report import Prover, as_json
 from embedwell.jobs.compare import check_vectors_of
 from embedwell.stores.queue import Run, Worker
 
+_OWN_FAULT = (DriftError, BadVectorError)  # unless all others have it too
 _LEASE_S = 180.0  # then another worker takes the check over
 _WAIT_S = 30.0  # for the others to prove themselves
 _LIVE_S = 60.0  # whoever was silent for longer is not waited for
@@ -64,7 +65,7 @@ def _prove(at: Attending, run: Run) -> Drift:
     """Measure the worker's present build anew, and say that it was."""
     try:
         drift = at.embedder.prove_again(Watch(cancelled=at.watch.cancelled))
-    except (DriftError, BadVectorError) as error:
+    except _OWN_FAULT as error:
         at.heart.complain(error.problem)
         at.heart.beat()
         raise
@@ -81,7 +82,7 @@ def _check(at: Attending) -> None:
     expected = _others(at)
     drift, failure = _own_proof(at, run)
     provers = _await_others(at, run, expected)
-    if failure is not None and any(one.state == "proved" for one in provers):
+    if isinstance(failure, _OWN_FAULT) and any(one.state == "proved" for one in provers):
         raise failure  # the others are right: one of them checks
     if drift is None:
         look, findings = None, [] if failure is None else [of_reference(failure)]
@@ -101,7 +102,7 @@ def _own_proof(at: Attending, run: Run) -> tuple[Drift | None, EmbedwellError | 
         return None, StoreError(faults[0], "Restore a backup, or index again into another file.")
     try:
         return _prove(at, run), None
-    except (DriftError, BadVectorError) as error:
+    except _OWN_FAULT as error:
         return None, error
 
 
