@@ -137,6 +137,20 @@ def test_a_large_load_goes_without_an_index_until_a_tenth_is_in(store):
     assert store.check() == []
 
 
+@pytest.mark.parametrize(("anew", "kind"), [(False, "hnsw"), (True, "exact")])
+def test_files_that_were_only_touched_leave_the_index(store, anew, kind):
+    begin_load(store, 30)
+    load_some(store, 30)
+    store.queue.close_run()
+    store.tend_index(0, Watch())
+    (source,) = store.queue.sources()
+    run = store.queue.open_run(0)
+    touched = [Item(f"new{at}", "markdown", 1, 2, anew=anew) for at in range(30)]
+    store.queue.enqueue(source.number, run.number, touched)
+    store.tend_index(30, Watch())
+    assert store.index_kind == kind
+
+
 def test_a_small_addition_goes_into_the_index(store):
     store.put([many(50)])
     begin_load(store, 5)

@@ -116,8 +116,6 @@ class Hnsw:
             elif self._database.value(of_space(statements.KNOWS_INDEX, number)):
                 with self._building(number) as connection:
                     connection.execute(of_space(statements.DROP_INDEX_BESIDE, number))
-        if not load.n_waiting:
-            self._look_at_size(number, dimensions)
 
     def ensure(self, number: int, dimensions: int, watch: Watch) -> None:
         """Build the index over the vectors of a space, if it is worth it and not there.
@@ -146,6 +144,19 @@ class Hnsw:
         with self._building(number) as connection:
             work = (statements.DROP_UNFINISHED, statements.REBUILD_INDEX)
             self._maintain(connection, work, number, dimensions, Watch())
+
+    def look_at_size(self, number: int, dimensions: int) -> None:
+        """Say so where an index is far larger or smaller than its table lets expect."""
+        if not self.is_there(number):
+            return
+        index, table = self._database.rows(of_space(statements.SIZES_OF_INDEX, number))[0]
+        if not is_ordinary(index, table, dimensions):
+            _log.warning(
+                "The index over the vectors of %s has %.1f MB, its table %.1f MB: %.1f times as "
+                "much, where %.1f times is ordinary. Run `embedwell compact`.",
+                *(self._database.shown, index / 1e6, table / 1e6, index / table),
+                ordinary_ratio(dimensions),
+            )
 
     @contextmanager
     def _building(self, number: int) -> Iterator[Connection]:
@@ -204,16 +215,3 @@ class Hnsw:
                 watch.progress(stage, blocks, all_blocks, "blocks")
             else:
                 watch.progress(stage, tuples, None, "vectors")
-
-    def _look_at_size(self, number: int, dimensions: int) -> None:
-        """Say so where an index is far larger or smaller than its table lets expect."""
-        if not self.is_there(number):
-            return
-        index, table = self._database.rows(of_space(statements.SIZES_OF_INDEX, number))[0]
-        if not is_ordinary(index, table, dimensions):
-            _log.warning(
-                "The index over the vectors of %s has %.1f MB, its table %.1f MB: %.1f times as "
-                "much, where %.1f times is ordinary. Run `embedwell compact`.",
-                *(self._database.shown, index / 1e6, table / 1e6, index / table),
-                ordinary_ratio(dimensions),
-            )

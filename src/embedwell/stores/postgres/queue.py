@@ -274,6 +274,11 @@ class PostgresQueue:
         purge.give_back(self._database, plan)
         return plan.purged
 
+    def n_to_store(self) -> int:
+        """How many rows are waiting of which a document will be stored for sure."""
+        n: int = self._database.value(statements.N_TO_STORE, self._here)
+        return n
+
     def lock(self, outcomes: Sequence[Outcome]) -> frozenset[int]:
         """Keep the rows of tasks, inside a transaction of the store.
 

@@ -194,6 +194,13 @@ TALLY = """
     WHERE collection = %(collection)s AND (%(run)s::bigint IS NULL OR run = %(run)s)
     GROUP BY status, format ORDER BY status COLLATE "C", format COLLATE "C"
 """
+# Rows of which a document will be stored for sure; of others the bytes may be the same.
+N_TO_STORE = """
+    SELECT count(*) FROM files_queue
+    WHERE collection = %s AND status IN ('pending', 'leased') AND (anew OR NOT EXISTS (
+        SELECT FROM documents WHERE documents.collection = files_queue.collection
+        AND documents.key = files_queue.key))
+"""
 FAULTS = """
     SELECT
         (SELECT count(*) FROM files_queue WHERE status = 'done' AND NOT EXISTS (

@@ -21,7 +21,7 @@ from embedwell.stores.postgres.database import Database
 from embedwell.stores.postgres.documents import Documents
 from embedwell.stores.postgres.embedded import address_of
 from embedwell.stores.postgres.filters import conditions
-from embedwell.stores.postgres.hnsw import Hnsw, Load
+from embedwell.stores.postgres.hnsw import Hnsw, Load, is_wanted
 from embedwell.stores.postgres.lexical import Lexical
 from embedwell.stores.postgres.queue import PostgresQueue
 from embedwell.stores.postgres.rows import found_chunk
@@ -230,7 +230,12 @@ class PostgresStore:
         n_loaded = run.n_done if run and run.status != "done" else 0
         n_stored = self._database.value(statements.N_DOCUMENTS, (self._collection,))
         load = Load(n_stored, n_loaded, n_waiting)
+        if not is_wanted(load) and self._hnsw.is_there(main.number):
+            # It is not dropped for files that were only touched.
+            load = Load(n_stored, n_loaded, self._queue.n_to_store())
         self._hnsw.tend(main.number, main.space.dimensions, load, watch)
+        if not n_waiting:
+            self._hnsw.look_at_size(main.number, main.space.dimensions)
 
     def warm(self, *, space: int | None = None) -> None:
         """Nothing is kept in memory here; the server reads what it needs."""
