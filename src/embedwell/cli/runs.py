@@ -58,7 +58,7 @@ def command(*, what: str, metrics: bool, plot: Path | None, db: str | None, as_j
         write_json(found[0] if what else found)
     else:
         _tell(shown, now)
-        if what:
+        if what.isdecimal():
             _tell_more(shown[0])
 
 
