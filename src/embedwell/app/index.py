@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from embedwell.app import migration
+from embedwell.app.backward import written_back
 from embedwell.app.choose import ModelChoice, fitting
 from embedwell.app.connect import connect
 from embedwell.app.embedders import Connect, Embedders
@@ -189,7 +191,8 @@ class Index:
         watch = watch or Watch()
         sweeping = sweeping or Sweeping(self.settings.canary)
         by = None if leave else by or work_off
-        report = index_sources(self.store, listings, by, watch, sweeping)
+        with nullcontext() if leave else written_back(self.store, listings, watch):
+            report = index_sources(self.store, listings, by, watch, sweeping)
         fill_light(self.store, self.embedders, watch)
         return report
 

@@ -86,12 +86,16 @@ class QueryRequest:
         query: What gives the rows.
         name: What they are called together.
         columns: What they are.
+        write_back: `TABLE.COLUMN` of the same database, where documents' vectors are written.
+        key: The column of that table that holds the rows' ids; the id's name by default.
     """
 
     target: str
     query: str
     name: str
     columns: Columns = field(default_factory=Columns)
+    write_back: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -168,7 +172,10 @@ class Sourcing:
                 return [Listing(source, lambda: records)]
             case QueryRequest():
                 columns = request.columns
-                kept = {"query": request.query, "id": columns.id, "text": list(columns.text)}
+                kept: dict[str, Any] = {"query": request.query}
+                kept |= {"id": columns.id, "text": list(columns.text)}
+                if request.write_back:
+                    kept |= {"write_back": request.write_back, "key": request.key or columns.id}
                 source = self._named("sql", _place_of(request.target), request.name, kept)
                 query = Query(request.target, request.query, columns, self._max_bytes)
                 return [Listing(source, lambda: query)]

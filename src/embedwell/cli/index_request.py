@@ -91,6 +91,18 @@ _OPTIONS = (
         help="With --sql: what is embedded; else `text`. Other columns are metadata.",
     ),
     click.option(
+        "--write-back",
+        metavar="TABLE.COLUMN",
+        default="",
+        help="With --sql on SQLite: where each row's vector is written (float32 blob).",
+    ),
+    click.option(
+        "--key",
+        metavar="COLUMN",
+        default="",
+        help="With --write-back: the column of that table with the ids; else that of --id.",
+    ),
+    click.option(
         "--kind", metavar="KIND", help="PATH is a source of a kind that a package brings."
     ),
     click.option(
@@ -129,6 +141,10 @@ def check(options: Mapping[str, Any]) -> None:
         "--include, --exclude and --all-files are for folders.": bool(has_patterns and lists),
         "--all-files forgets patterns: leave --include and --exclude out.": bool(
             options["all_files"] and (options["include"] or options["exclude"])
+        ),
+        "--write-back belongs to --sql, and --key to it.": bool(
+            (options["write_back"] and lists != ["sql"])
+            or (options["key"] and not options["write_back"])
         ),
         "-0 belongs to --paths.": options["nul"] and lists != ["paths"],
         "--remove-missing belongs to --paths or --records.": options["remove_missing"]
@@ -183,7 +199,8 @@ def request_of(options: Mapping[str, Any], index: Index) -> Request:
         )
     if options["sql"]:
         columns = Columns(options["id_column"] or "id", options["text_columns"] or ("text",))
-        return sourcing.QueryRequest(options["target"], options["sql"], name, columns)
+        back, key = options["write_back"], options["key"]
+        return sourcing.QueryRequest(options["target"], options["sql"], name, columns, back, key)
     if options["kind"]:
         return sourcing.OtherRequest(options["kind"], options["path"], name, options["others"])
     return _files(options, index)

@@ -8,12 +8,12 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from embedwell.core.errors import StoreNotFoundError
+from embedwell.core.errors import QueueError, StoreNotFoundError
 from embedwell.stores.columns import ColumnPlace, ColumnStore
 from embedwell.stores.index import IndexName
 from embedwell.stores.migrations import Migrations
 from embedwell.stores.protocol import CollectionSettings, Store
-from embedwell.stores.rows import QueriedRows
+from embedwell.stores.rows import QueriedRows, VectorColumn, VectorPlace
 
 STORES = {
     "sqlite": "embedwell.stores.sqlite:SqliteStore",
@@ -26,6 +26,7 @@ ROWS = {
     "sqlite": "embedwell.stores.foreign.query:rows_of",
     "postgresql": "embedwell.stores.postgres.query:rows_of",
 }
+VECTORS = {"sqlite": "embedwell.stores.foreign.write_back:SqliteVectors"}
 
 _EMBEDDED = "postgres-embedded"
 _OTHER_NAMES = {"postgres": "postgresql", _EMBEDDED: "postgresql"}
@@ -152,6 +153,28 @@ def open_rows(target: str | Path, query: str) -> AbstractContextManager[QueriedR
         return cast("AbstractContextManager[QueriedRows]", _named(place)(target, query))
     raise StoreNotFoundError(
         f"There are no queries in '{kind}'.", f"Give a file, or one of: {', '.join(ROWS)}."
+    )
+
+
+def open_vectors(target: str | Path, place: VectorPlace, dimensions: int) -> VectorColumn:
+    """A column of an application's own that is given vectors of documents.
+
+    Args:
+        target: The application's SQLite file.
+        place: The column.
+        dimensions: Length of the vectors.
+
+    Raises:
+        QueueError: There is no such column, it holds something else, or it is in a server.
+        StoreError: The file cannot be written.
+    """
+    kind = store_kind(target)
+    if found := VECTORS.get(kind):
+        return cast("VectorColumn", _named(found)(target, place, dimensions))
+    raise QueueError(
+        f"Vectors are not written back into '{kind}' by `embedwell index`.",
+        f"`embedwell migrate --table {place.table} --column {place.column} --text COLUMN "
+        "--to MODEL` fills the column and keeps the application running meanwhile.",
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from embedwell.core.errors import QueueError
 
@@ -28,3 +28,34 @@ def bad_query(shown: str, said: object) -> QueueError:
         f"{shown} refuses the query: {str(said).strip()}.",
         "Give one SELECT that the database can run; it is run read-only.",
     )
+
+
+@dataclass(frozen=True)
+class VectorPlace:
+    """A column that is given vectors.
+
+    Attributes:
+        table: Its table.
+        column: Its name.
+        key: The column that tells rows apart.
+    """
+
+    table: str
+    column: str
+    key: str
+
+
+class VectorColumn(Protocol):
+    """Writes vectors beside the rows that they are of."""
+
+    def write(self, rows: Sequence[tuple[str, bytes | None]]) -> int:
+        """Write vectors (float32, little-endian; None for none) by key, all or none.
+
+        Returns:
+            How many rows changed.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the database."""
+        ...
