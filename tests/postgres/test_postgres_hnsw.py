@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from store_samples import DIMENSIONS, SETTINGS, item, signs
 
-from embedwell.core.errors import StoreBusyError, TaskCancelledError
+from embedwell.core.errors import StoreBusyError, StoreGoneError, TaskCancelledError
 from embedwell.core.events import Watch
 from embedwell.stores.postgres import hnsw
 from embedwell.stores.postgres.hnsw import Load, is_ordinary, is_wanted, ordinary_ratio
@@ -261,6 +261,23 @@ def test_who_is_asked_to_stop_stops_building_and_the_next_one_mends_it(store, as
     ask("COMMIT")
     assert store.index_kind == "exact"
     assert any("vectors_1_hnsw" in fault for fault in store.check())
+    store.tend_index(0, Watch())
+    assert store.index_kind == "hnsw"
+    assert store.check() == []
+
+
+def test_a_builder_that_is_killed_is_told_and_the_next_one_mends_it(store, ask):
+    with store.writing():
+        store.put([many(50)])
+    ask("BEGIN; LOCK TABLE vectors_1 IN ROW EXCLUSIVE MODE")
+
+    def kill(progress):
+        ask("SELECT pg_terminate_backend(pid) FROM pg_stat_progress_create_index")
+
+    with pytest.raises(StoreGoneError):
+        store.tend_index(0, Watch(kill))
+    ask("COMMIT")
+    assert store.index_kind == "exact"
     store.tend_index(0, Watch())
     assert store.index_kind == "hnsw"
     assert store.check() == []

@@ -129,6 +129,8 @@ def test_a_snapshot_does_not_see_what_others_write(schema, store):
 def test_what_fails_inside_a_snapshot_is_told_as_it_is(store):
     with pytest.raises(UnicodeEncodeError), store.snapshot():
         "\ud800".encode()
+    with pytest.raises(UnicodeEncodeError), store.writing():
+        "\ud800".encode()
     assert store.counts().documents == 0
 
 

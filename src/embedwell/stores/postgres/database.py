@@ -176,8 +176,7 @@ class Database:
                 if lock.execute(statements.LOCK, keys).fetchone() != (True,):
                     raise _held_by_another(lock, keys, purpose)
             try:
-                with faults_named(self.shown):
-                    yield lock
+                yield lock
             finally:
                 # With its connection the lock went too.
                 with suppress(StoreGoneError), faults_named(self.shown):

@@ -162,7 +162,11 @@ class Hnsw:
     def _building(self, number: int) -> Iterator[Connection]:
         names = self._database.names
         purpose = f"building the index of {self._database.shown}"
-        with self._database.locked(purpose, f"index {number} of {names.schema}") as connection:
+        name = f"index {number} of {names.schema}"
+        with (
+            self._database.locked(purpose, name) as connection,
+            faults_named(self._database.shown),
+        ):
             yield connection
 
     def _maintain(
