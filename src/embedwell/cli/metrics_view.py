@@ -8,7 +8,7 @@ from dataclasses import asdict
 from html import escape
 from pathlib import Path
 
-from embedwell.cli.output import duration, write_json, write_table
+from embedwell.cli.output import write_json, write_table
 from embedwell.jobs.history import History, history
 from embedwell.stores.queue import Metrics
 
@@ -43,7 +43,7 @@ def tell_metrics(rows: Sequence[Metrics], *, as_json: bool, plot: Path | None) -
 def _rows(found: History) -> list[tuple[str, ...]]:
     return [
         (
-            duration((number + 1) * found.interval_s),
+            _clock((number + 1) * found.interval_s),
             f"{documents:,.0f}",
             f"{documents / found.interval_s:,.1f}",
             f"{chunks:,.0f}",
@@ -53,16 +53,28 @@ def _rows(found: History) -> list[tuple[str, ...]]:
     ]
 
 
+def _clock(seconds: float) -> str:
+    """Hours, minutes and seconds."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+
+
 def drawn(found: History) -> list[str]:
     """Chunks a second over time, a line of blocks for each worker and one for all together."""
-    named = {one.worker: [chunks for _, chunks in found.total(one.worker)] for one in found.workers}
-    if len(named) > 1:
-        named["all together"] = [chunks for _, chunks in found.total()]
+    named = _lines(found)
     widest = max(len(name) for name in named)
     return [
         f"{name:<{widest}}  {_blocks(values)}  at most {max(values) / found.interval_s:,.0f}"
         for name, values in named.items()
     ]
+
+
+def _lines(found: History) -> dict[str, list[float]]:
+    """Chunks in each interval, of each worker and of all together."""
+    named = {one.worker: [chunks for _, chunks in found.total(one.worker)] for one in found.workers}
+    if len(named) > 1:
+        named["all together"] = [chunks for _, chunks in found.total()]
+    return named
 
 
 def _blocks(values: Sequence[float]) -> str:
@@ -73,8 +85,7 @@ def _blocks(values: Sequence[float]) -> str:
 
 def svg(found: History) -> str:
     """Chunks a second over time, a line for each worker and a wide one for all together."""
-    lines = {one.worker: [chunks for _, chunks in found.total(one.worker)] for one in found.workers}
-    lines["all together"] = [chunks for _, chunks in found.total()]
+    lines = _lines(found)
     most = max(max(values) for values in lines.values()) or 1.0
     shape = f'viewBox="0 0 {_WIDTH} {_HEIGHT + 18 * len(lines)}"'
     font = 'font-family="sans-serif" font-size="12"'
@@ -110,7 +121,7 @@ def _axes(found: History, most: float) -> list[str]:
         )
         parts.append(
             f'<text x="{x:g}" y="{base + 17}" text-anchor="{anchor}">'
-            f"{duration(share * took_s)}</text>"
+            f"{_clock(share * took_s)}</text>"
         )
     return parts
 
