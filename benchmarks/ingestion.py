@@ -26,7 +26,7 @@ from benchmarks.paths import ROOT, data, work
 from benchmarks.processes import environment, memory_of, run
 
 N_FILES = 130_000
-N_SLICE, N_REAL, N_PEER = 10_000, 2_000, 1_000
+N_SLICE, N_REAL, N_PEER = 10_000, 4_000, 1_000
 CHANGED_EVERY = 100
 N_WORKERS = (1, 2, 4)
 SERVER = "ingestion-postgres"
