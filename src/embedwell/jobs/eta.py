@@ -22,7 +22,7 @@ _TEXT_SHARES: Mapping[str, float] = {"html": 0.4, "notebook": 0.3, "pdf": 0.3}
 # So many bytes of text are believed to cost what they cost in other formats, beside those seen.
 _GUESSED_BYTES = 20_000.0
 # A worker's embedder is always busy: so many seconds are believed to hold one second of work each.
-_BUSY_S = 20.0
+_BUSY_S = 60.0
 # So many seconds of work are believed to go at the run's own pace, before the pace of late counts.
 _STEADY_S = 30.0
 # Of late: this share of the time since the start, within bounds. Long enough for several commits of
