@@ -18,7 +18,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks import file_tree, product
+from benchmarks import file_tree, namespaces, network, product
 from benchmarks.datasets import piaf, scifact
 from benchmarks.environments import UnavailableError, model_file, python
 from benchmarks.memory import Sampler
@@ -58,6 +58,7 @@ def measure(folder: Path, n_cores: int, n_files: int = N_FILES) -> Report:
                 for name, new in stores
                 for n in N_WORKERS
             ],
+            "machines": _machines,
             "shares": lambda: _shares(folder, n_cores),
             "peer": lambda: _peer(peer, place),
         }
@@ -163,6 +164,13 @@ def _real(store: str, target: str, tree: Path, n_workers: int, n_cores: int) -> 
         "seconds": round(done.seconds, 2),
         "documents_per_s": round(n / done.seconds, 1),
     }
+
+
+def _machines() -> Report:
+    """Two machines, one PostgreSQL, four workers and a reader; see `namespaces.py`."""
+    if not network.can_make():
+        return {"missing": "network namespaces cannot be made here"}
+    return namespaces.measure()
 
 
 def _shares(folder: Path, n_cores: int) -> list[Report]:

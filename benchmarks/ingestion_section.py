@@ -28,6 +28,10 @@ highest for each file.
 
 {real}
 
+### Two machines (network namespaces), one PostgreSQL, a reader that searches meanwhile
+
+{machines}
+
 ### End to end beside the bare embedding of the same chunks (q8, one thread embeds)
 
 {shares}
@@ -35,6 +39,12 @@ highest for each file.
 ### Beside what people write
 
 {peer}
+"""
+MACHINES = """\
+In one run of {n_documents:,} documents, with an engine that takes {ms_per_text:g} ms a text and no
+processor: four workers do {ratio:.1f} times what one does.
+
+{table}
 """
 PEER = """\
 LangChain's indexing API with its `SQLRecordManager`, fastembed (one thread) and Chroma, {n:,} files
@@ -56,6 +66,7 @@ def ingestion(part: Row) -> str:
         bytes_per_file=" and ".join(str(row["bytes_per_file"]) for row in whole),
         ceiling=table([*WORKERS, ("chunks/s", number("chunks_per_s", 0))], part["ceiling"]),
         real=table([*WORKERS, ("s", number("seconds", 1))], part["real"]),
+        machines=_machines(part["machines"]),
         shares=table(SHARES, part["shares"]),
         peer=_peer(part["peer"]),
     )
@@ -64,6 +75,20 @@ def ingestion(part: Row) -> str:
 def _rss(row: Row) -> str:
     start, *later = (f"{mb:.0f}" for mb in row["rss_mb"])
     return f"{row['store']} {start} at its begin, then {', '.join(later)}"
+
+
+def _machines(part: Row) -> str:
+    if "missing" in part:
+        return f"Left out: {part['missing']}."
+    rows = [{"n_workers": n} | part[name] for n, name in ((1, "one_worker"), (4, "four_workers"))]
+    columns: list[Column] = [
+        ("workers", value("n_workers")),
+        ("documents/s", number("documents_per_s", 0)),
+        ("searches", number("n_searches", 0)),
+        ("p50 ms", number("search_p50_ms", 1)),
+        ("p95 ms", number("search_p95_ms", 1)),
+    ]
+    return MACHINES.format_map(dict(part) | {"table": table(columns, rows)})
 
 
 def _peer(part: Row) -> str:

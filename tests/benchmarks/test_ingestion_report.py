@@ -47,6 +47,11 @@ def test_the_section_and_the_targets_show_what_was_measured():
         "whole": [whole("SQLite"), whole("PostgreSQL")],
         "ceiling": [run(documents_per_s=3_000, chunks_per_s=3_100)],
         "real": [run(documents_per_s=500.0)],
+        "machines": {
+            "n_documents": 5_000, "ms_per_text": 8.0, "ratio": 3.7,
+            "one_worker": {"documents_per_s": 120.0, "n_searches": 0},
+            "four_workers": {"documents_per_s": 450.0, "n_searches": 9, "search_p50_ms": 10.1},
+        },
         "shares": [share, share | {"folder": "documents and modules", "n_cores": 2}],
         "peer": {"first": peer, "again": peer, "changed": peer},
     }  # fmt: skip
@@ -54,8 +59,15 @@ def test_the_section_and_the_targets_show_what_was_measured():
     assert "| SQLite | 130,000 | 90,000 | 30,000 | 2,000 | 2.50 | 9 / 9 | 3.0 |" in page
     assert "| first | 5.00 | 10 | 0.80 |" in page
     assert "SQLite 50 at its begin, then 60, 61, 61" in page
-    without = ingestion(part | {"peer": {"missing": "langchain: it did not install"}})
+    assert "four workers do 3.7 times what one does" in page
+    assert "| 4 | 450 | 9 | 10.1 | - |" in page
+    without = ingestion(
+        part
+        | {"machines": {"missing": "not here"}}
+        | {"peer": {"missing": "langchain: it did not install"}}
+    )
     assert "Left out: langchain" in without
+    assert "Left out: not here" in without
     found = {v.target.what: v.met for v in verdicts({"ingestion": part}) if v.value is not None}
     assert len(found) == 8
     assert found.pop("end to end, documents and modules, of the bare rate, two cores") is False
