@@ -112,6 +112,14 @@ def test_each_folder_has_one_name_and_each_name_one_folder(index, other, tmp_pat
         index.add_folder(tmp_path / "fourth")
 
 
+def test_a_folder_whose_name_is_taken_gets_a_number(index, other, tmp_path):
+    index.add_folder(other)
+    for number in (2, 3):
+        (tmp_path / f"in{number}/other").mkdir(parents=True)
+        index.add_folder(tmp_path / f"in{number}/other")
+    assert [one.name for one in index.sources()] == ["other", "other-2", "other-3"]
+
+
 def test_no_file_is_in_an_index_twice(index, home, tmp_path):
     index.add_folder()
     with pytest.raises(QueueError, match=r"lies in .* as source 'home'"):

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
@@ -224,8 +225,14 @@ class Sourcing:
                 )
             self._check_apart(folder, source)
         self._check_unlisted(folder)
-        default = _NO_NAME.sub("-", folder.name)[:_MOST_NAME] or "folder"
-        return self._added("folder", place, name or default, {})
+        return self._added("folder", place, name or self._free_name(folder), {})
+
+    def _free_name(self, folder: Path) -> str:
+        """A folder's own name, with a number where another source has it."""
+        name = _NO_NAME.sub("-", folder.name)[: _MOST_NAME - 8].strip() or "folder"
+        taken = {source.name for source in self._queue.sources()}
+        others = (f"{name}-{number}" for number in count(2))
+        return next(one for one in chain([name], others) if one not in taken)
 
     def _check_apart(self, folder: Path, other: Source) -> None:
         """No file is in an index twice.
