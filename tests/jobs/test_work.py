@@ -19,6 +19,7 @@ import queued
 from embedwell.core.errors import (
     BadTextsError,
     CanaryError,
+    DriftError,
     EngineError,
     EngineMemoryError,
     PressureError,
@@ -31,6 +32,7 @@ from embedwell.core.errors import (
     TaskCancelledError,
 )
 from embedwell.core.events import Watch
+from embedwell.handshake.admit import admitted
 from embedwell.jobs import identity
 from embedwell.jobs.identity import bury, new_worker
 from embedwell.jobs.options import WorkOptions
@@ -512,9 +514,9 @@ def test_vectors_of_an_engine_that_was_replaced_are_computed_anew(store):
 
     report = queued.worked(store, Replaced())
     assert report.n_done == N
-    admitted = {one.build.key for one in store.spaces.admissions(store.spaces.main().number)}
-    assert new.key in admitted
-    assert old.key not in admitted
+    known = {one.build.key for one in store.spaces.admissions(store.spaces.main().number)}
+    assert new.key in known
+    assert old.key not in known
 
 
 def test_an_unread_row_that_will_be_tried_again_counts_for_nothing_yet(store, folder):
@@ -545,3 +547,29 @@ def test_an_unread_row_that_will_be_tried_again_counts_for_nothing_yet(store, fo
     assert (report.n_done, report.failed) == (N, [])
     assert queued.statuses(store) == {"done": N, "pending": 1}
     assert store.queue.run().n_finished == N
+
+
+@pytest.mark.usefixtures("folder")
+def test_who_is_refused_claims_nothing(store):
+    """Another engine wrote the first vectors; this one's point elsewhere."""
+    admitted_fake(store)
+    claims = []
+    store.queue.claim = lambda *asked: claims.append(asked) or []
+
+    class Turned(FakeEmbedder):
+        def embed(self, texts, kind, watch):
+            found = super().embed(texts, kind, watch)
+            return replace(found, vectors=np.roll(found.vectors, 1, axis=1))
+
+    wrong = Turned(build=replace(FAKE_BUILD, native="1" * 40))
+    number = store.spaces.main().number
+    with pytest.raises(DriftError):
+        work(
+            store,
+            lambda: admitted(store, number, wrong, (), "a test"),
+            Watch(),
+            WorkOptions(queued.READERS),
+        )
+    assert claims == []
+    assert queued.statuses(store) == {"pending": N}
+    assert store.queue.workers() == []

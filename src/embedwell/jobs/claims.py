@@ -90,6 +90,8 @@ class Claims:
     def _look(self) -> bool:
         """Find out how much is left, and now and then for how many; whether there is a run."""
         run = self._patience.with_store(self._queue.run)
+        if run is None or run.status == "done":
+            self._n_counted = 0
         if run is None or run.status != "running":
             return False
         self._n_finished_now = run.n_finished
