@@ -18,6 +18,7 @@ from embedwell.core.errors import CanaryError, DriftError, SpaceMismatchError, T
 from embedwell.core.events import Watch
 from embedwell.core.vectors import normalized
 from embedwell.jobs import canary_check
+from embedwell.jobs.index import index_folder
 from embedwell.jobs.options import WorkOptions
 from embedwell.jobs.work import work
 from embedwell.stores.protocol import Document, DocumentChunks, StoredChunk
@@ -123,6 +124,21 @@ def test_what_a_person_let_pass_goes_on(store, folder):
     worked(store)
     run = store.queue.run()
     assert (run.status, run.n_done, run.reason) == ("done", 150, "")
+
+
+def test_a_run_that_was_stopped_at_its_very_end_stays_so_until_it_is_resumed(store, folder):
+    write(folder, 100, bad_from=20)
+
+    def index():
+        index_folder(folder, store, lambda: admitted_fake(store), 1.0, Watch(), canary_at=100)
+
+    for _ in range(2):
+        with pytest.raises(CanaryError, match="after 100 documents"):
+            index()
+        assert statuses(store) == {"done": 100}
+    store.queue.resume_run()
+    index()
+    assert store.queue.run().status == "done"
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,7 @@ def _changed(queue: Queue, what: str) -> Run:
         raise QueueError("No run is open.", "`embedwell index` begins one.")
     if what == "resume":
         queue.resume_run()
+        queue.close_run()  # where nothing is left of it
     elif before.status != "stopped":
         queue.stop_run(_STOPPED)
     return _run(queue, before.number)

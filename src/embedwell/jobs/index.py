@@ -110,11 +110,19 @@ def index_sources(
     began = time.perf_counter()
     swept = [_sweep(store, one, watch, sweeping) for one in listings]
     n_left = sum(row.n for row in store.queue.tally() if row.status in {"pending", "leased"})
-    done = work_off(watch) if n_left and work_off is not None else WorkReport()
+    is_over = not n_left and not _is_open(store)
+    done = WorkReport() if is_over or work_off is None else work_off(watch)
     report = _report(swept, done)
     report.n_queued = n_left if work_off is None else 0
     report.took_s = time.perf_counter() - began
     return report
+
+
+def _is_open(store: Store) -> bool:
+    """Whether the run goes on although nothing is queued: it is stopped, or has to be checked."""
+    store.queue.close_run()
+    run = store.queue.run()
+    return run is not None and run.status != "done"
 
 
 def index_folder(

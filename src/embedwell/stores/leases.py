@@ -73,15 +73,15 @@ def n_claimable(run: Run | None, n_leased: int) -> int:
 
 
 def may_close(run: Run | None, n_left: int) -> bool:
-    """Whether a run has ended; a rehearsal does not without its check.
+    """Whether a run has ended: not while it is stopped, nor before a check that is due.
 
     Args:
         run: The open run.
         n_left: How many rows are pending or leased.
     """
-    if run is None or run.status == "checking" or n_left:
+    if run is None or run.status != "running" or n_left:
         return False
-    return not (run.status == "running" and run.rehearsal and run.canary_at)
+    return not run.canary_at or not (run.rehearsal or run.n_finished >= run.canary_at)
 
 
 def is_check_due(run: Run, check_end: float, now: float, *, is_empty: bool) -> bool:

@@ -138,7 +138,8 @@ class Queue(Protocol):
     def close_run(self) -> bool:
         """End the open run if no row is pending or leased; gives whether it ended.
 
-        One that is being checked does not end, nor a rehearsal before its check.
+        One that is stopped or being checked does not end, nor before a check that is due; a
+        rehearsal always has one.
         """
         ...
 
