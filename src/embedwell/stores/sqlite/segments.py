@@ -33,9 +33,10 @@ def keep_up(database: Database, space: int, dimensions: int) -> None:
         rewrite(database, space, dimensions)
     while is_behind(database, space):
         last = last_segment(database, space)
-        parts = list(vectors_after(database, space, dimensions, last, BLOCK))
+        found = vectors_after(database, space, dimensions, last, BLOCK)
+        parts = [(ids, encode(halves)) for ids, halves in found]  # a batch in memory at a time
         ids = np.concatenate([ids for ids, _ in parts])
-        columns = np.concatenate([encode(halves) for _, halves in parts], axis=1)
+        columns = np.concatenate([columns for _, columns in parts], axis=1)
         _add(database, space, ids, columns)
 
 
