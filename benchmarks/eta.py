@@ -4,7 +4,8 @@
 
 Looks at the queue every second while `embedwell index` works, and compares what was told with what
 then happened: as a share of the time that was left (from 10 % to 90 % of the run; at the very end a
-second is a large share), and as a share of the whole run (from 10 % to its end).
+second is a large share), and as a share of the whole run (from 10 % to its end). Then plays the
+same run again at an even pace, with one, two and four workers (`eta_replay`).
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from pathlib import Path
 
 import click
 
+from benchmarks.eta_replay import even, rows_of, worst
 from embedwell.app.progress import Ingestion, Observer
 from embedwell.core.errors import StoreError
 from embedwell.stores.registry import open_store
 
 _LOOK_S = 1.0
 _LATER_S = 15.0
+_REPLAYED = (1, 2, 4)
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,14 @@ class Errors:
     n_unknown: int
 
 
-def watch_run(folder: Path, n_workers: int, threads: int) -> tuple[list[Told], Ingestion]:
-    """Index a folder into a new file; what was told meanwhile, and the end."""
+def watch_run(
+    folder: Path, n_workers: int, threads: int
+) -> tuple[list[Told], Ingestion, list[float]]:
+    """Index a folder into a new file.
+
+    Returns:
+        What was told meanwhile, the end, and the errors at an even pace by `_REPLAYED` workers.
+    """
     with tempfile.TemporaryDirectory(prefix="ew") as place:
         db = Path(place, "index.db")
         command = [
@@ -63,8 +72,9 @@ def watch_run(folder: Path, n_workers: int, threads: int) -> tuple[list[Told], I
         store = open_store(db)
         found = Observer().look(store.queue)
         store.close()
+        rows = rows_of(db)
     assert found is not None
-    return told, found
+    return told, found, [worst(even(rows, n), n) for n in _REPLAYED]
 
 
 def _looked(
@@ -125,15 +135,17 @@ def errors(told: list[Told], took_s: float) -> Errors:
 @click.option("--threads", default=1)
 def main(folders: tuple[Path, ...], workers: int, threads: int) -> None:
     """Measure, and print a line of Markdown for each folder."""
-    print("| folder | workers | documents | seconds | worst, of the time left | of the whole run |")
-    print("| --- | --- | --- | --- | --- | --- |")
+    head = ["folder", "workers", "documents", "seconds", "worst, of the time left"]
+    head += ["of the whole run", *(f"even pace, {n} workers" for n in _REPLAYED)]
+    print(f"| {' | '.join(head)} |\n|{' --- |' * len(head)}")
     for folder in folders:
-        told, found = watch_run(folder, workers, threads)
+        told, found, replayed = watch_run(folder, workers, threads)
         wrong = errors(told, found.took_s)
         shown = [
             f"{error:+.0%} at {at:.0%} of the run" for error, at in (wrong.of_left, wrong.of_whole)
         ]
         cells = [folder.name, workers, f"{found.n_rows:,}", f"{found.took_s:.0f}", *shown]
+        cells += [f"{error:.0%}" for error in replayed]
         print("| " + " | ".join(map(str, cells)) + " |", flush=True)
         if wrong.n_unknown:
             print(f"{wrong.n_unknown} times nobody could tell", file=sys.stderr)
