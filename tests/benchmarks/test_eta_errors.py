@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from benchmarks.eta import Told, errors
 from benchmarks.eta_replay import Row, even, worst
 
