@@ -573,3 +573,19 @@ def test_who_is_refused_claims_nothing(store):
     assert claims == []
     assert queued.statuses(store) == {"pending": N}
     assert store.queue.workers() == []
+
+
+@pytest.mark.usefixtures("folder")
+def test_who_said_nothing_for_long_is_not_counted_on(store, monkeypatch):
+    """A worker of a machine that is no more is the first by name: another one tends the index."""
+    real, moved = time.time, [-600.0]
+    monkeypatch.setattr(time, "time", lambda: real() + moved[0])
+    store.queue.report(Worker("a machine that is off", "off", 1))
+    moved[0] = 0.0
+    tended = Counting()
+    queued.worked(store, reopen=lambda: tended)
+    assert tended.waiting == [N, 0]
+    assert len(store.queue.workers()) == 1
+    moved[0] = 3600.0
+    bury(store.queue)
+    assert store.queue.workers() == []

@@ -98,7 +98,7 @@ class Claims:
         now = time.monotonic()
         if now - self._looked_at >= _LOOK_EVERY_S:
             self._looked_at = now
-            self._n_workers = len(self._patience.with_store(self._queue.workers))
+            self._n_workers = len(self._heart.colleagues())
         is_low = self.n_left < self._options.batch_size * _SHARES * self._n_workers
         if run.number != self._run or (is_low and now >= self._count_at):
             self._count()

@@ -14,6 +14,7 @@ from embedwell.jobs.report import WorkReport
 from embedwell.stores.queue import Metrics, Queue, Worker
 
 _BEATS_A_LEASE = 3
+_ABSENT_LEASES = 3  # who said nothing for so many is not counted on
 _METRICS_S = 10.0
 
 
@@ -107,6 +108,13 @@ class Heartbeat:
         if state != self.state:
             self.state = state
             self.beat()
+
+    def colleagues(self) -> list[Worker]:
+        """Workers that said lately that they live, this one among them."""
+        now = self.patience.with_store(self._queue.now)
+        longest_s = _ABSENT_LEASES * self._lease_s
+        workers = self.patience.with_store(self._queue.workers)
+        return [worker for worker in workers if now - worker.seen_at <= longest_s]
 
     def add_metrics(self) -> None:
         """Keep how far it is; at the end of its work too."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 
+from embedwell.stores.leases import LONGEST_S
 from embedwell.stores.queue import Queue, Worker
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -24,11 +25,16 @@ def new_worker() -> Worker:
 
 
 def bury(queue: Queue) -> None:
-    """Take the leases of this machine's workers that are no more, without waiting for their end."""
-    here = f"{_where(socket.gethostname())}:"
+    """Take the leases of this machine's workers that are no more, without waiting for their end.
+
+    Of other machines, those are forgotten whose leases have long ended.
+    """
+    here, now = f"{_where(socket.gethostname())}:", queue.now()
     for worker in queue.workers():
         if worker.name.startswith(here) and not _lives(worker.pid):
             lay_down(queue, worker)
+        elif now - worker.seen_at > LONGEST_S:
+            queue.forget_worker(worker.name)
 
 
 def lay_down(queue: Queue, worker: Worker) -> None:

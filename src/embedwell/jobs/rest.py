@@ -81,10 +81,8 @@ class Rest:
 
     def tend(self, n_waiting: int) -> None:
         """Look after the index, now and then, if that is this worker's to do."""
-        if self._tender.is_due:
-            workers = self._patience.with_store(self._queue.workers)
-            if tends(self._heart.name, workers):
-                self._tender.tend(n_waiting)
+        if self._tender.is_due and tends(self._heart.name, self._heart.colleagues()):
+            self._tender.tend(n_waiting)
 
     def close(self) -> None:
         """Stop what goes on beside."""
