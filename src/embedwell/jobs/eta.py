@@ -18,9 +18,9 @@ from embedwell.stores.queue import Tally
 LEFT = frozenset({"pending", "leased"})
 
 # Bytes of text in a byte of a file, roughly; all formats that are not here are text.
-_TEXT_SHARES: Mapping[str, float] = {"html": 0.4, "notebook": 0.3, "pdf": 0.3}
+_TEXT_SHARES: Mapping[str, float] = {"html": 0.4, "notebook": 0.3, "pdf": 0.5}
 # So many bytes of text are believed to cost what they cost in other formats, beside those seen.
-_GUESSED_BYTES = 20_000.0
+_GUESSED_BYTES = 5_000.0
 # A worker's embedder is always busy: so many seconds are believed to hold one second of work each.
 _BUSY_S = 60.0
 # So many seconds of work are believed to go at the run's own pace, before the pace of late counts.
