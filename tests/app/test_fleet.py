@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,8 @@ from embedwell.app.worker_duty import Duty, words_of
 from embedwell.app.worker_quota import be_nice, is_above, share
 from embedwell.core.events import Watch
 from embedwell.stores.protocol import CollectionSettings
-from embedwell.stores.registry import create_store
+from embedwell.stores.queue import Item, Which
+from embedwell.stores.registry import create_store, open_store
 from embedwell.testing import FAKE_SPACE
 
 # Each start adds a line to the file `starts`; then the script goes on with a part of its own.
@@ -75,6 +77,29 @@ def test_who_is_killed_is_started_again(run, tmp_path):
     assert report.n_restarts >= 1
     assert report.workers == [{"n_done": 3}] * 2
     assert len(starts(tmp_path)) == 2 + report.n_restarts
+
+
+CLAIM_AND_DIE = """
+if n_starts == 1:
+    from embedwell.jobs.identity import new_worker
+    from embedwell.stores.registry import open_store
+    store, worker = open_store(here / "index.db"), new_worker()
+    store.queue.report(worker)
+    assert len(store.queue.claim(worker.name, 3, 900)) == 3
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
+def test_what_the_dead_had_claimed_is_given_back_at_once(run, tmp_path):
+    with closing(open_store(tmp_path / "index.db")) as store:
+        source = store.queue.add_source("folder", "notes", "", "", {})
+        items = [Item(f"{n}.md", "markdown", 1, 1) for n in range(3)]
+        store.queue.enqueue(source.number, store.queue.open_run(0).number, items)
+        assert run(CLAIM_AND_DIE + REPORT, 1, None, "--once").n_restarts == 1
+        assert [(row.status, row.n) for row in store.queue.tally()] == [("pending", 3)]
+        assert {entry.losses for entry in store.queue.entries(Which(), 3)} == {1}
+        assert store.queue.workers() == []
 
 
 def test_a_reason_that_stays_ends_the_fleet(run, tmp_path):
