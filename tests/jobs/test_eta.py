@@ -15,8 +15,15 @@ from embedwell.jobs.order import SAMPLE, Order
 from embedwell.stores.queue import Item, Lately, Tally
 
 # Seconds for a byte, by format, in a recorded run of the default model on one thread; a PDF's byte
-# holds less text.
-COSTS = {"source": 17e-6, "markdown": 18e-6, "data": 21e-6, "pdf": 9e-6, "html": 5e-6}
+# holds less text. Nobody could guess those of `tables`.
+COSTS = {
+    "source": 17e-6,
+    "markdown": 18e-6,
+    "data": 21e-6,
+    "pdf": 9e-6,
+    "html": 5e-6,
+    "tables": 60e-6,
+}
 GROUP_S = 4.0
 
 
@@ -118,8 +125,9 @@ def test_it_is_right_within_a_fifth_from_a_tenth_on_whatever_the_order_of_folder
 
 
 def test_without_a_sample_of_all_it_would_be_wrong():
-    assert worst(played(folder(*reversed(MIXED)))) > 0.2
-    assert worst(played(sampled(folder(*reversed(MIXED))))) < 0.2
+    dear_last = (("source", 700, 7000), ("tables", 300, 7000))
+    assert worst(played(folder(*dear_last))) > 0.3
+    assert worst(played(sampled(folder(*dear_last)))) < 0.2
 
 
 def test_workers_that_join_are_seen():
