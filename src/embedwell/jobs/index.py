@@ -112,6 +112,8 @@ def index_sources(
     n_left = sum(row.n for row in store.queue.tally() if row.status in {"pending", "leased"})
     is_over = not n_left and not _is_open(store)
     done = WorkReport() if is_over or work_off is None else work_off(watch)
+    if is_over and work_off is not None:
+        store.tend_index(0, watch)  # whoever ended a large load may have died over it
     report = _report(swept, done)
     report.n_queued = n_left if work_off is None else 0
     report.took_s = time.perf_counter() - began
