@@ -8,7 +8,7 @@ from pathlib import Path
 from embedwell.app.index import Index
 from embedwell.app.place import shown_target
 from embedwell.app.progress import Ingestion, Observer
-from embedwell.ingest.sources.folder import Folder
+from embedwell.ingest.sources.folder import Folder, Patterns
 from embedwell.jobs.changes import compare
 from embedwell.stores.spaces import StoredSpace
 
@@ -115,8 +115,13 @@ def _space(index: Index, stored: StoredSpace) -> SpaceStatus:
     )
 
 
-def _stale(index: Index, folder: Path) -> Stale:
-    found = Folder(folder, index.size_factor).items(lambda _: None)
-    home = next((one.number for one in index.store.queue.sources() if not one.prefix), 0)
-    changes = compare(found, index.store.stats(home))
+def _stale(index: Index, folder: Path) -> Stale | None:
+    """How the index's own folder differs; None where it is filled from other things only."""
+    sources = index.sources()
+    home = next((one for one in sources if one.kind == "folder" and not one.place), None)
+    if sources and home is None:
+        return None
+    patterns = Patterns.of(home.options if home else {})
+    reader = Folder(folder, index.size_factor, patterns.include, patterns.exclude)
+    changes = compare(reader.items(lambda _: None), index.store.stats(home.number if home else 0))
     return Stale(tuple(item.key for item in changes.to_read), changes.gone)
