@@ -136,7 +136,7 @@ def errors(told: list[Told], took_s: float) -> Errors:
 def main(folders: tuple[Path, ...], workers: int, threads: int) -> None:
     """Measure, and print a line of Markdown for each folder."""
     head = ["folder", "workers", "documents", "seconds", "worst, of the time left"]
-    head += ["of the whole run", *(f"even pace, {n} workers" for n in _REPLAYED)]
+    head += ["of the whole run", *(f"even pace, by {n}" for n in _REPLAYED)]
     print(f"| {' | '.join(head)} |\n|{' --- |' * len(head)}")
     for folder in folders:
         told, found, replayed = watch_run(folder, workers, threads)
