@@ -53,7 +53,7 @@ def test_killed_again_and_again_each_document_is_there_once(target, tmp_path):
         queued.enqueue(clean, folder)
         queued.worked(clean)
         assert found == queued.contents(clean)
-    figures = f"{N_FILES} files, {run.n_chunks} chunks, {N_KILLS} kills in {took_s:.1f} s\n"
+    figures = f"{type(store).__name__}: {N_FILES} files, {run.n_chunks} chunks, {N_KILLS} kills in {took_s:.1f} s\n"
     sys.stdout.write(figures)
 
 
