@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,8 @@ def test_the_commands_of_the_readme_run(real_cache, tmp_path):
     for name in ("notes", "papers"):
         shutil.copytree(ROOT / "examples/library", tmp_path / name)
     port = str(free_port())
+    server = Path(tempfile.mkdtemp(prefix="embedwell-"))  # as in conftest: of another user
+    server.chmod(0o755)
     wait = f"until curl -sf http://127.0.0.1:{port}/health; do sleep 0.1; done"
     lines = [line for block in blocks(ROOT / "README.md", "sh") for line in block.splitlines()]
     commands = [line.split("  #")[0].replace("~/", f"{tmp_path}/") for line in lines]
@@ -47,7 +50,7 @@ def test_the_commands_of_the_readme_run(real_cache, tmp_path):
     runnable = [one for one in commands if not one.startswith("make") and "--watch" not in one]
     script = "set -e\n" + "\n".join(runnable)
     script = script.replace("serve &", f"serve 2>/dev/null & trap 'kill $!' EXIT\n{wait}")
-    script = script.replace("8437", port)
+    script = script.replace("8437", port).replace("embedded:", f"embedded:{server}/data")
     folder = Path(sys.executable).parent
     with short_folder() as place:
         variables = {"EMBEDWELL_SOCKET": f"{place}/s", "EMBEDWELL_PORT": port}
@@ -59,6 +62,7 @@ def test_the_commands_of_the_readme_run(real_cache, tmp_path):
             text=True,
             check=False,
         )
+    shutil.rmtree(server, ignore_errors=True)
     assert run.returncode == 0, run.stderr
     assert "guides/backup.md" in run.stdout
     assert '"object":"embedding"' in run.stdout
