@@ -53,8 +53,8 @@ def test_killed_again_and_again_each_document_is_there_once(target, tmp_path):
         queued.enqueue(clean, folder)
         queued.worked(clean)
         assert found == queued.contents(clean)
-    figures = f"{type(store).__name__}: {N_FILES} files, {run.n_chunks} chunks, {N_KILLS} kills in {took_s:.1f} s\n"
-    sys.stdout.write(figures)
+    what = f"{N_FILES} files, {run.n_chunks} chunks, {N_KILLS} kills"
+    sys.stdout.write(f"{type(store).__name__}: {what} in {took_s:.1f} s\n")
 
 
 def work_and_kill(store, target, drawn) -> int:
