@@ -14,7 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from embedwell.jobs.eta import seconds_left, window_s
+from embedwell.jobs.progress.eta import seconds_left, window_s
 from embedwell.stores.queue import Lately, Tally
 
 _ROWS = """
@@ -58,7 +58,7 @@ def rows_of(db: Path) -> list[Row]:
 
 
 def even(rows: Iterable[Row], n_workers: int) -> list[Row]:
-    """The same documents, worked off at an even pace, in groups as `jobs.shift` makes them."""
+    """The same documents, worked off at an even pace, in groups as `jobs.work.shift` makes them."""
     free = [_FIRST_S] * n_workers
     found: list[Row] = []
     for group in _groups(rows):

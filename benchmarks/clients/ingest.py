@@ -29,8 +29,8 @@ from embedwell.handshake.admit import admitted
 from embedwell.ingest.sources.folder import Folder
 from embedwell.ingest.sources.registry import Surroundings, open_source
 from embedwell.jobs.index import Listing, index_sources, source_at
-from embedwell.jobs.sweep import Sweeping
-from embedwell.jobs.work import WorkOptions, work
+from embedwell.jobs.sweeping.sweep import Sweeping
+from embedwell.jobs.work.worker import WorkOptions, work
 from embedwell.models.catalogue import card
 from embedwell.stores.protocol import CollectionSettings, Store
 from embedwell.stores.registry import create_store, open_store

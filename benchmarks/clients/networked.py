@@ -24,7 +24,7 @@ from embedwell.core.events import Watch
 from embedwell.core.space import Kind
 from embedwell.handshake.admit import admitted
 from embedwell.ingest.sources.registry import Surroundings, open_source
-from embedwell.jobs.work import WorkOptions, work
+from embedwell.jobs.work.worker import WorkOptions, work
 from embedwell.stores.protocol import Filter, Store
 from embedwell.stores.registry import open_store
 

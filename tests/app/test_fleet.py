@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from embedwell.app import fleet as fleets
-from embedwell.app.fleet import Fleet
 from embedwell.app.settings import Settings
-from embedwell.app.worker_duty import Duty, words_of
-from embedwell.app.worker_quota import be_nice, is_above, share
+from embedwell.app.workers import fleet as fleets
+from embedwell.app.workers.duty import Duty, words_of
+from embedwell.app.workers.fleet import Fleet
+from embedwell.app.workers.quota import be_nice, is_above, share
 from embedwell.core.events import Watch
 from embedwell.stores.protocol import CollectionSettings
 from embedwell.stores.queue import Item, Which
@@ -81,7 +81,7 @@ def test_who_is_killed_is_started_again(run, tmp_path):
 
 CLAIM_AND_DIE = """
 if n_starts == 1:
-    from embedwell.jobs.identity import new_worker
+    from embedwell.jobs.work.identity import new_worker
     from embedwell.stores.registry import open_store
     store, worker = open_store(here / "index.db"), new_worker()
     store.queue.report(worker)
@@ -187,6 +187,6 @@ def test_niceness_is_taken_on(monkeypatch):
 
 
 def test_where_the_service_embeds_nothing_is_shared_out(monkeypatch, tmp_path):
-    monkeypatch.setattr("embedwell.app.worker_quota.sign_of_service", lambda settings: (1, 2))
+    monkeypatch.setattr("embedwell.app.workers.quota.sign_of_service", lambda settings: (1, 2))
     assert share(Settings(service="auto"), 4) == {}
     assert share(Settings(service="off"), 4) != {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from embedwell.app.fleet_work import raised
+from embedwell.app.workers.fleet_work import raised
 from embedwell.core.errors import CanaryError, DriftError, EmbedwellError, StoreFullError
 
 

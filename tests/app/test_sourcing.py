@@ -26,7 +26,7 @@ from embedwell.app.sourcing import (
 from embedwell.core.errors import QueueError, StoreNotFoundError
 from embedwell.ingest.sources.protocol import Content
 from embedwell.ingest.sources.records import Record, Records
-from embedwell.jobs.sweep import Sweeping
+from embedwell.jobs.sweeping.sweep import Sweeping
 from embedwell.models.catalogue import card
 from embedwell.stores.protocol import CollectionSettings
 from embedwell.stores.queue import Which

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from embedwell.jobs.identity import new_worker
+from embedwell.jobs.work.identity import new_worker
 from embedwell.stores.registry import open_store
 
 pytestmark = pytest.mark.usefixtures("real_cache")

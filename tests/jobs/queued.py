@@ -12,9 +12,9 @@ from typing import Any
 from embedwell.core.events import Watch
 from embedwell.ingest.sources.folder import Folder
 from embedwell.ingest.sources.registry import Surroundings, open_source
-from embedwell.jobs.options import WorkOptions
-from embedwell.jobs.report import WorkReport
-from embedwell.jobs.work import work
+from embedwell.jobs.work.options import WorkOptions
+from embedwell.jobs.work.report import WorkReport
+from embedwell.jobs.work.worker import work
 from embedwell.stores.protocol import CollectionSettings, Store
 from embedwell.stores.registry import create_store
 from embedwell.testing import FAKE_SPACE, FakeEmbedder, admitted_fake
@@ -28,8 +28,8 @@ import sys
 from pathlib import Path
 from queued import READERS
 from embedwell.core.events import Watch
-from embedwell.jobs.options import WorkOptions
-from embedwell.jobs.work import work
+from embedwell.jobs.work.options import WorkOptions
+from embedwell.jobs.work.worker import work
 from embedwell.stores.registry import open_store
 from embedwell.testing import admitted_fake
 

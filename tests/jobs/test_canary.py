@@ -11,7 +11,7 @@ from hypothesis import strategies as some
 
 from embedwell.core.errors import StoreError
 from embedwell.handshake.prove import NO_DRIFT
-from embedwell.jobs.canary import (
+from embedwell.jobs.work.canary.rules import (
     FEWEST,
     Finding,
     Health,
@@ -23,7 +23,7 @@ from embedwell.jobs.canary import (
     stopped,
     verdict,
 )
-from embedwell.jobs.canary_windows import (
+from embedwell.jobs.work.canary.windows import (
     Sample,
     Window,
     flat,

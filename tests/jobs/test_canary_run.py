@@ -17,10 +17,10 @@ from embedwell.core.embedded import Embedded
 from embedwell.core.errors import CanaryError, DriftError, SpaceMismatchError, TaskCancelledError
 from embedwell.core.events import Watch
 from embedwell.core.vectors import normalized
-from embedwell.jobs import canary_check
 from embedwell.jobs.index import index_folder
-from embedwell.jobs.options import WorkOptions
-from embedwell.jobs.work import work
+from embedwell.jobs.work.canary import check as canary_check
+from embedwell.jobs.work.options import WorkOptions
+from embedwell.jobs.work.worker import work
 from embedwell.stores.protocol import Document, DocumentChunks, StoredChunk
 from embedwell.stores.queue import Item, Outcome, Which, Worker
 from embedwell.stores.registry import open_store

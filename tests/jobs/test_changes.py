@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from embedwell.jobs.changes import compare
+from embedwell.jobs.sweeping.changes import compare
 from embedwell.stores.protocol import Stat
 from embedwell.stores.queue import Item
 

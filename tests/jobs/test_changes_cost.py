@@ -7,8 +7,8 @@ import pytest
 from embedwell.core.events import Watch
 from embedwell.ingest.sources.folder import Folder
 from embedwell.jobs.index import Listing, index_sources, source_at
-from embedwell.jobs.sweep import Sweeping
-from embedwell.jobs.work import WorkOptions, work
+from embedwell.jobs.sweeping.sweep import Sweeping
+from embedwell.jobs.work.worker import WorkOptions, work
 from embedwell.testing import admitted_fake
 
 N = 300

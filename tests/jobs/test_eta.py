@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedwell.jobs.eta import Speed, seconds_left, speed_lately, window_s
-from embedwell.jobs.order import SAMPLE, Order
+from embedwell.jobs.progress.eta import Speed, seconds_left, speed_lately, window_s
+from embedwell.jobs.sweeping.order import SAMPLE, Order
 from embedwell.stores.queue import Item, Lately, Tally
 
 # Seconds for a byte, by format, in a recorded run of the default model on one thread; a PDF's byte

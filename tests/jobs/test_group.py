@@ -5,8 +5,8 @@ import pytest
 
 from embedwell.core.embedded import Embedded
 from embedwell.ingest.prepare import Prepared
-from embedwell.jobs.group import Group
-from embedwell.jobs.prepare import Ready
+from embedwell.jobs.work.group import Group
+from embedwell.jobs.work.prepare import Ready
 from embedwell.stores.protocol import Document, Stat, StoredChunk
 from embedwell.stores.queue import Item, Outcome, Task, Times
 from embedwell.testing import FAKE_BUILD

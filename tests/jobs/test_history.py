@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedwell.jobs.history import history
+from embedwell.jobs.progress.history import history
 from embedwell.stores.queue import Metrics
 
 

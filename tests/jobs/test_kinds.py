@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedwell.jobs.kinds import by_kind, kind_of
+from embedwell.jobs.progress.kinds import by_kind, kind_of
 from embedwell.stores.queue import Entry, Item
 
 

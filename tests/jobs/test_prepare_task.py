@@ -8,7 +8,7 @@ import pytest
 from embedwell.core.errors import ExtractionError
 from embedwell.ingest.formats import PLAIN
 from embedwell.ingest.sources.protocol import Content
-from embedwell.jobs.prepare import Cutting, extract_here, prepare_task
+from embedwell.jobs.work.prepare import Cutting, extract_here, prepare_task
 from embedwell.stores.queue import Item, Task
 from embedwell.testing import word_starts
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from embedwell.jobs.stage import Stage
+from embedwell.jobs.work.stage import Stage
 
 
 @pytest.fixture

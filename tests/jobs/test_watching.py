@@ -11,7 +11,7 @@ import pytest
 
 from embedwell.core.errors import EmbedwellError
 from embedwell.core.events import Watch
-from embedwell.jobs.watching import BLIND_S, SWEEP_S, Notices, follow, is_news
+from embedwell.jobs.sweeping.watching import BLIND_S, SWEEP_S, Notices, follow, is_news
 
 
 @pytest.mark.parametrize(

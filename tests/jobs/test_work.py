@@ -33,12 +33,12 @@ from embedwell.core.errors import (
 )
 from embedwell.core.events import Watch
 from embedwell.handshake.admit import admitted
-from embedwell.jobs import identity
-from embedwell.jobs.identity import bury, new_worker
-from embedwell.jobs.options import WorkOptions
-from embedwell.jobs.prepare import extract_here
-from embedwell.jobs.report import WorkReport
-from embedwell.jobs.work import work
+from embedwell.jobs.work import identity
+from embedwell.jobs.work.identity import bury, new_worker
+from embedwell.jobs.work.options import WorkOptions
+from embedwell.jobs.work.prepare import extract_here
+from embedwell.jobs.work.report import WorkReport
+from embedwell.jobs.work.worker import work
 from embedwell.stores.queue import Outcome, Which, Worker
 from embedwell.stores.registry import open_store
 from embedwell.testing import FAKE_BUILD, FakeEmbedder, admitted_fake

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedwell.app.fleet_rules import SOME_FAILED, Ended, next_step
 from embedwell.app.settings import Settings
-from embedwell.app.worker_quota import share
-from embedwell.jobs.claims import claim_size, has_its_share
-from embedwell.jobs.retries import N_TRIES, retry_s, unprepared, unread
-from embedwell.jobs.shift import group_size
-from embedwell.jobs.tending import tends
+from embedwell.app.workers.fleet_rules import SOME_FAILED, Ended, next_step
+from embedwell.app.workers.quota import share
+from embedwell.jobs.work.claims import claim_size, has_its_share
+from embedwell.jobs.work.retries import N_TRIES, retry_s, unprepared, unread
+from embedwell.jobs.work.shift import group_size
+from embedwell.jobs.work.tending import tends
 from embedwell.stores.queue import Item, Task, Worker
 
 TASK = Task(1, 1, 1, Item("a.md", "markdown", 3, 7), 1, 0, "", "w")

@@ -206,7 +206,8 @@ def test_reindexing_tells_progress_and_then_the_report(tcp, notes):
     assert paths(tcp.post("/v1/search", json={"query": "salt", "mode": "lexical"})) == ["new.md"]
 
 
-def test_an_index_is_brought_up_to_date_by_one_at_a_time(tcp, notes):
+def test_a_folder_is_compared_with_its_index_by_one_at_a_time(tcp, notes, monkeypatch):
+    monkeypatch.setattr("embedwell.jobs.index._PATIENCE_S", 0.0)
     with _writing(notes):
         refused = tcp.post("/v1/reindex", json={})
     assert refused.status_code == 409

@@ -9,7 +9,7 @@ from pathlib import Path
 from embedwell.app.index import Index
 from embedwell.core.errors import EmbedwellError, QueueError, StoreBusyError, StoreGoneError
 from embedwell.core.events import Watch
-from embedwell.jobs import watching
+from embedwell.jobs.sweeping import watching
 
 # It will pass, or a person will mend it: the next sweep sees.
 _PASSING = (QueueError, StoreBusyError, StoreGoneError)

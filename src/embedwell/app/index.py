@@ -13,14 +13,14 @@ from embedwell.app.backward import written_back
 from embedwell.app.choose import ModelChoice, fitting
 from embedwell.app.connect import connect
 from embedwell.app.embedders import Connect, Embedders
-from embedwell.app.extraction import extracting
 from embedwell.app.light import DOES_NOT_FIT, fill_light, light_embedder
 from embedwell.app.place import indexed_folder, shown_target
 from embedwell.app.settings import Settings
 from embedwell.app.sizes import parse_bytes
 from embedwell.app.sourcing import AgainRequest, FolderRequest, Request, Sourcing
-from embedwell.app.worker_duty import Duty
-from embedwell.app.worker_options import options_for
+from embedwell.app.workers.duty import Duty
+from embedwell.app.workers.extraction import extracting
+from embedwell.app.workers.options import options_for
 from embedwell.core.errors import (
     QueryError,
     SpaceMovedError,
@@ -36,8 +36,8 @@ from embedwell.jobs.index import IndexReport, WorkOff, index_sources
 from embedwell.jobs.migrate import MigrationReport, Plan, migrate, roll_back
 from embedwell.jobs.rechunk import rechunk_records
 from embedwell.jobs.records import Record, add_records
-from embedwell.jobs.sweep import Sweeping
-from embedwell.jobs.work import WorkReport, work
+from embedwell.jobs.sweeping.sweep import Sweeping
+from embedwell.jobs.work.worker import WorkReport, work
 from embedwell.search.results import Mode, SearchResults
 from embedwell.search.searcher import QueryVector, Searcher
 from embedwell.stores.protocol import Counts, Filter, Store

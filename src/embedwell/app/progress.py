@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, get_args
 
-from embedwell.jobs.eta import LEFT, Speed, seconds_left, speed_lately, window_s
-from embedwell.jobs.kinds import Failure, by_kind
+from embedwell.jobs.progress.eta import LEFT, Speed, seconds_left, speed_lately, window_s
+from embedwell.jobs.progress.kinds import Failure, by_kind
 from embedwell.stores.queue import Queue, Run, Status, Tally, Which, Worker
 
 STATUSES: tuple[Status, ...] = get_args(Status)

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from embedwell.app.configuration import load
-from embedwell.app.fleet_work import raised
 from embedwell.app.index import Index
 from embedwell.app.opening import open_index
 from embedwell.app.place import shown_target, target_of
+from embedwell.app.workers.fleet_work import raised
 from embedwell.core.errors import (
     BadTextsError,
     EmbedwellError,
@@ -33,8 +33,8 @@ from embedwell.core.errors import (
 from embedwell.core.events import Watch
 from embedwell.ingest.sources.records import Record, record, text_id
 from embedwell.ingest.walk import Skipped
-from embedwell.jobs.patience import Patience
 from embedwell.jobs.records import add_records
+from embedwell.jobs.work.patience import Patience
 from embedwell.stores.protocol import Store
 
 _PATIENCE_S = 120.0

@@ -9,7 +9,7 @@ from embedwell.app.index import Index
 from embedwell.app.place import shown_target
 from embedwell.app.progress import Ingestion, Observer
 from embedwell.ingest.sources.folder import Folder, Patterns
-from embedwell.jobs.changes import compare
+from embedwell.jobs.sweeping.changes import compare
 from embedwell.stores.spaces import StoredSpace
 
 

@@ -6,16 +6,16 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from embedwell.app.extraction import extracting
 from embedwell.app.opening import open_index
-from embedwell.app.worker_duty import Duty
-from embedwell.app.worker_options import options_for
-from embedwell.app.worker_quota import be_nice
+from embedwell.app.workers.duty import Duty
+from embedwell.app.workers.extraction import extracting
+from embedwell.app.workers.options import options_for
+from embedwell.app.workers.quota import be_nice
 from embedwell.core.errors import TaskCancelledError
 from embedwell.core.events import Watch
 from embedwell.ingest.sources.registry import Surroundings
-from embedwell.jobs.report import WorkReport
-from embedwell.jobs.work import work
+from embedwell.jobs.work.report import WorkReport
+from embedwell.jobs.work.worker import work
 from embedwell.stores.queue import Queue
 
 _PATIENCE_S = 600.0

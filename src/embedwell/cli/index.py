@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from embedwell.app.sourcing import Request
     from embedwell.core.events import Watch
     from embedwell.jobs.index import IndexReport
-    from embedwell.jobs.sweep import Sweeping
+    from embedwell.jobs.sweeping.sweep import Sweeping
 
 # A person wants to see the first few; --json has them all.
 _SHOWN = 10
@@ -100,7 +100,7 @@ def _indexed(
 ) -> IndexReport:
     by = None
     if options["workers"]:
-        from embedwell.app.fleet_work import working_fleet
+        from embedwell.app.workers.fleet_work import working_fleet
 
         by = working_fleet(index.target, options["workers"])
     sweeping = _sweeping(index, options)
@@ -108,7 +108,7 @@ def _indexed(
 
 
 def _sweeping(index: Index, options: Mapping[str, Any]) -> Sweeping:
-    from embedwell.jobs.sweep import Sweeping
+    from embedwell.jobs.sweeping.sweep import Sweeping
 
     given = options["canary"]
     canary_at = index.settings.canary if given is None else given

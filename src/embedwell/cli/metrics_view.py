@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 
 from embedwell.cli.output import write_json, write_table
-from embedwell.jobs.history import History, history
+from embedwell.jobs.progress.history import History, history
 from embedwell.stores.queue import Metrics
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"

@@ -55,7 +55,7 @@ def command(*, db: str | None, is_watching: bool, as_json: bool) -> None:
 def _followed(index: Index, watch: Watch) -> Iterator[Ingestion]:
     """How far it is, again and again, until it is over or nobody wants to see it any more."""
     from embedwell.app.progress import Observer
-    from embedwell.jobs.patience import Patience
+    from embedwell.jobs.work.patience import Patience
 
     observer, patience = Observer(), Patience(_PATIENCE_S, watch)
     while not watch.cancelled.is_set():

@@ -19,7 +19,7 @@ import click
 from embedwell.cli.options import db_option, json_option
 
 if TYPE_CHECKING:
-    from embedwell.app.worker_duty import Duty
+    from embedwell.app.workers.duty import Duty
     from embedwell.cli.progress import TerminalWatch
 
 _SHOWN = 10
@@ -85,7 +85,7 @@ def command(
     Run it on any machine that reaches the index and its sources. It waits for new work until it is
     stopped; SIGTERM or Ctrl-C store what is embedded and give the rest back.
     """
-    from embedwell.app.worker_duty import Duty
+    from embedwell.app.workers.duty import Duty
 
     duty = Duty(once=once, batch_size=batch_size, moved=sources, max_load=max_load, nice=nice)
     if workers > 1:
@@ -101,7 +101,7 @@ def _worker(
 ) -> None:
     from embedwell.app.worker import run_worker
     from embedwell.cli.output import write_json
-    from embedwell.jobs.report import WorkReport
+    from embedwell.jobs.work.report import WorkReport
 
     report = WorkReport()
     try:
@@ -119,8 +119,8 @@ def _worker(
 def _fleet(
     path: Path, db: str | None, n: int, duty: Duty, watch: TerminalWatch, *, as_json: bool
 ) -> None:
-    from embedwell.app.fleet import run_fleet
     from embedwell.app.opening import open_index
+    from embedwell.app.workers.fleet import run_fleet
     from embedwell.cli.output import write_json
 
     with open_index(path, db=db, create=False) as index:

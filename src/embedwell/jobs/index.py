@@ -17,10 +17,10 @@ from embedwell.ingest.sources.folder import Folder
 from embedwell.ingest.sources.protocol import SourceReader
 from embedwell.ingest.sources.registry import Surroundings, open_source
 from embedwell.ingest.walk import Skipped
-from embedwell.jobs.patience import Patience
 from embedwell.jobs.put import LoadEmbedder
-from embedwell.jobs.sweep import Sweeping, Swept, sweep
-from embedwell.jobs.work import WorkOptions, WorkReport, work
+from embedwell.jobs.sweeping.sweep import Sweeping, Swept, sweep
+from embedwell.jobs.work.patience import Patience
+from embedwell.jobs.work.worker import WorkOptions, WorkReport, work
 from embedwell.stores.protocol import Store
 from embedwell.stores.queue import Source
 

@@ -14,8 +14,8 @@ from embedwell.handshake.admit import AdmittedEmbedder
 from embedwell.handshake.drift import BOUNDS, Drift, measure_texts, spread, unusable
 from embedwell.handshake.probes import PROBES, embed_all
 from embedwell.handshake.prove import embedded_text
-from embedwell.jobs.canary import Health, Progressed, Retrieved, Seen
-from embedwell.jobs.canary_windows import Sample, Window, flat, last_quarter, look, windows
+from embedwell.jobs.work.canary.rules import Health, Progressed, Retrieved, Seen
+from embedwell.jobs.work.canary.windows import Sample, Window, flat, last_quarter, look, windows
 from embedwell.stores.protocol import Filter, FoundChunk, Store
 from embedwell.stores.queue import Run, Which
 from embedwell.stores.vectors import spread as spread_out

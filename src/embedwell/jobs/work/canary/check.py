@@ -11,11 +11,11 @@ from typing import Any
 from embedwell.core.errors import BadVectorError, DriftError, EmbedwellError, StoreError
 from embedwell.core.events import Watch
 from embedwell.handshake.drift import Drift
-from embedwell.jobs.attend import Attending
-from embedwell.jobs.canary import judge, of_reference, verdict
-from embedwell.jobs.canary_look import look_at
-from embedwell.jobs.canary_report import Prover, as_json
 from embedwell.jobs.compare import check_vectors_of
+from embedwell.jobs.work.attend import Attending
+from embedwell.jobs.work.canary.look import look_at
+from embedwell.jobs.work.canary.report import Prover, as_json
+from embedwell.jobs.work.canary.rules import judge, of_reference, verdict
 from embedwell.stores.queue import Run, Worker
 
 _OWN_FAULT = (DriftError, BadVectorError)  # unless all others have it too

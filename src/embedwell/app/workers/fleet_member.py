@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from embedwell.app.fleet_rules import LONG_S, Ended
+from embedwell.app.workers.fleet_rules import LONG_S, Ended
 
 Start = Callable[[], "subprocess.Popen[str]"]
 

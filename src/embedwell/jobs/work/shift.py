@@ -12,16 +12,16 @@ from embedwell.core.errors import EmbedwellError, SpaceMovedError, TaskCancelled
 from embedwell.core.events import Progress, Watch
 from embedwell.handshake.admit import AdmittedEmbedder
 from embedwell.ingest.sources.protocol import SourceReader
-from embedwell.jobs.claims import Claims
-from embedwell.jobs.embedding import Embedding, embed_texts
-from embedwell.jobs.group import Group
-from embedwell.jobs.heartbeat import Heartbeat
-from embedwell.jobs.options import WorkOptions
-from embedwell.jobs.patience import Patience
-from embedwell.jobs.prepare import Cutting, Ready, prepare_task
-from embedwell.jobs.rest import Rest
-from embedwell.jobs.retries import unprepared
-from embedwell.jobs.stage import Stage
+from embedwell.jobs.work.claims import Claims
+from embedwell.jobs.work.embedding import Embedding, embed_texts
+from embedwell.jobs.work.group import Group
+from embedwell.jobs.work.heartbeat import Heartbeat
+from embedwell.jobs.work.options import WorkOptions
+from embedwell.jobs.work.patience import Patience
+from embedwell.jobs.work.prepare import Cutting, Ready, prepare_task
+from embedwell.jobs.work.rest import Rest
+from embedwell.jobs.work.retries import unprepared
+from embedwell.jobs.work.stage import Stage
 from embedwell.stores.protocol import Store
 from embedwell.stores.queue import Task
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 import psutil
 
 from embedwell.core.events import Watch
-from embedwell.jobs.patience import Patience
-from embedwell.jobs.report import WorkReport
+from embedwell.jobs.work.patience import Patience
+from embedwell.jobs.work.report import WorkReport
 from embedwell.stores.queue import Metrics, Queue, Worker
 
 _BEATS_A_LEASE = 3

@@ -6,12 +6,12 @@ import time
 
 from embedwell.core.events import Watch
 from embedwell.handshake.admit import AdmittedEmbedder
-from embedwell.jobs.attend import Attending
-from embedwell.jobs.canary import stopped
-from embedwell.jobs.heartbeat import Heartbeat
-from embedwell.jobs.identity import bury
-from embedwell.jobs.options import WorkOptions
-from embedwell.jobs.tending import Tender, tends
+from embedwell.jobs.work.attend import Attending
+from embedwell.jobs.work.canary.rules import stopped
+from embedwell.jobs.work.heartbeat import Heartbeat
+from embedwell.jobs.work.identity import bury
+from embedwell.jobs.work.options import WorkOptions
+from embedwell.jobs.work.tending import Tender, tends
 from embedwell.stores.protocol import Store
 from embedwell.stores.queue import Run
 

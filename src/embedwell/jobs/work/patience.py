@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from embedwell.core.errors import EmbedwellError
 from embedwell.core.events import Watch
-from embedwell.jobs.retries import ENGINE_AWAY, STORE_AWAY
+from embedwell.jobs.work.retries import ENGINE_AWAY, STORE_AWAY
 
 T = TypeVar("T")
 

@@ -6,12 +6,12 @@ from contextlib import suppress
 
 from embedwell.core.errors import EmbedwellError, EngineError, StoreError, TaskCancelledError
 from embedwell.core.events import Watch
-from embedwell.jobs.heartbeat import Heartbeat
-from embedwell.jobs.identity import bury
-from embedwell.jobs.options import WorkOptions
 from embedwell.jobs.put import LoadEmbedder
-from embedwell.jobs.report import WorkReport
-from embedwell.jobs.shift import Shift
+from embedwell.jobs.work.heartbeat import Heartbeat
+from embedwell.jobs.work.identity import bury
+from embedwell.jobs.work.options import WorkOptions
+from embedwell.jobs.work.report import WorkReport
+from embedwell.jobs.work.shift import Shift
 from embedwell.stores.protocol import Store
 
 __all__ = ["WorkOptions", "WorkReport", "work"]

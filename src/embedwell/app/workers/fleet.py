@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from embedwell.app.configuration import PREFIX, load
-from embedwell.app.fleet_member import Member
-from embedwell.app.fleet_rules import SOME_FAILED, Ended, next_step
 from embedwell.app.place import target_of
-from embedwell.app.worker_duty import Duty, words_of
-from embedwell.app.worker_quota import share
+from embedwell.app.workers.duty import Duty, words_of
+from embedwell.app.workers.fleet_member import Member
+from embedwell.app.workers.fleet_rules import SOME_FAILED, Ended, next_step
+from embedwell.app.workers.quota import share
 from embedwell.core.errors import StoreError
 from embedwell.core.events import Progress, Watch
-from embedwell.jobs.identity import bury
+from embedwell.jobs.work.identity import bury
 from embedwell.stores.registry import open_store
 
 _LOOK_EVERY_S, _TELL_EVERY_S = 0.2, 1.0

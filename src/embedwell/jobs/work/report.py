@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from embedwell.ingest.walk import Skipped
-from embedwell.jobs.group import Group
+from embedwell.jobs.work.group import Group
 from embedwell.stores.queue import Outcome
 
 

@@ -9,8 +9,8 @@ from embedwell.core.errors import QueueError
 from embedwell.core.events import Watch
 from embedwell.ingest.sources.protocol import SourceReader
 from embedwell.ingest.walk import Skipped
-from embedwell.jobs.changes import Comparison
-from embedwell.jobs.order import Order
+from embedwell.jobs.sweeping.changes import Comparison
+from embedwell.jobs.sweeping.order import Order
 from embedwell.stores.protocol import Store
 from embedwell.stores.queue import Item, Source
 

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from embedwell.app.worker_duty import Duty
-from embedwell.app.worker_quota import is_above
+from embedwell.app.workers.duty import Duty
+from embedwell.app.workers.quota import is_above
 from embedwell.ingest.sources.registry import Surroundings, open_source
-from embedwell.jobs.options import WorkOptions
-from embedwell.jobs.prepare import Extract
+from embedwell.jobs.work.options import WorkOptions
+from embedwell.jobs.work.prepare import Extract
 from embedwell.stores.protocol import Store
 from embedwell.stores.registry import open_store
 

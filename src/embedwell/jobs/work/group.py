@@ -9,7 +9,7 @@ import numpy as np
 
 from embedwell.core.embedded import Embedded
 from embedwell.core.vectors import FloatArray
-from embedwell.jobs.prepare import Ready
+from embedwell.jobs.work.prepare import Ready
 from embedwell.stores.protocol import DocumentChunks
 from embedwell.stores.queue import Outcome
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from embedwell.core.errors import CanaryError, EmbedwellError
 from embedwell.handshake.drift import BETWEEN_ADMITTED, BOUNDS, WIDE, Bounds, Drift
-from embedwell.jobs.canary_windows import FEWEST, Window
+from embedwell.jobs.work.canary.windows import FEWEST, Window
 from embedwell.stores.queue import Run, next_check
 
 Kind = Literal[

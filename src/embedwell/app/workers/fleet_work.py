@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from embedwell.app.fleet import run_fleet
-from embedwell.app.worker_duty import Duty
+from embedwell.app.workers.duty import Duty
+from embedwell.app.workers.fleet import run_fleet
 from embedwell.core import errors
 from embedwell.core.errors import EmbedwellError, TaskCancelledError
 from embedwell.core.events import Watch
 from embedwell.ingest.walk import Skipped
-from embedwell.jobs.report import WorkReport
+from embedwell.jobs.work.report import WorkReport
 
 _COUNTS = ("n_added", "n_updated", "n_unchanged", "n_chunks", "n_embedded", "n_truncated")
 

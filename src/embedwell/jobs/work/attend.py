@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from embedwell.core.events import Watch
 from embedwell.handshake.admit import AdmittedEmbedder
-from embedwell.jobs.heartbeat import Heartbeat
+from embedwell.jobs.work.heartbeat import Heartbeat
 from embedwell.stores.protocol import Store
 from embedwell.stores.queue import Run
 

@@ -11,8 +11,8 @@ import numpy as np
 from embedwell.core.embedded import Embedded
 from embedwell.core.errors import BadTextsError, EngineError
 from embedwell.core.events import Watch
-from embedwell.jobs.patience import Patience
-from embedwell.jobs.retries import ENGINE_AWAY
+from embedwell.jobs.work.patience import Patience
+from embedwell.jobs.work.retries import ENGINE_AWAY
 from embedwell.runtime.protocol import TextEmbedder
 
 _HARMLESS = "Does the engine still work?"

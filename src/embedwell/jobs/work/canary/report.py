@@ -8,9 +8,9 @@ from typing import Any
 
 from embedwell.handshake.drift import Drift
 from embedwell.handshake.refusal import drift_json
-from embedwell.jobs.canary import Verdict
-from embedwell.jobs.canary_look import Look
-from embedwell.jobs.canary_windows import Window
+from embedwell.jobs.work.canary.look import Look
+from embedwell.jobs.work.canary.rules import Verdict
+from embedwell.jobs.work.canary.windows import Window
 from embedwell.stores.queue import Run
 
 

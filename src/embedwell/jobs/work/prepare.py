@@ -14,7 +14,7 @@ from embedwell.ingest.extract import extract, extract_text
 from embedwell.ingest.extracted import Extracted
 from embedwell.ingest.prepare import Prepared, prepare
 from embedwell.ingest.sources.protocol import Content, SourceReader
-from embedwell.jobs.retries import unread
+from embedwell.jobs.work.retries import unread
 from embedwell.stores.filters import canonical
 from embedwell.stores.protocol import Document, Stat
 from embedwell.stores.queue import Outcome, Task, Times

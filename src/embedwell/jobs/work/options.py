@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from embedwell.ingest.sources.protocol import SourceReader
-from embedwell.jobs.attend import Attend
-from embedwell.jobs.canary_check import attend
-from embedwell.jobs.identity import new_worker
-from embedwell.jobs.prepare import Extract, extract_here
+from embedwell.jobs.work.attend import Attend
+from embedwell.jobs.work.canary.check import attend
+from embedwell.jobs.work.identity import new_worker
+from embedwell.jobs.work.prepare import Extract, extract_here
 from embedwell.stores.protocol import Store
 from embedwell.stores.queue import Source, Worker
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from embedwell.jobs.heartbeat import Heartbeat
-from embedwell.jobs.options import WorkOptions
+from embedwell.jobs.work.heartbeat import Heartbeat
+from embedwell.jobs.work.options import WorkOptions
 from embedwell.stores.queue import Queue, Task
 
 # Rows of large files are claimed by fewer: whoever dies with them gives less back.

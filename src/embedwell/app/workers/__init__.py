@@ -1,0 +1,1 @@
+"""What a worker is wired from, and fleets of workers."""

@@ -1,0 +1,1 @@
+"""Comparing sources with what is stored, and queueing the difference."""

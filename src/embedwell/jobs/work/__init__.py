@@ -1,0 +1,1 @@
+"""Working off a queue: one worker, alone or with others."""

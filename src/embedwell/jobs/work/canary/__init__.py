@@ -1,0 +1,1 @@
+"""The canary: a run checks itself before it goes on."""
