@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -101,8 +102,21 @@ class Folder:
         form = format_of(path.name, self._size_factor)
         if form is None:
             raise ExtractionError(f"{path.name} has no known format.", "Index again.")
-        data, status = read_stable(path, form.max_bytes)
+        try:
+            data, status = read_stable(path, form.max_bytes)
+        except FileNotFoundError:
+            self._check_mounted()
+            raise
         return Content(data, status.st_size, status.st_mtime_ns, form)
+
+    def _check_mounted(self) -> None:
+        """A file has gone; see that not all of them have, as when a disk is taken away.
+
+        Raises:
+            OSError: The folder is not there, or empty: worth another try later.
+        """
+        if not self._folder.is_dir() or next(self._folder.iterdir(), None) is None:
+            raise OSError(errno.ESTALE, "The folder is empty or not there", str(self._folder))
 
 
 def open_folder(source: Source, around: Surroundings) -> Folder:
