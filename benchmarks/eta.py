@@ -25,7 +25,6 @@ from embedwell.core.errors import StoreError
 from embedwell.stores.registry import open_store
 
 _LOOK_S = 1.0
-_LATER_S = 15.0
 _REPLAYED = (1, 2, 4)
 
 
@@ -83,12 +82,12 @@ def _looked(
     more: list[list[str]],
     workers: list[subprocess.Popen[bytes]],
 ) -> list[Told]:
-    """Look each second; the other workers join later, one after the other."""
+    """Look each second; the other workers join once there is an index."""
     told: list[Told] = []
-    observer, began = Observer(), time.monotonic()
+    observer = Observer()
     while first.poll() is None:
         time.sleep(_LOOK_S)
-        if more and time.monotonic() - began > _LATER_S * len(workers):
+        while more and db.exists():
             command = more.pop()
             workers.append(
                 subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -131,7 +130,7 @@ def errors(told: list[Told], took_s: float) -> Errors:
 
 @click.command()
 @click.argument("folders", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--workers", default=1, help="The others join 15 s after one another.")
+@click.option("--workers", default=1, help="The others join in the first second.")
 @click.option("--threads", default=1)
 def main(folders: tuple[Path, ...], workers: int, threads: int) -> None:
     """Measure, and print a line of Markdown for each folder."""

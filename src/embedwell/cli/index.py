@@ -102,7 +102,8 @@ def _indexed(
     if options["workers"]:
         from embedwell.app.workers.fleet_work import working_fleet
 
-        by = working_fleet(index.target, options["workers"])
+        given = {name: options[name] for name in ("quantization", "threads")}
+        by = working_fleet(index.target, options["workers"], given)
     sweeping = _sweeping(index, options)
     return index.ingest(request, watch, sweeping, by=by, leave=options["queue_only"])
 
@@ -111,6 +112,11 @@ def _sweeping(index: Index, options: Mapping[str, Any]) -> Sweeping:
     from embedwell.jobs.sweeping.sweep import Sweeping
 
     given = options["canary"]
+    run = index.store.queue.run()
+    if given is not None and run is not None and run.status != "done" and run.canary_at != given:
+        sys.stderr.write(
+            f"Run {run.number} goes on as it began; --canary holds for the runs after it.\n"
+        )
     canary_at = index.settings.canary if given is None else given
     if options["canary_only"]:
         return Sweeping(canary_at or _REHEARSED, rehearsal=True)

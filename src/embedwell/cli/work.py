@@ -125,7 +125,7 @@ def _fleet(
 
     with open_index(path, db=db, create=False) as index:
         watch.follow(index.store.queue)
-        report = run_fleet(path, db, n, duty, watch)
+        report = run_fleet(path, {"db": db}, n, duty, watch)
     if as_json:
         write_json(asdict(report))
     else:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from embedwell.app.configuration import PREFIX, load
 from embedwell.app.place import target_of
@@ -43,12 +44,19 @@ class FleetReport:
     n_restarts: int = 0
 
 
-def run_fleet(path: Path, db: str | None, n_workers: int, duty: Duty, watch: Watch) -> FleetReport:
+def run_fleet(
+    path: Path,
+    given: Mapping[str, Any],
+    n_workers: int,
+    duty: Duty,
+    watch: Watch,
+) -> FleetReport:
     """Keep workers running until they are done, or one says what cannot be mended by trying again.
 
     Args:
         path: The indexed folder, or one below it.
-        db: Where the index is, if not there.
+        given: Settings that this call chooses, such as `db` and `quantization`; None for those that
+            it leaves as they are.
         n_workers: How many.
         duty: What each of them does.
         watch: Stops all of them.
@@ -57,10 +65,11 @@ def run_fleet(path: Path, db: str | None, n_workers: int, duty: Duty, watch: Wat
         StoreNotFoundError: There is no index.
         SettingsError: A setting is wrong.
     """
-    settings = load({"db": db}, path).settings
+    settings = load(dict(given), path).settings
     target = target_of(settings, path, create=False)
     # By the environment: everybody may read the words of a command, and an address has a password.
-    own = {"db": str(target), **share(settings, n_workers)}
+    chosen = {name: str(value) for name, value in given.items() if value is not None}
+    own = {**chosen, "db": str(target), **share(settings, n_workers)}
     environment = os.environ | {PREFIX + name.upper(): value for name, value in own.items()}
     command = [sys.executable, "-m", "embedwell.cli.main", "work", str(path), *words_of(duty)]
     return Fleet(target, [*command, "--json", "--supervised"], environment, watch).run(n_workers)

@@ -17,16 +17,21 @@ from embedwell.jobs.work.report import WorkReport
 _COUNTS = ("n_added", "n_updated", "n_unchanged", "n_chunks", "n_embedded", "n_truncated")
 
 
-def working_fleet(target: Path | str, n_workers: int) -> Callable[[Watch], WorkReport]:
+def working_fleet(
+    target: Path | str, n_workers: int, given: Mapping[str, Any]
+) -> Callable[[Watch], WorkReport]:
     """What works off a store's queue with processes of its own.
 
     Args:
         target: The store.
         n_workers: How many.
+        given: Settings that were chosen for this work, such as `quantization`.
     """
 
+    all_given = {**given, "db": str(target)}
+
     def work_off(watch: Watch) -> WorkReport:
-        report = run_fleet(Path(), str(target), n_workers, Duty(once=True), watch)
+        report = run_fleet(Path(), all_given, n_workers, Duty(once=True), watch)
         if report.error:
             raise raised(report.error)
         if watch.cancelled.is_set():
