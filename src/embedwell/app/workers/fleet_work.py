@@ -27,7 +27,6 @@ def working_fleet(
         n_workers: How many.
         given: Settings that were chosen for this work, such as `quantization`.
     """
-
     all_given = {**given, "db": str(target)}
 
     def work_off(watch: Watch) -> WorkReport:
