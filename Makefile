@@ -34,7 +34,7 @@ check: $(VENV)/dev ## Format, lint, types, layers, generated docs.
 
 unit: $(VENV)/dev
 	@rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest --cov --cov-report=
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --cov --cov-report=
 
 bench: $(VENV)/dev ## Measure speed, memory and quality beside peers (BENCH=… for a part).
 	$(BIN)/python -m benchmarks.run $(BENCH)
