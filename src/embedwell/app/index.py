@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from embedwell.app import migration
-from embedwell.app.backward import written_back
 from embedwell.app.choose import ModelChoice, fitting
 from embedwell.app.connect import connect
 from embedwell.app.embedders import Connect, Embedders
@@ -21,6 +20,7 @@ from embedwell.app.sourcing import AgainRequest, FolderRequest, Request, Sourcin
 from embedwell.app.workers.duty import Duty
 from embedwell.app.workers.extraction import extracting
 from embedwell.app.workers.options import options_for
+from embedwell.app.written_back import written_back
 from embedwell.core.errors import (
     QueryError,
     SpaceMovedError,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from queue import SimpleQueue
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
 _WAKE_EVERY = 32
@@ -46,8 +47,9 @@ class Stage(Generic[In, Out]):
 
     def close(self) -> None:
         """Let it end after what it does now, and wait for that; the rest is dropped."""
-        while not self._inputs.empty():
-            self._inputs.get()
+        with suppress(Empty):  # its thread takes from there too: never wait for an input
+            while True:
+                self._inputs.get_nowait()
         self._inputs.put(None)
         self._thread.join()
 
