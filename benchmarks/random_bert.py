@@ -61,7 +61,7 @@ def random_bert(
         with TemporaryDirectory(dir=_made(folder)) as scratch:
             source = _source(Path(scratch), name, width, n_layers, seed)
             written = _made(Path(scratch) / "artifact")
-            convert(source, quantization, written, Watch())
+            convert(source, quantization, "onnx", written, Watch())
             _tokenizer().save(str(written / "tokenizer.json"))
             written.rename(place)
     space = replace(

@@ -19,7 +19,7 @@ NAME = "all-MiniLM-L6-v2"
 def tiny(tmp_path, monkeypatch):
     """A catalogue of one tiny model, whose files lie in a folder."""
     source = tiny_source(tmp_path / "tiny")
-    monkeypatch.setattr("embedwell.app.auto.catalogue", lambda: {source.card.name: source.card})
+    monkeypatch.setattr("embedwell.models.known.catalogue", lambda: {source.card.name: source.card})
     return source
 
 

@@ -9,7 +9,6 @@ import pytest
 from msgspec import structs
 
 import embedwell
-import embedwell.app.embedders
 from embedwell.core.errors import (
     ConversionError,
     QueryError,
@@ -17,6 +16,7 @@ from embedwell.core.errors import (
     StoreNotFoundError,
     UnknownModelError,
 )
+from embedwell.models.known import Known
 from embedwell.testing import FAKE_SPACE
 
 
@@ -65,13 +65,13 @@ def test_an_index_keeps_its_model_and_refuses_another(index, monkeypatch):
     other = embedwell.open(index.target.parent.parent)
     embedders = other.embedders
     embedders.settings = structs.replace(embedders.settings, model="other")
-    real = embedwell.app.embedders.card
+    real = Known.card
 
     class OtherCard:
         space = FAKE_SPACE
 
     monkeypatch.setattr(
-        embedwell.app.embedders, "card", lambda name: OtherCard if name == "other" else real(name)
+        Known, "card", lambda known, name: OtherCard if name == "other" else real(known, name)
     )
     with pytest.raises(SpaceMismatchError, match="dimensions: 384 in the index, 32 asked"):
         other.search("words")

@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 from msgspec import structs
 
-from embedwell.app import embedders
 from embedwell.app.index import Index
 from embedwell.app.settings import Settings
 from embedwell.core.errors import OverBudgetError, PressureError
@@ -15,6 +14,7 @@ from embedwell.core.events import Watch
 from embedwell.handshake.admit import admitted
 from embedwell.jobs.migrate import migrate
 from embedwell.models.catalogue import card
+from embedwell.models.known import Known
 from embedwell.stores.protocol import CollectionSettings
 from embedwell.stores.registry import create_store, open_store
 from embedwell.testing import FakeEmbedder
@@ -126,8 +126,11 @@ def test_without_a_light_space_pressure_makes_the_search_one_by_words(file, mach
 
 
 def test_an_open_index_follows_a_migration(file, machine, monkeypatch):
-    light = replace(card(MAIN.model), name=LIGHT.model, dimensions=LIGHT.dimensions)
-    monkeypatch.setattr(embedders, "card", {MAIN.model: card(MAIN.model), "light": light}.get)
+    cards = {
+        MAIN.model: card(MAIN.model),
+        "light": replace(card(MAIN.model), name=LIGHT.model, dimensions=LIGHT.dimensions),
+    }
+    monkeypatch.setattr(Known, "card", lambda known, name: cards[name])
     with opened(file, machine) as index:
         assert best(index, "amber lamp") == "lamp"
         move(file, LIGHT)

@@ -191,7 +191,7 @@ def test_cutting_texts_earlier_is_refused(stored, right, opened, max_tokens):
 
 def test_another_pooling_is_refused(stored, real_source, copied, opened):
     source = replace(real_source, card=replace(real_source.card, pooling="cls"))
-    convert(source, "q32", copied, Watch())
+    convert(source, "q32", "onnx", copied, Watch())
     assert not is_let_in(stored, opened(folder=copied))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from embedwell.core.artifact import Quantization
+from embedwell.core.artifact import Form, Quantization
 from embedwell.core.events import Progress, Watch
 from embedwell.models.catalogue import ModelCard, PinnedFile, WheelMirror, catalogue
 from embedwell.models.source import SourceFiles
@@ -101,11 +101,12 @@ class Recorder:
 
 
 def fake_convert(
-    source: SourceFiles, quantization: Quantization, folder: Path, watch: Watch
+    source: SourceFiles, quantization: Quantization, form: Form, folder: Path, watch: Watch
 ) -> None:
     """Two files that depend on what they are made from."""
     watch.progress("convert", 1, 2, "tensors")
     weights = source.paths["model.safetensors"].read_bytes()
     (folder / "model.onnx").write_bytes(quantization.encode())
     (folder / "weights.bin").write_bytes(weights[::2])
+    (folder / "tokenizer.json").write_bytes(source.paths["tokenizer.json"].read_bytes())
     watch.progress("convert", 2, 2, "tensors")

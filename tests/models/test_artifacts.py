@@ -223,8 +223,8 @@ class TestMakingIsAllOrNothing:
         assert all_files(kept.cache) == []
 
     def test_a_failed_conversion_leaves_nothing(self, source, tmp_path):
-        def fail(source, quantization, folder, watch):
-            fake_convert(source, quantization, folder, watch)
+        def fail(source, quantization, form, folder, watch):
+            fake_convert(source, quantization, form, folder, watch)
             raise ConversionError("No.", "Stop.")
 
         kept = ArtifactStore(tmp_path / "cache", fail)
@@ -274,8 +274,8 @@ class TestMakingIsAllOrNothing:
         n_threads = 6
         barrier = threading.Barrier(n_threads)
 
-        def convert_together(source, quantization, folder, watch):
-            fake_convert(source, quantization, folder, watch)
+        def convert_together(source, quantization, form, folder, watch):
+            fake_convert(source, quantization, form, folder, watch)
             barrier.wait()  # so that all come to the renaming
 
         kept = ArtifactStore(tmp_path / "cache", convert_together)

@@ -101,7 +101,11 @@ def test_converting_twice_gives_the_same_bytes(tmp_path, quantization):
     hashes = []
     for name in ("once", "again"):
         folder = make(source, quantization, tmp_path / name).folder
-        assert {path.name for path in folder.iterdir()} == {"model.onnx", "weights.bin"}
+        assert {path.name for path in folder.iterdir()} == {
+            "model.onnx",
+            "weights.bin",
+            "tokenizer.json",
+        }
         hashes.append([_hash(folder / file) for file in ("model.onnx", "weights.bin")])
     assert hashes[0] == hashes[1]
 
@@ -124,7 +128,7 @@ def test_progress_counts_tensors(tmp_path):
     source = tiny_source(tmp_path / "source")
     seen: list[Progress] = []
     (tmp_path / "artifact").mkdir()
-    convert(source, "q8", tmp_path / "artifact", Watch(seen.append))
+    convert(source, "q8", "onnx", tmp_path / "artifact", Watch(seen.append))
     assert [step.done for step in seen] == list(range(1, len(seen) + 1))
     assert seen[-1] == Progress("convert", len(seen), len(seen), "tensors")
 
@@ -141,7 +145,7 @@ def test_cancelling_stops_at_the_next_tensor(tmp_path):
 
     (tmp_path / "artifact").mkdir()
     with pytest.raises(TaskCancelledError):
-        convert(source, "q8", tmp_path / "artifact", Watch(stop_at_three, cancelled))
+        convert(source, "q8", "onnx", tmp_path / "artifact", Watch(stop_at_three, cancelled))
     assert len(seen) == 3
 
 

@@ -74,7 +74,7 @@ def source_of(folder: Path) -> SourceFiles:
 def make(source: SourceFiles, quantization: Quantization, folder: Path) -> Artifact:
     """Convert into a new folder."""
     folder.mkdir(parents=True)
-    convert(source, quantization, folder, Watch())
+    convert(source, quantization, "onnx", folder, Watch())
     return Artifact(source.card.space, quantization, "onnx", folder, "key", "", "", 0)
 
 

@@ -23,7 +23,6 @@ from embedwell.core.events import Watch
 from embedwell.core.space import Kind
 from embedwell.core.vectors import IntArray
 from embedwell.engines.http import Address, HttpEngine
-from embedwell.models.catalogue import named
 from embedwell.runtime.loaded import ModelState
 from embedwell.testing import FAKE_BUILD, FakeEmbedder
 
@@ -155,7 +154,7 @@ class FakeRuntime(Runtime):
         self.hold.set()
 
     def embed(self, model: str, texts: Sequence[str], kind: Kind, watch: Watch) -> Embedded:
-        card, _ = named(model)
+        card = self.card(model)
         self.begun.set()
         while not self.hold.wait(0.01):
             if watch.cancelled.is_set():
@@ -168,10 +167,10 @@ class FakeRuntime(Runtime):
         return FakeEmbedder(card.space, build).embed(texts, kind, watch)
 
     def token_starts(self, model: str, text: str) -> IntArray:
-        return FakeEmbedder(named(model)[0].space).token_starts(text)
+        return FakeEmbedder(self.card(model).space).token_starts(text)
 
     def load(self, model: str, watch: Watch, *, pinned: bool = False, priority: int = 0) -> None:
-        card, _ = named(model)
+        card = self.card(model)
         for done in range(3):
             watch.progress("load", done, 3, "steps")
         artifact = Artifact(card.space, "q8", "fake", Path(), card.name, "", "", 23_000_000)
@@ -179,7 +178,7 @@ class FakeRuntime(Runtime):
         self.held[card.name] = state
 
     def unload(self, model: str) -> bool:
-        return self.held.pop(named(model)[0].name, None) is not None
+        return self.held.pop(self.card(model).name, None) is not None
 
     def states(self) -> list[ModelState]:
         return list(self.held.values())

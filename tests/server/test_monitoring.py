@@ -14,7 +14,7 @@ from watching import TellingRuntime
 
 from embedwell.app.settings import Settings
 from embedwell.core.events import Watch
-from embedwell.models.catalogue import catalogue
+from embedwell.models.known import Known
 from embedwell.server import monitoring
 from embedwell.server.application import application
 from embedwell.server.monitoring import by_domain, quantile, warns
@@ -58,13 +58,15 @@ def test_it_says_which_models_are_loaded_and_loads_none(client_of):
     assert found["requests"]["total"] == 4
 
 
-def test_code_has_its_own_model_where_the_catalogue_has_one(monkeypatch):
-    card = catalogue()[MODEL]
-    assert by_domain(f"{MODEL}@q8", [])["code"].name == MODEL
-    rows = {MODEL: card, "coder": replace(card, name="coder", domain="code")}
-    monkeypatch.setattr(monitoring, "catalogue", lambda: rows)
-    assert by_domain("auto", [])["text"].name == MODEL
-    assert by_domain(MODEL, [])["code"].name == "coder"
+def test_code_has_its_own_model_where_there_is_one(tmp_path):
+    class KnownWithCoder(Known):
+        def all(self):
+            return (*super().all(), replace(super().all()[0], name="coder", domain="code"))
+
+    assert by_domain(Known(tmp_path), f"{MODEL}@q8", [])["code"].name == MODEL
+    known = KnownWithCoder(tmp_path)
+    assert by_domain(known, "auto", [])["text"].name == MODEL
+    assert by_domain(known, MODEL, [])["code"].name == "coder"
 
 
 @pytest.mark.parametrize(

@@ -308,9 +308,9 @@ def test_the_version_is_embedwells(url):
 def test_a_model_that_idles_out_says_when(runtime):
     runtime.load(MODEL, Watch())
     artifact = runtime.states()[0].artifact
-    left = _running(ModelState(artifact, "loaded", 1, unloads_in_s=60)).expires_at
+    left = _running(card(MODEL), ModelState(artifact, "loaded", 1, unloads_in_s=60)).expires_at
     assert timedelta(seconds=50) < left - datetime.now(UTC) <= timedelta(seconds=60)
-    assert _running(ModelState(artifact, "loaded", 1)).expires_at.year == 2262
+    assert _running(card(MODEL), ModelState(artifact, "loaded", 1)).expires_at.year == 2262
 
 
 def test_large_models_are_counted_in_billions():

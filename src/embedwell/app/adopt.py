@@ -18,7 +18,7 @@ from embedwell.core.events import Watch
 from embedwell.core.space import Space
 from embedwell.core.vectors import FloatArray
 from embedwell.handshake.adopted import N_TEXTS, agreement, check_agreement
-from embedwell.models.catalogue import named
+from embedwell.models.known import Known
 from embedwell.runtime.protocol import TextEmbedder
 from embedwell.stores.foreign.tables import Place, TextPlace
 from embedwell.stores.foreign.vectors import ForeignVectors, Neighbour
@@ -218,7 +218,7 @@ def adopt(
     if isinstance(text, tuple):
         where_text = TextPlace(table=text[0], key=text[1], column=text[2])
     place = Place(table, id, vector, where or {}, where_text)
-    space = named(settings.model)[0].space
+    space = Known(settings.cache).card(settings.model).space
     return Adopted(
         ForeignVectors(Path(file), place, space.dimensions),
         f"'{table}.{vector}' in {file}",

@@ -15,7 +15,8 @@ from embedwell.core.errors import ModelUnavailableError
 from embedwell.core.events import Watch
 from embedwell.models.artifacts import ArtifactStore
 from embedwell.models.blobs import BlobCache
-from embedwell.models.catalogue import ModelCard, catalogue
+from embedwell.models.catalogue import ModelCard
+from embedwell.models.known import Known
 
 _log = logging.getLogger("embedwell")
 
@@ -36,7 +37,7 @@ def with_model(settings: Settings, watch: Watch) -> tuple[Settings, ModelChoice 
         return settings, None
     faults: dict[str, ModelUnavailableError] = {}
     found = choose_model(
-        catalogue().values(),
+        Known(settings.cache).all(),
         available_memory_bytes(),
         lambda model: is_present(settings.cache, model),
         lambda model: _can_be_pulled(settings, model, watch, faults),

@@ -11,8 +11,8 @@ from embedwell.core.events import Watch
 from embedwell.models.artifacts import ArtifactStore
 from embedwell.models.calibrate import calibrate
 from embedwell.models.calibration_texts import calibration_texts
-from embedwell.models.catalogue import card
 from embedwell.models.key import recipe_name
+from embedwell.models.known import Known
 
 
 def calibrate_model(
@@ -32,7 +32,7 @@ def calibrate_model(
     Raises:
         ModelError: The model cannot be had or calibrated, or the recipe not be written.
     """
-    source = pull_source(settings, card(settings.model), watch)
+    source = pull_source(settings, Known(settings.cache).card(settings.model), watch)
     lines = texts.read_text("utf-8", "replace").splitlines() if texts else []
     recipe = calibrate(source, [*lines, *calibration_texts()], watch)
     place = output or ArtifactStore(settings.cache).recipes / recipe_name(source)

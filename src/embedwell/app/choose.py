@@ -113,6 +113,11 @@ def choose_model(
     return None
 
 
+def engine_for(settings: Settings, model: ModelCard) -> str:
+    """What runs a model: what the settings name, but a table of token vectors runs by itself."""
+    return "static" if model.architecture == "static" else settings.engine
+
+
 def quantization_for(settings: Settings, model: ModelCard) -> QuantizationChoice:
     """Bits per weight for a model on this machine with these settings."""
     budget_bytes, ram_bytes = machine(settings)
@@ -123,7 +128,9 @@ def quantization_for(settings: Settings, model: ModelCard) -> QuantizationChoice
         budget_bytes,
         ram_bytes,
     )
-    return choice if settings.quantization != AUTO else runnable(choice, settings.engine)
+    return (
+        choice if settings.quantization != AUTO else runnable(choice, engine_for(settings, model))
+    )
 
 
 def runnable(choice: QuantizationChoice, engine: str) -> QuantizationChoice:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from embedwell.app.settings import Settings
 from embedwell.core.errors import EmbeddingsOffError, ServiceGoneError
 from embedwell.core.events import Listener, Watch, ignore_events
-from embedwell.models.catalogue import ModelCard, named
+from embedwell.models.catalogue import ModelCard
+from embedwell.models.known import Known
 
 if TYPE_CHECKING:
     from embedwell.engines.http import Address
@@ -58,7 +59,9 @@ def connect(settings: Settings, watch: Watch, on_event: Listener = ignore_events
         from embedwell.runtime.fallback import FallbackEmbedder  # noqa: PLC0415 - one of the ways
 
         way = ServiceWay(settings)
-        embedder = FallbackEmbedder(named(settings.model)[0].space, way, make_local)
+        embedder = FallbackEmbedder(
+            Known(settings.cache).card(settings.model).space, way, make_local
+        )
         embedder.load(watch)
         return embedder
     return _service_only(settings, watch)
@@ -145,7 +148,7 @@ def remote_embedder(settings: Settings) -> RemoteEmbedder:
     from embedwell.runtime.remote import RemoteEmbedder  # noqa: PLC0415 - the same
 
     engine = HttpEngine(address(settings))
-    card = named(settings.model)[0]
+    card = Known(settings.cache).card(settings.model)
     revive = None
     if settings.service == "start":
         from embedwell.app.launch import ensure_service  # noqa: PLC0415 - the same

@@ -26,7 +26,7 @@ from embedwell.core.errors import EmbedwellError, StoreNotFoundError
 from embedwell.core.events import Watch
 from embedwell.jobs.compare import check_vectors_of
 from embedwell.models.artifacts import ArtifactStore
-from embedwell.models.catalogue import named
+from embedwell.models.known import Known
 from embedwell.runtime.pressure import judge, read_machine
 from embedwell.runtime.profile import DeviceProfile, profile_for
 
@@ -100,7 +100,7 @@ def _choices(settings: Settings) -> Iterator[Check]:
         yield Check("quantization", ok=True, found="chosen with the model, for a new index")
         return
     try:
-        choice = quantization_for(settings, named(settings.model)[0])
+        choice = quantization_for(settings, Known(settings.cache).card(settings.model))
     except EmbedwellError:
         return  # the check of the model says it
     found = f"{choice.reason} {choice.warning}".strip()
@@ -136,7 +136,7 @@ def _model(settings: Settings) -> Iterator[Check]:
         yield Check("model", ok=True, found="auto: chosen for each new index")
         return
     try:
-        model, level = named(settings.model)
+        model, level = Known(settings.cache).named(settings.model)
         chosen = level or quantization_for(settings, model).quantization
         kept = ArtifactStore(settings.cache)
         artifact = kept.find(model, chosen)

@@ -12,7 +12,7 @@ from embedwell.app.settings import Settings
 from embedwell.core.artifact import QUANTIZATIONS
 from embedwell.core.events import Watch
 from embedwell.handshake.admit import AdmittedEmbedder, admitted, check_declaration
-from embedwell.models.catalogue import card
+from embedwell.models.known import Known
 from embedwell.runtime.protocol import TextEmbedder
 from embedwell.stores.protocol import Store
 from embedwell.stores.spaces import StoredSpace
@@ -60,7 +60,7 @@ class Embedders:
         if self._main not in {None, stored.number}:
             self._move_on(stored)
         if self.settings.model != stored.space.model:  # else seen when the model is loaded
-            check_declaration(stored, card(self.settings.model).space)
+            check_declaration(stored, Known(self.settings.cache).card(self.settings.model).space)
         self._main = stored.number
         return stored
 
@@ -113,7 +113,7 @@ class Embedders:
             return structs.replace(settings, quantization=wrote)
         if settings.quantization != "auto":
             return settings
-        chosen = quantization_for(settings, card(settings.model)).quantization
+        chosen = quantization_for(settings, Known(settings.cache).card(settings.model)).quantization
         level = min(chosen, wrote, key=QUANTIZATIONS.index)
         return settings if level == chosen else structs.replace(settings, quantization=level)
 

@@ -16,7 +16,7 @@ from embedwell.core.events import Watch
 from embedwell.core.space import Space
 from embedwell.handshake.admit import AdmittedEmbedder
 from embedwell.jobs.migrate import Plan, found_space, plan
-from embedwell.models.catalogue import named
+from embedwell.models.known import Known
 from embedwell.stores.protocol import Store
 from embedwell.stores.spaces import StoredSpace
 
@@ -42,7 +42,7 @@ def target_named(settings: Settings, name: str) -> Target:
     Raises:
         UnknownModelError: The catalogue has no such model.
     """
-    card, level = named(name)
+    card, level = Known(settings.cache).named(name)
     settings = structs.replace(settings, model=card.name, quantization=level or "auto")
     chosen = quantization_for(settings, card).quantization
     settings = structs.replace(settings, quantization=chosen)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from embedwell.app.choose import quantization_for
+from embedwell.app.choose import engine_for, quantization_for
 from embedwell.app.settings import Settings
 from embedwell.core.artifact import QUANTIZATIONS, Artifact, Quantization
 from embedwell.core.events import Watch
+from embedwell.engines.registry import form_of
 from embedwell.models.artifacts import ArtifactStore
 from embedwell.models.blobs import BlobCache
-from embedwell.models.catalogue import ModelCard, card, named
+from embedwell.models.catalogue import ModelCard
+from embedwell.models.known import Known
 from embedwell.models.source import SourceFiles
 
 
@@ -18,7 +20,7 @@ def artifact(settings: Settings, name: str, watch: Watch) -> Artifact:
     Raises:
         ModelError: The model is unknown, cannot be had, or its bytes are wrong.
     """
-    model, level = named(name)
+    model, level = Known(settings.cache).named(name)
     return ensure(settings, model, level or quantization_for(settings, model).quantization, watch)
 
 
@@ -31,14 +33,15 @@ def ensure(
         ModelError: The model cannot be had, or its bytes are wrong.
     """
     kept = ArtifactStore(settings.cache)
-    found = kept.find(model, quantization)
+    form = form_of(engine_for(settings, model))
+    found = kept.find(model, quantization, form)
     if found is not None:
         return found
     source = pull_source(settings, model, watch)
     from embedwell.models.first_values import check_first_values  # noqa: PLC0415 - only to convert
 
     check_first_values(source)
-    return kept.make(source, quantization, watch)
+    return kept.make(source, quantization, watch, form)
 
 
 def pull_source(settings: Settings, model: ModelCard, watch: Watch) -> SourceFiles:
@@ -62,7 +65,7 @@ def remove(settings: Settings, name: str, quantization: Quantization | None) -> 
         UnknownModelError: The catalogue has no such model.
         ModelCacheError: The cache cannot be written.
     """
-    model = card(name)
+    model = Known(settings.cache).card(name)
     kept = ArtifactStore(settings.cache)
     if quantization is not None:
         return kept.remove(model, quantization)

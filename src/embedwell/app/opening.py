@@ -14,7 +14,7 @@ from embedwell.app.place import prepare_folder, target_of
 from embedwell.app.settings import Settings
 from embedwell.core.errors import EmbeddingsOffError, StoreNotFoundError
 from embedwell.core.events import Watch
-from embedwell.models.catalogue import card
+from embedwell.models.known import Known
 from embedwell.stores.index import IndexName
 from embedwell.stores.protocol import CollectionSettings, Store
 from embedwell.stores.registry import create_store, open_store
@@ -92,7 +92,7 @@ def _existing(target: Path | str, index: IndexName, *, create: bool) -> Store | 
 
 
 def _new_collection(settings: Settings) -> CollectionSettings:
-    model = card(settings.model)
+    model = Known(settings.cache).card(settings.model)
     level = quantization_for(settings, model).quantization
     made_by = f"embedwell {embedwell.__version__}, {model.name}@{level}"
     return CollectionSettings(

@@ -23,7 +23,8 @@ from embedwell.core.artifact import Artifact, Quantization
 from embedwell.core.errors import ConversionError, EmbedwellError
 from embedwell.core.events import Watch
 from embedwell.models.artifacts import ArtifactStore
-from embedwell.models.catalogue import ModelCard, named
+from embedwell.models.catalogue import ModelCard
+from embedwell.models.known import Known
 
 _POLL_S = 0.05
 _GRACE_S = 5.0
@@ -50,7 +51,7 @@ class ChildPuller:
             ModelError: The model is unknown, cannot be had, or its bytes are wrong.
             TaskCancelledError: `watch` was asked to stop; nothing half-done was left.
         """
-        model, level = named(name)
+        model, level = Known(settings.cache).named(name)
         quantization = level or quantization_for(settings, model).quantization
         kept = ArtifactStore(settings.cache)
         found = kept.find(model, quantization)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
-from embedwell.app.choose import machine, quantization_for
+from embedwell.app.choose import engine_for, machine, quantization_for
 from embedwell.app.configuration import load
 from embedwell.app.models import artifact
 from embedwell.app.settings import Settings
@@ -21,7 +21,8 @@ from embedwell.core.events import Event, Listener, Progress, Watch, ignore_event
 from embedwell.core.space import Kind, Space
 from embedwell.core.vectors import IntArray
 from embedwell.engines.registry import runs
-from embedwell.models.catalogue import ModelCard, named
+from embedwell.models.catalogue import ModelCard
+from embedwell.models.known import Known
 from embedwell.runtime import managed
 from embedwell.runtime.cache import VectorCache
 from embedwell.runtime.cached import ComputedOnce
@@ -57,6 +58,8 @@ class Runtime:
         make_artifact: MakeArtifact = artifact,
     ) -> None:
         self.settings = settings or load().settings
+        self.known = Known(self.settings.cache)
+        """The models that can be named."""
         self._on_event = on_event
         self._make_artifact = make_artifact
         self._models = LoadedModels(
@@ -127,7 +130,7 @@ class Runtime:
             self._on_event(_loading(self.artifact_name(model), step))
 
         made = self._make_artifact(self.settings, model, Watch(tell, watch.cancelled))
-        found = replace(made, engine=self.settings.engine)
+        found = replace(made, engine=engine_for(self.settings, self.card(model)))
         self._artifacts[model] = found
         return found
 
@@ -191,7 +194,7 @@ class Runtime:
         Raises:
             UnknownModelError: The catalogue has no such model.
         """
-        card, level = named(model)
+        card, level = self.known.named(model)
         return f"{card.name}@{level or quantization_for(self.settings, card).quantization}"
 
     def card(self, model: str) -> ModelCard:
@@ -200,7 +203,7 @@ class Runtime:
         Raises:
             UnknownModelError: The catalogue has no such model.
         """
-        return named(model)[0]
+        return self.known.card(model)
 
     def _artifact(self, model: str, watch: Watch) -> Artifact:
         if not self.settings.embeddings:

@@ -34,11 +34,12 @@ def list_models(*, as_json: bool) -> None:
     from embedwell.app.sizes import format_bytes
     from embedwell.cli.output import write_json, write_table
     from embedwell.models.artifacts import ArtifactStore
-    from embedwell.models.catalogue import catalogue
+    from embedwell.models.known import Known
 
-    here = ArtifactStore(load().settings.cache).list()
+    settings = load().settings
+    here = ArtifactStore(settings.cache).list()
     rows = []
-    for card in catalogue().values():
+    for card in Known(settings.cache).all():
         kept = {a.quantization: a.size_bytes for a in here if a.space == card.space}
         rows.append((card, kept))
     if as_json:
@@ -71,10 +72,11 @@ def list_models(*, as_json: bool) -> None:
 @json_option
 def show(*, model: str, as_json: bool) -> None:
     """Show all that the catalogue knows of MODEL."""
+    from embedwell.app.configuration import load
     from embedwell.cli.output import write_json, write_table
-    from embedwell.models.catalogue import card
+    from embedwell.models.known import Known
 
-    found = card(model)
+    found = Known(load().settings.cache).card(model)
     fields = asdict(found) | {"space": found.space.id}
     if as_json:
         write_json(fields)

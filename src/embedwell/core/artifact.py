@@ -11,6 +11,9 @@ from embedwell.core.space import Space
 Quantization = Literal["q4", "q8", "q16", "q32"]
 QUANTIZATIONS: tuple[Quantization, ...] = get_args(Quantization)
 
+Form = Literal["onnx", "gguf", "static"]
+"""What an artifact's files are: a graph, a GGUF file, or a table of token vectors."""
+
 
 @dataclass(frozen=True)
 class Artifact:

@@ -6,7 +6,8 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Pooling = Literal["mean", "cls", "last"]
+Pooling = Literal["mean", "cls", "last", "unknown"]
+"""How token vectors become one; `unknown` is that of a server that does not tell."""
 Kind = Literal["document", "query"]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import cast
 
-from embedwell.core.artifact import QUANTIZATIONS, Artifact, Quantization
+from embedwell.core.artifact import QUANTIZATIONS, Artifact, Form, Quantization
 from embedwell.core.errors import EngineError
 from embedwell.engines.protocol import Engine, OpenEngine
 
@@ -13,6 +13,7 @@ ENGINES = {
     "onnx": "embedwell.engines.onnx:open_engine",
     "openvino": "embedwell.engines.openvino:open_engine",
 }
+_FORMS: dict[str, Form] = {"llamacpp": "gguf", "static": "static"}  # all others: onnx
 # The graphs of q4 and q8 are made of onnxruntime's own operators. OpenVINO translates them since
 # 2026.2, whose q8 vectors were wrong throughout; 2026.4 had them right.
 _RUN = {"openvino": frozenset[Quantization]({"q16", "q32"})}
@@ -33,6 +34,11 @@ def open_engine(artifact: Artifact, n_threads: int) -> Engine:
             f"Set `quantization` to {levels}, or `engine` to onnx.",
         )
     return open_it(artifact, n_threads)
+
+
+def form_of(engine: str) -> Form:
+    """The form that an artifact must have for an engine."""
+    return _FORMS.get(engine, "onnx")
 
 
 def runs(engine: str, quantization: Quantization) -> bool:

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from embedwell.core.artifact import Artifact, Quantization
+from embedwell.core.artifact import Artifact, Form, Quantization
 from embedwell.core.errors import ModelError, WrongBytesError
 from embedwell.core.events import Watch
-from embedwell.models.blobs import check_bytes, flush, flush_folder
+from embedwell.models.blobs import check_bytes, flush, flush_folder, sha256_of
 from embedwell.models.catalogue import ModelCard
 from embedwell.models.key import conversion_key, recipe_hash
 from embedwell.models.manifest import MANIFEST, read_manifest, write_manifest
@@ -21,16 +21,22 @@ from embedwell.models.source import SourceFiles
 
 _log = logging.getLogger(__name__)
 _DAMAGED = ".damaged"
-_TOKENIZER, _WEIGHTS = "tokenizer.json", "model.safetensors"
+_TOKENIZER = "tokenizer.json"
+_ENGINES: dict[Form, str] = {"onnx": "onnx", "gguf": "llamacpp", "static": "static"}
 
 
 class Convert(Protocol):
     """What makes an artifact's files."""
 
     def __call__(
-        self, source: SourceFiles, quantization: Quantization, folder: Path, watch: Watch
+        self,
+        source: SourceFiles,
+        quantization: Quantization,
+        form: Form,
+        folder: Path,
+        watch: Watch,
     ) -> None:
-        """Write the files of an artifact into an empty folder.
+        """Write the files of an artifact into an empty folder, `tokenizer.json` among them.
 
         Raises:
             ConversionError: The weights cannot be converted.
@@ -40,12 +46,12 @@ class Convert(Protocol):
 
 
 def our_convert(
-    source: SourceFiles, quantization: Quantization, folder: Path, watch: Watch
+    source: SourceFiles, quantization: Quantization, form: Form, folder: Path, watch: Watch
 ) -> None:
     """The package's own converter, imported when it is called."""
     from embedwell.models.convert import convert  # noqa: PLC0415 - heavy, and needed once
 
-    convert(source, quantization, folder, watch)
+    convert(source, quantization, form, folder, watch)
 
 
 @dataclass(frozen=True)
@@ -67,16 +73,24 @@ class ArtifactStore:
         """Where the user's own recipes lie."""
         return self.cache / "recipes"
 
-    def find(self, card: ModelCard, quantization: Quantization) -> Artifact | None:
+    def find(
+        self, card: ModelCard, quantization: Quantization, form: Form = "onnx"
+    ) -> Artifact | None:
         """The artifact, if it is here, whole, and what the converter would make today.
 
         Takes milliseconds: sizes and times of the files are compared, and only a file that was
         changed since is read. A damaged folder is set aside, with a warning in the log that
         names it.
         """
-        return self._at(self._folder(card, quantization), card)
+        return self._at(self._folder(card, quantization, form), card)
 
-    def make(self, source: SourceFiles, quantization: Quantization, watch: Watch) -> Artifact:
+    def make(
+        self,
+        source: SourceFiles,
+        quantization: Quantization,
+        watch: Watch,
+        form: Form = "onnx",
+    ) -> Artifact:
         """Convert published files; the artifact is there afterwards, or nothing is.
 
         Where it is there already, or another process is faster, that one is used.
@@ -85,6 +99,7 @@ class ArtifactStore:
             source: The published files; they are hashed once more.
             quantization: Bits per weight.
             watch: Told of each step as `verify` in bytes and `convert`.
+            form: What its engine reads.
 
         Raises:
             WrongBytesError: A published file was altered since it was pulled.
@@ -92,7 +107,7 @@ class ArtifactStore:
             ModelCacheError: The cache is full or cannot be written.
             TaskCancelledError: The watch asked to stop.
         """
-        target = self._folder(source.card, quantization)
+        target = self._folder(source.card, quantization, form)
         artifact = self._at(target, source.card)
         if artifact is not None:
             return artifact
@@ -102,7 +117,7 @@ class ArtifactStore:
         with Scratch(self.cache) as scratch:
             folder = scratch.new("artifact")
             with writing(self.cache):
-                self._fill(folder, source, quantization, watch)
+                self._fill(folder, source, (quantization, form), watch)
             return self._publish(folder, target, source.card)
 
     def verify(self, artifact: Artifact, watch: Watch | None = None) -> None:
@@ -156,9 +171,9 @@ class ArtifactStore:
                     folder.rename(gone / folder.name)  # all at once; scratch deletes it
         return freed
 
-    def _folder(self, card: ModelCard, quantization: Quantization) -> Path:
+    def _folder(self, card: ModelCard, quantization: Quantization, form: Form) -> Path:
         source = SourceFiles(card, {}, "none", self.recipes)  # a key needs no files
-        key = conversion_key(source, quantization)
+        key = conversion_key(source, quantization, form)
         return self.cache / "artifacts" / f"{card.name}@{quantization}-{key[:12]}"
 
     def _all_folders(self, pattern: str) -> tuple[Path, ...]:
@@ -184,20 +199,24 @@ class ArtifactStore:
             folder.rename(aside)
 
     def _fill(
-        self, folder: Path, source: SourceFiles, quantization: Quantization, watch: Watch
+        self,
+        folder: Path,
+        source: SourceFiles,
+        made: tuple[Quantization, Form],
+        watch: Watch,
     ) -> None:
-        self.convert(source, quantization, folder, watch)
-        shutil.copyfile(source.paths[_TOKENIZER], folder / _TOKENIZER)
+        quantization, form = made
+        self.convert(source, quantization, form, folder, watch)
         artifact = Artifact(
             space=source.card.space,
             quantization=quantization,
-            engine="onnx",
+            engine=_ENGINES[form],
             folder=folder,
-            key=conversion_key(source, quantization),
-            weights_sha256=source.card.files[_WEIGHTS].sha256,
-            tokenizer_sha256=source.card.files[_TOKENIZER].sha256,
+            key=conversion_key(source, quantization, form),
+            weights_sha256=source.card.files[source.card.weights].sha256,
+            tokenizer_sha256=sha256_of(folder / _TOKENIZER, watch),
             size_bytes=sum(path.stat().st_size for path in folder.iterdir()),
-            recipe=recipe_hash(source, quantization),
+            recipe=recipe_hash(source, quantization, form),
         )
         for path in folder.iterdir():
             flush(path)

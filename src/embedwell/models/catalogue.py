@@ -9,14 +9,18 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from embedwell.core.artifact import QUANTIZATIONS, Quantization
+from embedwell.core.artifact import Quantization
 from embedwell.core.errors import UnknownModelError
 from embedwell.core.space import Pooling, Space
 
 
 @dataclass(frozen=True)
 class PinnedFile:
-    """A published file: its SHA-256 (64 hex digits) and its size in bytes."""
+    """A published file: its SHA-256 (64 hex digits) and its size in bytes.
+
+    A hash that nobody published in time for the catalogue is empty, and the size 0: what the hub
+    says at first use is recorded, and enforced from then on.
+    """
 
     sha256: str
     size_bytes: int
@@ -49,6 +53,16 @@ class Agreement:
 
 
 @dataclass(frozen=True)
+class GgufSource:
+    """A model's weights as a GGUF file on the hub, with its tokenizer inside."""
+
+    hub_id: str
+    revision: str
+    file: str
+    pin: PinnedFile
+
+
+@dataclass(frozen=True)
 class ModelCard:
     """One row of the catalogue.
 
@@ -74,6 +88,10 @@ class ModelCard:
         first_values: Published values that q32 must give, if there are any.
         agreement: What each lower quantization keeps.
         matryoshka: Shorter lengths that its vectors were trained to be cut to, longest first.
+        head: What comes out: an `embedding`, or the score of a pair of texts (`rerank`).
+        latency: How long one query takes beside the default model's, as a class.
+        verified: Whether it was run here on its real weights.
+        gguf: The weights that it publishes as a GGUF file, for the tag `:gguf`.
     """
 
     name: str
@@ -97,6 +115,15 @@ class ModelCard:
     first_values: FirstValues | None
     agreement: Mapping[Quantization, Agreement]
     matryoshka: tuple[int, ...] = ()
+    head: Literal["embedding", "rerank"] = "embedding"
+    latency: Literal["instant", "low", "medium", "high"] = "low"
+    verified: bool = False
+    gguf: GgufSource | None = None
+
+    @property
+    def weights(self) -> str:
+        """Name of the published file with the weights: safetensors or GGUF."""
+        return next(name for name in self.files if name.endswith((".safetensors", ".gguf")))
 
     @property
     def space(self) -> Space:
@@ -131,26 +158,6 @@ def card(name: str) -> ModelCard:
     )
 
 
-def named(name: str) -> tuple[ModelCard, Quantization | None]:
-    """The model, and the quantization where the name has one.
-
-    Args:
-        name: `model`, `model@q8`, or with a tag as in `model:latest`, `model:q8`.
-
-    Raises:
-        UnknownModelError: There is no such model or quantization.
-    """
-    base, _, level = name.replace(":", "@").partition("@")
-    if level in {"", "latest"}:
-        return card(base), None
-    if level not in QUANTIZATIONS:
-        raise UnknownModelError(
-            f"'{name}' names the quantization '{level}', which does not exist.",
-            f"Choose one of: {', '.join(QUANTIZATIONS)}.",
-        )
-    return card(base), level
-
-
 @cache
 def catalogue() -> Mapping[str, ModelCard]:
     """All rows by name, in the catalogue's order."""
@@ -160,6 +167,7 @@ def catalogue() -> Mapping[str, ModelCard]:
 
 def _parse(name: str, row: dict[str, Any]) -> ModelCard:
     wheel, first = row.pop("wheel", None), row.pop("first_values", None)
+    gguf: dict[str, Any] | None = row.pop("gguf", None)
     return ModelCard(
         name=name,
         languages=tuple(row.pop("languages")),
@@ -168,6 +176,7 @@ def _parse(name: str, row: dict[str, Any]) -> ModelCard:
         files={path: PinnedFile(**pin) for path, pin in row.pop("files").items()},
         wheel=WheelMirror(**wheel) if wheel else None,
         first_values=FirstValues(**first | {"values": tuple(first["values"])}) if first else None,
+        gguf=GgufSource(**gguf | {"pin": PinnedFile(**gguf["pin"])}) if gguf else None,
         agreement={level: Agreement(**kept) for level, kept in row.pop("agreement", {}).items()},
         **row,
     )

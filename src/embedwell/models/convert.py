@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 
-from embedwell.core.artifact import Quantization
+from embedwell.core.artifact import Form, Quantization
 from embedwell.core.errors import ConversionError, WrongBytesError
 from embedwell.core.events import Watch
 from embedwell.models import bert
@@ -18,11 +19,15 @@ from embedwell.models.source import SourceFiles
 from embedwell.models.tensors import Tensors
 
 MODEL_FILE = "model.onnx"
-_CONFIG, _WEIGHTS = "config.json", "model.safetensors"
+_CONFIG, _TOKENIZER = "config.json", "tokenizer.json"
 
 
-def convert(source: SourceFiles, quantization: Quantization, folder: Path, watch: Watch) -> None:
-    """Write `model.onnx` and `weights.bin` into an existing, empty folder.
+def convert(
+    source: SourceFiles, quantization: Quantization, form: Form, folder: Path, watch: Watch
+) -> None:
+    """Write the files of an artifact into an existing, empty folder.
+
+    `onnx` is `model.onnx`, `weights.bin` and `tokenizer.json`.
 
     The same source gives the same bytes on every machine. Memory stays near one tensor of the
     model; the table of words passes in blocks.
@@ -30,6 +35,7 @@ def convert(source: SourceFiles, quantization: Quantization, folder: Path, watch
     Args:
         source: The published files, their hashes checked.
         quantization: `q4` to `q32`.
+        form: What the engine reads.
         folder: Where to write; what is there after an error is the caller's to remove.
         watch: Told of each tensor that was read.
 
@@ -38,7 +44,7 @@ def convert(source: SourceFiles, quantization: Quantization, folder: Path, watch
         ConversionError: The network is not one that the builder knows.
         TaskCancelledError: The watch asked to stop.
     """
-    if source.card.architecture != "bert":
+    if source.card.architecture != "bert" or form != "onnx":
         raise ConversionError(
             f"There is no builder for the architecture '{source.card.architecture}'.",
             "Choose a model of the architecture 'bert'.",
@@ -48,7 +54,7 @@ def convert(source: SourceFiles, quantization: Quantization, folder: Path, watch
     shapes = config.shapes()
     count = _Count(watch, len(shapes))
     with (
-        Tensors(source.paths[_WEIGHTS], shapes, count.add_one) as tensors,
+        Tensors(source.paths[source.card.weights], shapes, count.add_one) as tensors,
         (folder / WEIGHTS_FILE).open("wb") as weights,
     ):
         graph = GraphWriter(weights)
@@ -56,6 +62,7 @@ def convert(source: SourceFiles, quantization: Quantization, folder: Path, watch
         network = bert.BertGraph(graph, config, layers, tensors)
         network.write(source.card.pooling, source.card.max_tokens)
     (folder / MODEL_FILE).write_bytes(graph.to_bytes())
+    shutil.copyfile(source.paths[_TOKENIZER], folder / _TOKENIZER)
 
 
 def _recipe(source: SourceFiles, config: bert.BertConfig) -> Recipe | None:
@@ -63,7 +70,7 @@ def _recipe(source: SourceFiles, config: bert.BertConfig) -> Recipe | None:
     if path is None:
         return None
     recipe = read_recipe(path)
-    if recipe.weights_sha256 != source.card.files[_WEIGHTS].sha256:
+    if recipe.weights_sha256 != source.card.files[source.card.weights].sha256:
         raise WrongBytesError(
             f"The recipe '{path}' was made for other weights than those of '{source.card.name}'.",
             f"Make one with `embedwell models calibrate {source.card.name}`.",

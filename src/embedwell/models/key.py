@@ -6,32 +6,31 @@ import hashlib
 import json
 from pathlib import Path
 
-from embedwell.core.artifact import Quantization
+from embedwell.core.artifact import Form, Quantization
 from embedwell.models.source import SourceFiles
 
 BUILDER_VERSION = 4  # raise it with every change that gives other bytes
 
 _RECIPES = Path(__file__).parent / "recipes"
-_CONFIG, _WEIGHTS, _TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
 
 
-def conversion_key(source: SourceFiles, quantization: Quantization) -> str:
+def conversion_key(source: SourceFiles, quantization: Quantization, form: Form = "onnx") -> str:
     """SHA-256 (64 hex digits) over all that determines an artifact's bytes and its vectors."""
-    files = source.card.files
     parts = {
         "builder": BUILDER_VERSION,
-        "files": {name: files[name].sha256 for name in (_CONFIG, _WEIGHTS, _TOKENIZER)},
+        "files": {name: pin.sha256 for name, pin in sorted(source.card.files.items())},
         "pooling": source.card.pooling,
         "max_tokens": source.card.max_tokens,
         "quantization": quantization,
-        "recipe": recipe_hash(source, quantization),
+        "form": form,
+        "recipe": recipe_hash(source, quantization, form),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def recipe_hash(source: SourceFiles, quantization: Quantization) -> str | None:
+def recipe_hash(source: SourceFiles, quantization: Quantization, form: Form = "onnx") -> str | None:
     """SHA-256 (64 hex digits) of the recipe that a conversion would use; None if none."""
-    place = recipe_place(source) if quantization == "q8" else None
+    place = recipe_place(source) if (quantization, form) == ("q8", "onnx") else None
     return hashlib.sha256(place.read_bytes()).hexdigest() if place else None
 
 
@@ -44,4 +43,4 @@ def recipe_place(source: SourceFiles) -> Path | None:
 
 def recipe_name(source: SourceFiles) -> str:
     """File name of a recipe: it goes by the weights that it was made for."""
-    return f"{source.card.files[_WEIGHTS].sha256}.safetensors"
+    return f"{source.card.files[source.card.weights].sha256}.safetensors"

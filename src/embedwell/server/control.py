@@ -11,7 +11,6 @@ from starlette.responses import Response
 
 from embedwell import __version__
 from embedwell.core.errors import PressureError
-from embedwell.models.catalogue import named
 from embedwell.runtime.loaded import ModelState
 from embedwell.server.endpoint import Endpoint
 
@@ -100,14 +99,14 @@ async def models(service: Service, request: Request, body: None) -> Response:
 async def load(service: Service, request: Request, body: LoadRequest) -> Response:
     """Load a model, however long that takes; a client that leaves stops it."""
     name = request.path_params["model"]
-    named(name)
+    service.runtime.card(name)
     await service.work(
         request,
         lambda watch: service.runtime.load(name, watch, pinned=body.pinned, priority=body.priority),
         timeout_s=math.inf,
     )
     for state in service.runtime.states():
-        if _is_named(state, name):
+        if _is_named(service, state, name):
             return _json(described(state))
     raise PressureError(f"{name} was unloaded at once.", "See what else is loaded.")
 
@@ -116,16 +115,16 @@ async def unload(service: Service, request: Request, body: None) -> Response:
     """Give a model's memory back, once nobody uses it."""
     del body
     name = request.path_params["model"]
-    named(name)
-    was_loaded = any(_is_named(state, name) for state in service.runtime.states())
+    service.runtime.card(name)
+    was_loaded = any(_is_named(service, state, name) for state in service.runtime.states())
     if was_loaded:
         was_loaded = await service.work(request, lambda _: service.runtime.unload(name))
     return _json(Unloaded(was_loaded))
 
 
-def _is_named(state: ModelState, name: str) -> bool:
+def _is_named(service: Service, state: ModelState, name: str) -> bool:
     """Whether a state is that of a model as people name it, with or without quantization."""
-    card, level = named(name)
+    card, level = service.runtime.known.named(name)
     artifact = state.artifact
     return artifact.space.model == card.name and level in {None, artifact.quantization}
 

@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from embedwell import __version__
 from embedwell.core.events import Event
-from embedwell.models.catalogue import catalogue, named
+from embedwell.models.known import Known
 from embedwell.server import metrics
 from embedwell.server.control import LoadedModel, described
 from embedwell.server.endpoint import Endpoint
@@ -174,7 +174,7 @@ class Monitor:
         models_mb = estimated_mb(states)
         self._warn(models_mb)
         return Monitoring(
-            models=by_domain(settings.model, states),
+            models=by_domain(Known(settings.cache), settings.model, states),
             ram=Ram(
                 process_rss_mb=round(held.rss_bytes / 1e6, 1),
                 estimated_models_mb=round(models_mb, 1),
@@ -185,7 +185,7 @@ class Monitor:
             ),
             pressure=held.pressure,
             runtime=[described(state) for state in states],
-            catalogue=_offered(),
+            catalogue=_offered(Known(settings.cache)),
             cache=cache_statistics(service.runtime),
             requests=self._requests(),
             service=About(
@@ -305,14 +305,14 @@ def estimated_mb(states: Sequence[ModelState]) -> float:
     return sum(state.size_bytes for state in states) / 1e6
 
 
-def by_domain(default: str, states: Sequence[ModelState]) -> dict[str, NamedModel]:
+def by_domain(known: Known, default: str, states: Sequence[ModelState]) -> dict[str, NamedModel]:
     """Which model serves text and which code, and whether they are loaded.
 
     Code has a model of its own when the catalogue has one for it; until then the default model
     embeds code too.
     """
-    text = _model(default)
-    code = next((card.name for card in catalogue().values() if card.domain == "code"), text)
+    text = _model(known, default)
+    code = next((card.name for card in known.all() if card.domain == "code"), text)
     loaded = {state.artifact.space.model for state in states if state.state == "loaded"}
     return {
         "text": NamedModel(text, text in loaded),
@@ -320,9 +320,9 @@ def by_domain(default: str, states: Sequence[ModelState]) -> dict[str, NamedMode
     }
 
 
-def _model(name: str) -> str:
+def _model(known: Known, name: str) -> str:
     """The catalogue's name of a setting's model; `auto` is decided when an index is made."""
-    return next(iter(catalogue())) if name == "auto" else named(name)[0].name
+    return known.all()[0].name if name == "auto" else known.card(name).name
 
 
 def quantile(ordered: Sequence[float], share: float) -> float | None:
@@ -332,10 +332,10 @@ def quantile(ordered: Sequence[float], share: float) -> float | None:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
-def _offered() -> list[Offered]:
+def _offered(known: Known) -> list[Offered]:
     return [
         Offered(card.name, card.summary, card.domain, card.dimensions, card.n_parameters)
-        for card in catalogue().values()
+        for card in known.all()
     ]
 
 

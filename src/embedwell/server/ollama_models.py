@@ -17,7 +17,7 @@ from embedwell.core.artifact import Artifact
 from embedwell.core.errors import EmbedwellError, UnknownModelError
 from embedwell.core.events import Progress
 from embedwell.models.artifacts import ArtifactStore
-from embedwell.models.catalogue import ModelCard, card, named
+from embedwell.models.catalogue import ModelCard
 from embedwell.runtime.loaded import ModelState
 from embedwell.server.endpoint import Endpoint
 from embedwell.server.ollama import card_of
@@ -131,13 +131,17 @@ async def tags(service: Service, request: Request, body: None) -> Response:
     del body
     found = await service.work(request, lambda _: ArtifactStore(service.settings.cache).list())
     listed = {name: artifact for artifact in found for name in _names(service, artifact)}
-    return _json(Tags([_tag(name, artifact) for name, artifact in listed.items()]))
+    return _json(Tags([_tag(service, name, artifact) for name, artifact in listed.items()]))
 
 
 async def running(service: Service, request: Request, body: None) -> Response:
     """List the models that are loaded."""
     del request, body
-    found = [_running(state) for state in service.runtime.states() if state.state == "loaded"]
+    states = service.runtime.states()
+    card = service.runtime.card
+    found = [
+        _running(card(one.artifact.space.model), one) for one in states if one.state == "loaded"
+    ]
     return _json(RunningModels(sorted(found, key=lambda one: one.expires_at, reverse=True)))
 
 
@@ -145,7 +149,7 @@ async def show(service: Service, request: Request, body: ShowRequest) -> Respons
     """Tell of a model that is on this machine."""
     name = body.model or body.name
     model = card_of(service, name)
-    level = named(service.runtime.artifact_name(name))[1] or "q8"
+    level = service.runtime.known.named(service.runtime.artifact_name(name))[1] or "q8"
     kept = ArtifactStore(service.settings.cache)
     found = await service.work(request, lambda _: kept.find(model, level))
     if found is None:
@@ -205,7 +209,7 @@ def _step(progress: Progress, model: ModelCard) -> Step:
 
 def _names(service: Service, artifact: Artifact) -> list[str]:
     """`model:q8`, and for what a bare name gives also each short name with `:latest`."""
-    model = card(artifact.space.model)
+    model = service.runtime.card(artifact.space.model)
     names = [_tagged(artifact)]
     if artifact.name == service.runtime.artifact_name(model.name):
         short = [name for name in (model.name, *model.aliases) if "/" not in name]
@@ -217,19 +221,19 @@ def _tagged(artifact: Artifact) -> str:
     return f"{artifact.space.model}:{artifact.quantization}"
 
 
-def _tag(name: str, artifact: Artifact) -> Tag:
+def _tag(service: Service, name: str, artifact: Artifact) -> Tag:
     return Tag(
         name=name,
         model=name,
         modified_at=_made_at(artifact),
         size=artifact.size_bytes,
         digest=artifact.key,
-        details=_details(artifact),
+        details=_details(service.runtime.card(artifact.space.model), artifact),
         capabilities=["embedding"],
     )
 
 
-def _running(state: ModelState) -> Running:
+def _running(model: ModelCard, state: ModelState) -> Running:
     left_s, now = state.unloads_in_s, datetime.now(UTC)
     name = _tagged(state.artifact)
     return Running(
@@ -237,7 +241,7 @@ def _running(state: ModelState) -> Running:
         model=name,
         size=state.size_bytes,
         digest=state.artifact.key,
-        details=_details(state.artifact),
+        details=_details(model, state.artifact),
         expires_at=_FOR_EVER if left_s is None else _later(now, left_s),
         context_length=state.artifact.space.max_tokens,
     )
@@ -251,7 +255,7 @@ def _shown(model: ModelCard, artifact: Artifact) -> Shown:
     family = model.architecture
     return Shown(
         license=model.licence,
-        details=_details(artifact),
+        details=_details(model, artifact),
         model_info={
             "general.architecture": family,
             "general.basename": model.name,
@@ -265,8 +269,7 @@ def _shown(model: ModelCard, artifact: Artifact) -> Shown:
     )
 
 
-def _details(artifact: Artifact) -> Details:
-    model = card(artifact.space.model)
+def _details(model: ModelCard, artifact: Artifact) -> Details:
     return Details(
         format=artifact.engine,
         family=model.architecture,

@@ -14,7 +14,6 @@ from embedwell.core.events import Watch
 from embedwell.core.space import Kind
 from embedwell.core.vectors import FloatArray
 from embedwell.models.artifacts import ArtifactStore
-from embedwell.models.catalogue import catalogue
 from embedwell.server.endpoint import Endpoint
 from embedwell.server.texts import Answered, Asked, check_dimensions, embed
 
@@ -112,7 +111,7 @@ async def models(service: Service, request: Request, body: None) -> Response:
     """Tell which models can be named."""
     del body
     made = await service.work(request, lambda _: _made(service))
-    names = [*catalogue(), *sorted(made)]
+    names = [*(card.name for card in service.runtime.known.all()), *sorted(made)]
     return _json(Models([_model(service, name, made) for name in names]))
 
 

@@ -9,11 +9,17 @@ from typing import Literal, Protocol
 from embedwell.core.build import BuildRecord
 from embedwell.core.space import Space
 from embedwell.core.vectors import FloatArray, IntArray
-from embedwell.stores.values import FoundChunk
+from embedwell.stores.values import ChunkKind, FoundChunk
 
-Role = Literal["main", "light", "next", "kept"]
-"""What a space is there for: `main` is searched and written; `light` is kept current beside it for
-when the main model does not fit; `next` is being filled by a migration; `kept` was the main one."""
+Role = Literal["main", "code", "light", "next", "kept"]
+"""What a space is there for: `main` is searched and written; so is `code`, by the code model of a
+pair; `light` is kept current beside them for when the main model does not fit; `next` is being
+filled by a migration; `kept` was the main one."""
+
+Holds = tuple[ChunkKind, ...]
+"""The kinds of documents whose chunks a space has vectors of."""
+
+EVERYTHING: Holds = ("text", "code")
 
 
 @dataclass(frozen=True)
@@ -27,12 +33,15 @@ class StoredSpace:
         space: The declaration.
         role: What it is there for.
         made_by: Who made it, for people: program, version, artifact; may be empty.
+        holds: The kinds of documents whose chunks it has vectors of. Beside a code space the main
+            one may leave code to that.
     """
 
     number: int
     space: Space
     role: Role
     made_by: str
+    holds: Holds = EVERYTHING
 
 
 @dataclass(frozen=True)

@@ -87,11 +87,21 @@ class StoredChunk:
 
 @dataclass(frozen=True)
 class DocumentChunks:
-    """A document with its chunks and their vectors (float32, shape (len(chunks), d))."""
+    """A document with its chunks and their vectors.
+
+    Attributes:
+        document: The document.
+        chunks: Its passages.
+        vectors: Of the main space: float32, shape (len(chunks), d); shape (0, d) where that does
+            not hold documents of this kind.
+        code_vectors: Of the code space: float32, shape (len(chunks), d); None where there is none,
+            or it does not hold documents of this kind.
+    """
 
     document: Document
     chunks: Sequence[StoredChunk]
     vectors: FloatArray
+    code_vectors: FloatArray | None = None
 
 
 @dataclass(frozen=True)
