@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from embedwell.app.configuration import load
+from embedwell.app.configuration import COMMON, load
 from embedwell.app.models import pull_source
 from embedwell.core.artifact import Artifact, Quantization
 from embedwell.core.errors import ModelUnavailableError
@@ -31,7 +31,8 @@ _numbers = itertools.count()
 def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No test reads the settings of whoever runs it, or writes to their caches by accident."""
     for name in list(os.environ):
-        if name == "DATABASE_URL" or (name.startswith("EMBEDWELL_") and name != "EMBEDWELL_DATA"):
+        is_ours = name.startswith("EMBEDWELL_") and name != "EMBEDWELL_DATA"
+        if is_ours or name in COMMON:
             monkeypatch.delenv(name)
     monkeypatch.setenv("EMBEDWELL_SERVICE", "off")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "no-config"))

@@ -74,6 +74,7 @@ GOOD = {
     "cache": "~/cache",
     "model_files": "~/files",
     "db": "~/index.db",
+    "code_domain": "hybrid",
     "service": "require",
     "socket": "~/s",
     "host": "::1",
@@ -161,3 +162,39 @@ def test_paths_know_the_home(project, monkeypatch):
 def test_every_setting_says_what_it_means():
     for name in TYPES:
         assert meta(name).description.endswith("."), name
+
+
+def test_common_names_answer_below_our_own(project, monkeypatch):
+    monkeypatch.setenv("EMBEDDING_MODEL", "a-text-model")
+    monkeypatch.setenv("CODE_EMBEDDING_MODEL", "someone/a-code-model")
+    monkeypatch.setenv("EMBEDDING_DIMENSION", "768")
+    monkeypatch.setenv("CODE_EMBEDDING_DIMENSION", "768")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://host/app")
+    loaded = load(folder=project)
+    settings = loaded.settings
+    assert (settings.model, settings.code_model) == ("a-text-model", "someone/a-code-model")
+    assert (settings.dimensions, settings.code_dimensions) == (768, 768)
+    assert settings.database_url == "postgresql://host/app"
+    assert loaded.origins["model"] == "EMBEDDING_MODEL"
+    monkeypatch.setenv("EMBEDWELL_MODEL", "ours")
+    monkeypatch.setenv("DATABASE_URL", "mysql://host/app")
+    again = load(folder=project)
+    assert (again.settings.model, again.origins["model"]) == ("ours", "environment")
+    assert again.settings.database_url == ""
+
+
+def test_a_wrong_value_of_a_common_name_is_told_with_the_others(project, monkeypatch):
+    monkeypatch.setenv("EMBEDDING_DIMENSION", "many")
+    monkeypatch.setenv("EMBEDWELL_CODE_DOMAIN", "both")
+    with pytest.raises(SettingsError, match="2 settings are wrong") as caught:
+        load(folder=project)
+    assert "dimensions = 'many' from EMBEDDING_DIMENSION" in caught.value.problem
+    assert "code_domain = 'both' from environment" in caught.value.problem
+
+
+def test_lengths_of_one_index_that_differ_ask_for_a_migration(project):
+    pair = {"code_model": "a-code-model", "dimensions": 768, "code_dimensions": 384}
+    with pytest.raises(SettingsError, match=r"768 and code_dimensions 384.*migration"):
+        load(pair, project)
+    assert load(pair | {"code_dimensions": 0}, project).settings.dimensions == 768
+    assert load(pair | {"code_model": None}, project).settings.code_dimensions == 384

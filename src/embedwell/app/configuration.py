@@ -20,6 +20,14 @@ from embedwell.app.trust import CONFIG, DOTENV, Project, is_trusted, read_projec
 from embedwell.core.errors import SettingsError
 
 PREFIX = "EMBEDWELL_"
+# Names by which applications know the same; ours are stronger.
+COMMON = {
+    "EMBEDDING_MODEL": "model",
+    "CODE_EMBEDDING_MODEL": "code_model",
+    "EMBEDDING_DIMENSION": "dimensions",
+    "CODE_EMBEDDING_DIMENSION": "code_dimensions",
+    "DATABASE_URL": "database_url",
+}
 _CONSENT = "look at the file, and if you want what it says, run `embedwell config trust`"
 
 
@@ -29,7 +37,8 @@ class Configuration:
 
     Attributes:
         settings: The values.
-        origins: By setting: `default`, a file's path, `environment` or `argument`.
+        origins: By setting: `default`, a file's path, `environment`, `argument`, or the name of a
+            variable that other programs have in common.
     """
 
     settings: Settings
@@ -38,6 +47,8 @@ class Configuration:
 
 def load(arguments: Mapping[str, Any] | None = None, folder: Path | None = None) -> Configuration:
     """Read all sources: defaults, user file, project file, `.env`, environment, arguments.
+
+    The environment's `EMBEDWELL_` names come after its common ones, see `COMMON`.
 
     Args:
         arguments: Values given in code or on the command line; None means not given.
@@ -127,6 +138,11 @@ def _sources(
     file = user_file()
     yield str(file), _toml(_bytes(file, faults), str(file), faults)
     yield from _project_sources(read_project(folder), faults)
+    for variable, name in COMMON.items():
+        value = os.environ.get(variable, "")
+        # An application may keep its tables in a database of another kind: that says nothing here.
+        if value and (name != "database_url" or value.startswith("postgres")):
+            yield variable, {name: value}
     yield "environment", _prefixed(os.environ)
     yield "argument", arguments
 

@@ -44,6 +44,40 @@ class Settings(Struct, frozen=True, kw_only=True):
             extra={"form": "a name as in `embedwell models list`, not a path or an address"},
         ),
     ] = "all-MiniLM-L6-v2"
+    code_model: Annotated[
+        str,
+        Meta(
+            pattern=f"{_MODEL}|^$",
+            description="Model for the code in new indexes, beside `model` for the text; with none "
+            "`model` embeds both.",
+            extra={"form": "a name as in `embedwell models list`, not a path or an address"},
+        ),
+    ] = ""
+    code_domain: Annotated[
+        Literal["split", "hybrid"],
+        Meta(
+            description="Where the code of a new index goes that has a `code_model`: to that alone "
+            "(`split`), or to both models (`hybrid`).",
+        ),
+    ] = "split"
+    dimensions: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Length of the vectors of `model`: its own, or one that they may be cut "
+            "to; 0 is its own.",
+        ),
+    ] = 0
+    code_dimensions: Annotated[int, Meta(ge=0, description="The same of `code_model`.")] = 0
+    code_memory_limit_mb: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="Resident MB (10^6 bytes) of a process from which it does not load "
+            "`code_model`: it warns and goes on with text.",
+            extra=_PERSONAL,
+        ),
+    ] = 900
     quantization: Annotated[
         Quantization | Literal["auto"],
         Meta(description="Bits per weight: `q4`, `q8`, `q16`, `q32`, or `auto`."),
@@ -327,6 +361,13 @@ def faults_of(settings: Settings) -> list[str]:
     if size > _MAX_SOCKET_BYTES:
         faults.append(
             f"socket has {size} bytes, and the path of a Unix socket may have {_MAX_SOCKET_BYTES}"
+        )
+    lengths = settings.dimensions, settings.code_dimensions
+    if settings.code_model and all(lengths) and lengths[0] != lengths[1]:
+        faults.append(
+            f"dimensions is {lengths[0]} and code_dimensions {lengths[1]}: one index must hold "
+            "both, so set them alike, or one of them alone; an index that was made otherwise goes "
+            "over by a migration (`embedwell migrate`)"
         )
     return faults
 
