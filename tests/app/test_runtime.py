@@ -13,6 +13,7 @@ from embedwell.app.runtime import Runtime
 from embedwell.app.settings import Settings
 from embedwell.app.shared import shared_embedder
 from embedwell.core.errors import (
+    CodeMemoryError,
     EmbeddingsOffError,
     EngineError,
     OverBudgetError,
@@ -175,3 +176,20 @@ def test_only_what_the_engine_runs_stands_in_for_another(settings, real_artifact
     artifact = replace(real_artifact("q16"), engine="openvino")
     assert runtime._lower(artifact) is None
     assert runtime._lower(replace(artifact, engine="onnx")) is not None
+
+
+def test_a_large_process_does_not_load_the_code_model(settings, caplog):
+    small = structs.replace(settings, code_model=MODEL, code_memory_limit_mb=1)
+    refusing = Runtime(small)
+    for use in (
+        lambda: refusing.embed(MODEL, ["one"], "query", Watch()),
+        lambda: refusing.token_starts(f"{MODEL}@q8", "one"),
+        lambda: refusing.load(MODEL, Watch()),
+    ):
+        with pytest.raises(CodeMemoryError, match=r"this process has \d+ MB, and from 1 MB"):
+            use()
+    assert caplog.messages[0].startswith(f"The code model {MODEL}@q8 is not loaded")
+    assert not refusing.unload(MODEL)
+    roomy = Runtime(structs.replace(small, code_memory_limit_mb=100_000))
+    assert roomy.embed(MODEL, ["one"], "query", Watch()).vectors.shape == (1, 384)
+    roomy.close()

@@ -39,6 +39,7 @@ VALUES = {
     "max_waiting": 1,
     "max_request": "1GiB",
     "request_timeout_s": 1.5,
+    "code_memory_limit_mb": 1,
     "memory_warning_mb": 1,
     "memory_limit_mb": 1,
 }

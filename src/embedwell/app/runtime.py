@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ from embedwell.app.sizes import parse_bytes
 from embedwell.core.artifact import QUANTIZATIONS, Artifact
 from embedwell.core.device import available_cpus, resident_bytes
 from embedwell.core.embedded import Embedded
-from embedwell.core.errors import EmbeddingsOffError, EngineError
+from embedwell.core.errors import CodeMemoryError, EmbeddingsOffError, EngineError
 from embedwell.core.events import Event, Listener, Progress, Watch, ignore_events
 from embedwell.core.space import Kind, Space
 from embedwell.core.vectors import IntArray
@@ -35,6 +36,7 @@ from embedwell.runtime.states import Limits, MemoryState, ModelState
 # A lower quantization stands in for a model only where the catalogue says that its vectors keep
 # at least this mean cosine to the full weights'.
 _LEAST_AGREEMENT = 0.99
+_log = logging.getLogger("embedwell")
 
 MakeArtifact: TypeAlias = Callable[[Settings, str, Watch], Artifact]
 """From a model's name to an artifact that can run; made now if it is not there."""
@@ -82,12 +84,13 @@ class Runtime:
             UnknownModelError: The catalogue has no such model.
             ModelError: The model cannot be had, or its bytes are wrong.
             OverBudgetError: It cannot fit, whatever is unloaded for it.
+            CodeMemoryError: It is the code model, and the process is too large for that.
             PressureError: Memory is nearly full and it is not loaded.
             EmbeddingsOffError: The settings switch embeddings off.
             BadTextsError: Some texts could not be embedded; the error holds the other vectors.
             TaskCancelledError: `watch` was asked to stop.
         """
-        artifact = self._artifact(model, watch)
+        artifact = self._loadable(model, watch)
 
         def compute(unknown: Sequence[str], kind: Kind, watch: Watch) -> Embedded:
             return managed.embed(self._models, artifact, unknown, kind, watch)
@@ -96,7 +99,7 @@ class Runtime:
 
     def token_starts(self, model: str, text: str) -> IntArray:
         """Offsets in code points of every token's first character, special tokens left out."""
-        with self._models.using(self._artifact(model, Watch()), Watch()) as embedder:
+        with self._models.using(self._loadable(model, Watch()), Watch()) as embedder:
             return embedder.token_starts(text)
 
     def embedder(self, model: str) -> NamedEmbedder:
@@ -112,7 +115,7 @@ class Runtime:
         Raises:
             EmbedwellError: As `embed` does.
         """
-        artifact = self._artifact(model, watch)
+        artifact = self._loadable(model, watch)
         self._models.set(artifact, pinned=pinned, priority=priority)
         with self._models.using(artifact, watch):
             pass
@@ -212,6 +215,23 @@ class Runtime:
                 "Search with `--mode lexical`, or switch them on.",
             )
         return self._artifacts.get(model) or self.pull(model, watch)
+
+    def _loadable(self, model: str, watch: Watch) -> Artifact:
+        """The artifact, unless it is the code model's and the process is too large for that."""
+        artifact = self._artifact(model, watch)
+        name, limit_mb = self.settings.code_model, self.settings.code_memory_limit_mb
+        if not name or artifact.space.model != self.card(name).name:
+            return artifact
+        rss_mb = resident_bytes() / 1e6
+        if rss_mb < limit_mb or any(one.artifact.key == artifact.key for one in self.states()):
+            return artifact
+        error = CodeMemoryError(
+            f"The code model {artifact.name} is not loaded: this process has {rss_mb:.0f} MB, and "
+            f"from {limit_mb} MB it stays with the text model.",
+            "Unload other models, or raise `code_memory_limit_mb`.",
+        )
+        _log.warning("%s", error.problem)
+        raise error
 
     def _heard(self, event: Event) -> None:
         if event.kind == "pressure":

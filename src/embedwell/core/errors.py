@@ -13,6 +13,7 @@
      ├── EngineError                an artifact did not load or run
      │    └── EngineMemoryError     the system gave it no more memory
      ├── OverBudgetError            a model does not fit the memory budget
+     │    └── CodeMemoryError       the process is too large for the code model too; text goes on
      ├── PressureError              memory is nearly full: nothing more is loaded for now
      ├── EmbeddingsOffError         the settings switch embeddings off
      ├── ServiceError
@@ -127,6 +128,10 @@ class EngineMemoryError(EngineError):
 
 class OverBudgetError(EmbedwellError):
     """A model does not fit the memory budget."""
+
+
+class CodeMemoryError(OverBudgetError):
+    """The process is too large for the code model beside the text model, which goes on."""
 
 
 class PressureError(EmbedwellError):
