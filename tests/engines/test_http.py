@@ -248,11 +248,11 @@ def test_a_forked_child_makes_connections_of_its_own(path):
         closing(HttpEngine(service.address)) as engine,
     ):
         engine.request("GET", "/")
-        (parents,) = engine._idle
-        engine._process = -1  # as after a fork
+        (parents,) = engine._pool._idle
+        engine._pool._process = -1  # as after a fork
         engine.request("GET", "/")
         assert service.n_connections == 2
-        assert parents not in engine._idle
+        assert parents not in engine._pool._idle
         parents.close()
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from embedwell.core.events import Watch
 
@@ -32,6 +33,8 @@ class Address:
         port: Its TCP port.
         api_key: Sent to it over TCP.
         timeout_s: Longest silence of a request.
+        tls: Whether it is spoken to over TLS.
+        most_bytes: Of one answer; a larger one is refused.
     """
 
     socket: Path | None
@@ -39,12 +42,19 @@ class Address:
     port: int = 0
     api_key: str = ""
     timeout_s: float = 300.0
+    tls: bool = False
+    most_bytes: int = 1 << 32
+
+    @property
+    def place(self) -> str:
+        """Name and port, as the header `Host` has them."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.tls and self.port == 443 else f"{host}:{self.port}"
 
     def __str__(self) -> str:
         if self.socket:
             return str(self.socket)
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return f"{'https' if self.tls else 'http'}://{self.place}"
 
 
 @dataclass(frozen=True)
@@ -66,6 +76,15 @@ class BrokenAnswerError(OSError):
     """The connection ended within an answer, or what came is not HTTP."""
 
 
+Dial: TypeAlias = Callable[[Address, Watch], socket.socket]
+"""Makes a connected socket.
+
+Raises:
+    OSError: Nobody answers there.
+    TaskCancelledError: The watch was asked to stop.
+"""
+
+
 class Connection:
     """Sends one request after the other; connects at the first. Belongs to one thread at a time.
 
@@ -75,10 +94,12 @@ class Connection:
         n_received: Bytes of the present answer that have come.
     """
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, dial: Dial | None = None) -> None:
         self._socket: socket.socket | None = None
         self._address = address
+        self._dial = dial or _connected
         self._buffer = bytearray()
+        self._until = float("inf")
         self.is_new = True
         self.is_open = True
         self.n_received = 0
@@ -87,16 +108,24 @@ class Connection:
         self.close()  # programs may drop an embedder without closing it
 
     def exchange(
-        self, method: str, path: str, headers: Mapping[str, str], body: bytes, watch: Watch
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        watch: Watch,
+        *,
+        timeout_s: float | None = None,
     ) -> Answer:
-        """Send a request and wait for the whole answer.
+        """Send a request and wait for the whole answer, for `timeout_s` in all at most.
 
         Raises:
             OSError: The service is not there, went away, or was silent for too long.
             TaskCancelledError: `watch` was asked to stop; close the connection then.
         """
         self.n_received = 0
-        self._send(method, path, headers, body)
+        self._until = time.monotonic() + timeout_s if timeout_s else float("inf")
+        self._send(method, path, headers, body, watch)
         status, found = self._head(watch)
         answer = Answer(status, found, self._body(status, found, watch))
         self.is_new = False
@@ -109,16 +138,26 @@ class Connection:
         if self._socket is not None:
             self._socket.close()
 
-    def _send(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> None:
-        made = self._socket = self._socket or _connected(self._address)
-        host = str(self._address).removeprefix("http://") if not self._address.socket else ""
-        lines = [f"{method} {path} HTTP/1.1", f"Host: {host or 'localhost'}"]
+    def _send(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes, watch: Watch
+    ) -> None:
+        made = self._socket = self._socket or self._dial(self._address, watch)
+        host = "localhost" if self._address.socket else self._address.place
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {host}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         if body or method == "POST":
             lines.append(f"Content-Length: {len(body)}")
-        made.settimeout(self._address.timeout_s)
-        made.sendall("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
         made.settimeout(_SLICE_S)
+        rest = memoryview("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
+        silent_from = time.monotonic()
+        while rest:
+            watch.check("request")
+            try:
+                rest = rest[made.send(rest[:_BLOCK_BYTES]) :]
+                silent_from = time.monotonic()
+            except TimeoutError:
+                if self._is_late(silent_from):
+                    raise
 
     def _head(self, watch: Watch) -> tuple[int, dict[str, str]]:
         while True:
@@ -141,12 +180,14 @@ class Connection:
             return self._exactly(_number(headers["content-length"], 10), watch)
         self.is_open = False  # such an answer ends with its connection
         while self._receive(watch):
-            pass
+            self._check_size(len(self._buffer))
         return self._take(len(self._buffer))
 
     def _chunks(self, watch: Watch) -> bytes:
-        parts = []
+        parts, n_bytes = [], 0
         while size := _number(self._line(watch).partition(";")[0], 16):
+            n_bytes += size
+            self._check_size(n_bytes)
             parts.append(self._exactly(size, watch))
             self._line(watch)
         while self._line(watch):  # trailers
@@ -159,7 +200,12 @@ class Connection:
                 raise BrokenAnswerError("the connection ended within an answer")
         return self._take(end + 2)[:-2].decode("latin-1")
 
+    def _check_size(self, n_bytes: int) -> None:
+        if n_bytes > self._address.most_bytes:
+            raise BrokenAnswerError(f"it answers with more than {self._address.most_bytes:,} bytes")
+
     def _exactly(self, n_bytes: int, watch: Watch) -> bytes:
+        self._check_size(n_bytes)
         while len(self._buffer) < n_bytes:
             if not self._receive(watch):
                 raise BrokenAnswerError("the connection ended within an answer")
@@ -174,21 +220,29 @@ class Connection:
         """Wait for more; false at the end of the connection."""
         if self._socket is None:
             return False
-        until = time.monotonic() + self._address.timeout_s
+        silent_from = time.monotonic()
         while True:
             watch.check("request")
+            if time.monotonic() > self._until:
+                raise TimeoutError("it takes too long")
             try:
                 found = self._socket.recv(_BLOCK_BYTES)
             except TimeoutError:
-                if time.monotonic() > until:
+                if self._is_late(silent_from):
                     raise
                 continue
             self._buffer += found
             self.n_received += len(found)
             return bool(found)
 
+    def _is_late(self, silent_from: float) -> bool:
+        """Whether the silence, or the whole exchange, has lasted too long."""
+        now = time.monotonic()
+        return now > min(silent_from + self._address.timeout_s, self._until)
 
-def _connected(address: Address) -> socket.socket:
+
+def _connected(address: Address, watch: Watch) -> socket.socket:
+    del watch  # whoever listens on this machine answers at once
     if address.socket is None:
         made = socket.create_connection((address.host, address.port), _CONNECT_S)
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -212,6 +266,9 @@ def _status(line: str) -> int:
 
 def _number(text: str, base: int) -> int:
     try:
-        return int(text.strip(), base)
+        number = int(text.strip(), base)
     except ValueError:
-        raise BrokenAnswerError("what answers does not speak HTTP") from None
+        number = -1
+    if number < 0:
+        raise BrokenAnswerError("what answers does not speak HTTP")
+    return number

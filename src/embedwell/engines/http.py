@@ -5,9 +5,8 @@ It stands without numpy, so that a program that only passes requests on stays sm
 
 from __future__ import annotations
 
-import os
-import threading
 from contextlib import suppress
+from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -22,6 +21,7 @@ from embedwell.core.errors import (
 )
 from embedwell.core.events import Watch
 from embedwell.engines.connection import Address, Answer, BrokenAnswerError, Connection
+from embedwell.engines.pool import Pool
 from embedwell.engines.wire import (
     BINARY,
     EMBED_PATH,
@@ -45,9 +45,7 @@ class HttpEngine:
 
     def __init__(self, address: Address) -> None:
         self.address = address
-        self._idle: list[Connection] = []
-        self._lock = threading.Lock()
-        self._process = os.getpid()
+        self._pool = Pool(partial(Connection, address))
 
     def answers(self) -> bool:
         """Whether a service is there; wakes no model."""
@@ -96,55 +94,20 @@ class HttpEngine:
             TaskCancelledError: `watch` was asked to stop; the service stops as well.
             EmbedwellError: What the service refused it with.
         """
-        while True:
-            connection = self._take()
-            try:
-                answer = connection.exchange(
-                    method, path, self._headers(kind), body, watch or Watch()
-                )
-            except OSError as error:
-                connection.close()
-                fresh = connection.is_new or connection.n_received
-                if fresh or isinstance(error, TimeoutError):
-                    raise self._gone(error) from error
-            except BaseException:
-                connection.close()
-                raise
-            else:
-                self._put_back(connection)
-                if answer.status >= 400:
-                    raise _refusal(answer)
-                return answer.body
+        try:
+            answer = self._pool.exchange(method, path, self._headers(kind), body, watch or Watch())
+        except OSError as error:
+            raise self._gone(error) from error
+        if answer.status >= 400:
+            raise _refusal(answer)
+        return answer.body
 
     def close(self) -> None:
         """Close the connections; the next request makes new ones."""
-        self._own()
-        with self._lock:
-            for connection in self._idle:
-                connection.close()
-            self._idle.clear()
+        self._pool.close()
 
     def _post(self, path: str, request: msgspec.Struct, watch: Watch) -> bytes:
         return self.request("POST", path, msgspec.msgpack.encode(request), watch=watch)
-
-    def _take(self) -> Connection:
-        self._own()
-        with self._lock:
-            return self._idle.pop() if self._idle else Connection(self.address)
-
-    def _put_back(self, connection: Connection) -> None:
-        if not connection.is_open:
-            connection.close()
-            return
-        with self._lock:
-            self._idle.append(connection)
-
-    def _own(self) -> None:
-        """In a forked child, leave the connections (and the lock) to the parent."""
-        if self._process != os.getpid():
-            self._process = os.getpid()
-            self._lock = threading.Lock()
-            self._idle = []
 
     def _headers(self, kind: str) -> dict[str, str]:
         headers = {"Content-Type": kind, "Accept": kind}
