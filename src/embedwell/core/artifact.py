@@ -14,6 +14,10 @@ QUANTIZATIONS: tuple[Quantization, ...] = get_args(Quantization)
 Form = Literal["onnx", "gguf", "static"]
 """What an artifact's files are: a graph, a GGUF file, or a table of token vectors."""
 
+Cut = Literal["", "plain", "centred"]
+"""How vectors are made shorter before they are normalized: not at all, by leaving out their end, or
+that after a layer norm without weights."""
+
 
 @dataclass(frozen=True)
 class Artifact:
@@ -29,6 +33,7 @@ class Artifact:
         tokenizer_sha256: Hash of `tokenizer.json`.
         size_bytes: Bytes of all its files.
         recipe: Hash of the calibration recipe, or None where none was used.
+        cut: How the engine's vectors become those of the space.
     """
 
     space: Space
@@ -40,11 +45,13 @@ class Artifact:
     tokenizer_sha256: str
     size_bytes: int
     recipe: str | None = None
+    cut: Cut = ""
 
     @property
     def name(self) -> str:
-        """`model@quantization`."""
-        return f"{self.space.model}@{self.quantization}"
+        """`model@quantization`, or `model:dimensions@quantization` where vectors are cut."""
+        length = f":{self.space.dimensions}" if self.cut else ""
+        return f"{self.space.model}{length}@{self.quantization}"
 
     @property
     def tokenizer_file(self) -> Path:

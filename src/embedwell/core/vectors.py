@@ -27,6 +27,24 @@ def normalized(vectors: FloatArray) -> FloatArray:
     return scaled
 
 
+def shortened(vectors: FloatArray, dimensions: int, *, centred: bool) -> FloatArray:
+    """The beginning of each row, as models with Matryoshka vectors are trained for.
+
+    Kusupati et al. 2022 (https://arxiv.org/abs/2205.13147). Their length is for the caller to
+    scale; it does not matter whether they were scaled before.
+
+    Args:
+        vectors: float32, shape (n, d).
+        dimensions: At most d.
+        centred: Whether each row's mean is taken off it first: a layer norm without weights, but
+            for the length.
+    """
+    if centred:
+        vectors = vectors - vectors.mean(axis=1, keepdims=True, dtype=np.float32)
+    cut: FloatArray = vectors[:, :dimensions]
+    return cut
+
+
 def check_vectors(vectors: FloatArray, dimensions: int) -> None:
     """Refuse vectors that no search could ever find or trust.
 

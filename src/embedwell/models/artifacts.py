@@ -6,6 +6,7 @@ import logging
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +18,7 @@ from embedwell.models.catalogue import ModelCard
 from embedwell.models.key import conversion_key, recipe_hash
 from embedwell.models.manifest import MANIFEST, read_manifest, write_manifest
 from embedwell.models.scratch import Scratch, writing
+from embedwell.models.shelf import plain_name
 from embedwell.models.source import SourceFiles
 
 _log = logging.getLogger(__name__)
@@ -164,7 +166,7 @@ class ArtifactStore:
         """
         freed = 0
         with Scratch(self.cache) as scratch:
-            for folder in self._all_folders(f"{card.name}@{quantization}-*"):
+            for folder in self._all_folders(f"{plain_name(card.name)}@{quantization}-*"):
                 freed += sum(path.stat().st_size for path in folder.iterdir())
                 gone = scratch.new("removed")
                 with writing(self.cache):
@@ -174,7 +176,7 @@ class ArtifactStore:
     def _folder(self, card: ModelCard, quantization: Quantization, form: Form) -> Path:
         source = SourceFiles(card, {}, "none", self.recipes)  # a key needs no files
         key = conversion_key(source, quantization, form)
-        return self.cache / "artifacts" / f"{card.name}@{quantization}-{key[:12]}"
+        return self.cache / "artifacts" / f"{plain_name(card.name)}@{quantization}-{key[:12]}"
 
     def _all_folders(self, pattern: str) -> tuple[Path, ...]:
         return tuple(sorted((self.cache / "artifacts").glob(pattern)))
@@ -189,7 +191,9 @@ class ArtifactStore:
         except (ModelError, OSError) as error:
             self._set_aside(folder, error)
             return None
-        return replace(manifest.artifact, space=card.space)  # prompts are not in the files
+        made = manifest.artifact  # neither prompts nor a shorter length are in the files
+        key = sha256(f"{made.key}:{card.dimensions}".encode()).hexdigest() if card.cut else made.key
+        return replace(made, space=card.space, cut=card.cut, key=key)
 
     def _set_aside(self, folder: Path, reason: Exception) -> None:
         aside = folder.with_name(folder.name + _DAMAGED)
@@ -207,8 +211,9 @@ class ArtifactStore:
     ) -> None:
         quantization, form = made
         self.convert(source, quantization, form, folder, watch)
+        whole = source.card.full_dimensions or source.card.dimensions
         artifact = Artifact(
-            space=source.card.space,
+            space=replace(source.card.space, dimensions=whole),
             quantization=quantization,
             engine=_ENGINES[form],
             folder=folder,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from embedwell.core.artifact import Quantization
+import msgspec
+
+from embedwell.core.artifact import Cut, Quantization
 from embedwell.core.errors import UnknownModelError
 from embedwell.core.space import Pooling, Space
 
@@ -88,37 +90,73 @@ class ModelCard:
         first_values: Published values that q32 must give, if there are any.
         agreement: What each lower quantization keeps.
         matryoshka: Shorter lengths that its vectors were trained to be cut to, longest first.
+        centred_cut: Whether vectors pass a layer norm without weights before they are cut.
         head: What comes out: an `embedding`, or the score of a pair of texts (`rerank`).
         latency: How long one query takes beside the default model's, as a class.
         verified: Whether it was run here on its real weights.
         gguf: The weights that it publishes as a GGUF file, for the tag `:gguf`.
+        vocabulary: Number of tokens in its table of words; 0 where that is not known.
+        commit: The commit that its files come from, where that is not `revision`.
+        place: The folder or file on this machine that the user brought it from.
+        full_dimensions: Length of a vector before it was cut; 0 where it is not.
+        suffix: What follows the name in the one that finds this card again, such as `:256`.
     """
 
     name: str
     hub_id: str
     revision: str
     licence: str
-    aliases: tuple[str, ...]
     summary: str
     architecture: str
     dimensions: int
     max_tokens: int
     pooling: Pooling
-    normalized: bool
-    query_prompt: str
-    document_prompt: str
     languages: tuple[str, ...]
-    domain: Literal["text", "code"]
     n_parameters: int
-    files: Mapping[str, PinnedFile]
-    wheel: WheelMirror | None
-    first_values: FirstValues | None
-    agreement: Mapping[Quantization, Agreement]
+    files: Mapping[str, PinnedFile] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
+    normalized: bool = True
+    query_prompt: str = ""
+    document_prompt: str = ""
+    domain: Literal["text", "code"] = "text"
+    wheel: WheelMirror | None = None
+    first_values: FirstValues | None = None
+    agreement: Mapping[Quantization, Agreement] = field(default_factory=dict)
     matryoshka: tuple[int, ...] = ()
+    centred_cut: bool = False
     head: Literal["embedding", "rerank"] = "embedding"
     latency: Literal["instant", "low", "medium", "high"] = "low"
     verified: bool = False
     gguf: GgufSource | None = None
+    vocabulary: int = 0
+    commit: str = ""
+    place: str = ""
+    full_dimensions: int = 0
+    suffix: str = ""
+
+    @property
+    def called(self) -> str:
+        """The name that finds exactly this card again."""
+        return f"{self.name}{self.suffix}"
+
+    @property
+    def cut(self) -> Cut:
+        """How its vectors are made shorter; empty where they are not."""
+        if not self.full_dimensions:
+            return ""
+        return "centred" if self.centred_cut else "plain"
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether the hash of every file is known."""
+        return bool(self.files) and all(pin.sha256 for pin in self.files.values())
+
+    @property
+    def repository(self) -> tuple[str, str]:
+        """`owner/name` on the hub and the revision that its files come from."""
+        if self.gguf is not None and self.gguf.file in self.files:
+            return self.gguf.hub_id, self.commit or self.gguf.revision
+        return self.hub_id, self.commit or self.revision
 
     @property
     def weights(self) -> str:
@@ -162,21 +200,8 @@ def card(name: str) -> ModelCard:
 def catalogue() -> Mapping[str, ModelCard]:
     """All rows by name, in the catalogue's order."""
     text = Path(__file__).with_name("catalogue.toml").read_text("utf-8")
-    return {name: _parse(name, row) for name, row in tomllib.loads(text).items()}
-
-
-def _parse(name: str, row: dict[str, Any]) -> ModelCard:
-    wheel, first = row.pop("wheel", None), row.pop("first_values", None)
-    gguf: dict[str, Any] | None = row.pop("gguf", None)
-    return ModelCard(
-        name=name,
-        languages=tuple(row.pop("languages")),
-        aliases=tuple(row.pop("aliases", ())),
-        matryoshka=tuple(row.pop("matryoshka", ())),
-        files={path: PinnedFile(**pin) for path, pin in row.pop("files").items()},
-        wheel=WheelMirror(**wheel) if wheel else None,
-        first_values=FirstValues(**first | {"values": tuple(first["values"])}) if first else None,
-        gguf=GgufSource(**gguf | {"pin": PinnedFile(**gguf["pin"])}) if gguf else None,
-        agreement={level: Agreement(**kept) for level, kept in row.pop("agreement", {}).items()},
-        **row,
-    )
+    rows: dict[str, ModelCard] = {
+        name: msgspec.convert({"name": name, **row}, ModelCard)
+        for name, row in tomllib.loads(text).items()
+    }
+    return rows

@@ -1,19 +1,21 @@
 """Every model that has a name here: those of the catalogue, and those that the user brought.
 
-A name is `MODEL[:TAG][@LEVEL]`. MODEL is a catalogue name or alias, `hf:owner/name` for a
-repository on the hub, or `file:PATH` for a folder or a GGUF file. TAG is `latest`, a quantization,
-a shorter length that the model's vectors may be cut to (`:256`), or `gguf` for the weights that the
-model publishes in that form. LEVEL is a quantization.
+Nothing is fetched and no file of a model is read: what `hf:` and `file:` name is known once
+`first_use` has looked at it. See `names` for what a name may be.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from embedwell.core.artifact import QUANTIZATIONS, Quantization
+from embedwell.core.artifact import Quantization
 from embedwell.core.errors import UnknownModelError
-from embedwell.models.catalogue import ModelCard, card, catalogue
+from embedwell.core.space import Space
+from embedwell.models.catalogue import ModelCard, catalogue
+from embedwell.models.names import FILE, HUB, REMOTE, Name, parse_name
+from embedwell.models.shelf import Shelf
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,9 @@ class Known:
 
     def all(self) -> tuple[ModelCard, ...]:
         """The catalogue's models in its order, then the user's own by name."""
-        return tuple(catalogue().values())
+        rows = catalogue()
+        brought = {card.name: card for card in self._shelf.cards() if card.name not in rows}
+        return (*(self._whole(row) for row in rows.values()), *brought.values())
 
     def card(self, name: str) -> ModelCard:
         """The model of that name, whatever its quantization.
@@ -44,12 +48,97 @@ class Known:
         Raises:
             UnknownModelError: There is no such model or quantization.
         """
-        base, _, level = name.replace(":", "@").partition("@")
-        if level in {"", "latest"}:
-            return card(base), None
-        if level not in QUANTIZATIONS:
+        asked = parse_name(name)
+        card = self._find(asked)
+        if asked.gguf:
+            card = _from_gguf(card)
+        card = self._whole(card)
+        if asked.dimensions:
+            card = _cut(card, asked.dimensions)
+        return replace(card, suffix=asked.suffix), asked.quantization
+
+    def name_of(self, space: Space) -> str:
+        """The name that finds a stored space's model again, such as `nomic-embed-text-v1.5:256`.
+
+        It is the plain name of the model where nothing known here has that space.
+        """
+        for name in self._names(space):
+            try:
+                if self.card(name).space == space:
+                    return name
+            except UnknownModelError:
+                continue
+        return space.model
+
+    def _names(self, space: Space) -> Iterator[str]:
+        for name in (space.model, f"{space.model}#{space.revision}"):
+            yield name
+            yield f"{name}:{space.dimensions}"
+            if not name.startswith((HUB, FILE)):
+                return
+
+    def _find(self, asked: Name) -> ModelCard:
+        if not asked.revision:
+            for row in catalogue().values():
+                if asked.model in {row.name, *row.aliases, row.hub_id, f"{HUB}{row.hub_id}"}:
+                    return row
+        if asked.is_brought:
+            return self._brought(asked)
+        if asked.model.startswith(REMOTE):
             raise UnknownModelError(
-                f"'{name}' names the quantization '{level}', which does not exist.",
-                f"Choose one of: {', '.join(QUANTIZATIONS)}.",
+                f"'{asked.model}' is a server's own name.",
+                "Set `engine = http` and `remote_url` to embed with that server.",
             )
-        return card(base), level
+        names = ", ".join(card.name for card in self.all())
+        raise UnknownModelError(
+            f"There is no model '{asked.model}' in the catalogue.",
+            f"Choose one of: {names}; or name your own with `hf:owner/name` or `file:PATH`.",
+        )
+
+    def _brought(self, asked: Name) -> ModelCard:
+        place = str(place_of(asked)) if asked.model.startswith(FILE) else None
+        for card in reversed(self._shelf.cards()):
+            is_named = asked.model == card.name or (place is not None and card.place == place)
+            if is_named and asked.revision in {"", card.revision, card.commit}:
+                return card
+        raise UnknownModelError(
+            f"'{asked.model}{asked.suffix}' was not looked at on this machine yet.",
+            f"Run `embedwell models pull {asked.model}{asked.suffix}`.",
+        )
+
+    def _whole(self, card: ModelCard) -> ModelCard:
+        """A row that has no files of its own stands for its GGUF; recorded hashes are put in."""
+        return self._shelf.pinned(card if card.files else _from_gguf(card))
+
+    @property
+    def _shelf(self) -> Shelf:
+        return Shelf(self.cache)
+
+
+def place_of(asked: Name) -> Path:
+    """The path that `file:PATH` names, without links."""
+    return Path(asked.model.removeprefix(FILE)).expanduser().resolve()
+
+
+def _from_gguf(card: ModelCard) -> ModelCard:
+    if card.gguf is not None:
+        return replace(card, files={card.gguf.file: card.gguf.pin}, commit="", first_values=None)
+    if card.files and card.weights.endswith(".gguf"):
+        return card
+    raise UnknownModelError(
+        f"{card.name} publishes no weights as GGUF.",
+        f"Use '{card.name}', or name your own file with `file:PATH`.",
+    )
+
+
+def _cut(card: ModelCard, dimensions: int) -> ModelCard:
+    if dimensions == card.dimensions:
+        return card
+    if dimensions in card.matryoshka:
+        return replace(card, dimensions=dimensions, full_dimensions=card.dimensions, matryoshka=())
+    lengths = ", ".join(f":{length}" for length in card.matryoshka)
+    raise UnknownModelError(
+        f"The vectors of {card.name} cannot be cut to {dimensions}: "
+        + (f"it was trained for {lengths}." if lengths else "it was not trained for that."),
+        f"Use one of {lengths}." if lengths else f"Use '{card.name}' without a length.",
+    )

@@ -11,7 +11,7 @@ from embedwell.core.embedded import Embedded
 from embedwell.core.errors import BadTextsError
 from embedwell.core.events import Watch
 from embedwell.core.space import Kind, Space
-from embedwell.core.vectors import FloatArray, IntArray, normalized
+from embedwell.core.vectors import FloatArray, IntArray, normalized, shortened
 from embedwell.engines.protocol import Engine
 from embedwell.runtime.batcher import Batcher, Ids
 from embedwell.runtime.batching import TOKENS_PER_BATCH, pad
@@ -106,4 +106,7 @@ class LocalEmbedder:
 
     def _compute(self, ids: Sequence[Ids]) -> FloatArray:
         vectors = self._engine.run(pad(ids))
+        if self.artifact.cut:
+            centred = self.artifact.cut == "centred"
+            vectors = shortened(vectors, self.space.dimensions, centred=centred)
         return normalized(vectors) if self.space.normalized else vectors

@@ -10,7 +10,7 @@ import numpy as np
 from embedwell.core.errors import BadRequestError, BadTextsError
 from embedwell.core.events import Watch
 from embedwell.core.space import Kind
-from embedwell.core.vectors import FloatArray, normalized
+from embedwell.core.vectors import FloatArray, normalized, shortened
 from embedwell.models.catalogue import ModelCard
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def embed(service: Service, asked: Asked, watch: Watch) -> Answered:
     if embedded.n_truncated and not asked.truncate:
         raise _too_long(card, asked.texts, np.flatnonzero(embedded.n_tokens > card.max_tokens))
     n_tokens = int(np.minimum(embedded.n_tokens, card.max_tokens).sum())
-    return Answered(_cut(embedded.vectors, asked.dimensions), n_tokens, embedded.n_truncated)
+    return Answered(_cut(card, embedded.vectors, asked.dimensions), n_tokens, embedded.n_truncated)
 
 
 def check_dimensions(card: ModelCard, dimensions: int) -> None:
@@ -90,10 +90,10 @@ def check_dimensions(card: ModelCard, dimensions: int) -> None:
     )
 
 
-def _cut(vectors: FloatArray, dimensions: int | None) -> FloatArray:
+def _cut(card: ModelCard, vectors: FloatArray, dimensions: int | None) -> FloatArray:
     if dimensions is None or dimensions == vectors.shape[1]:
         return vectors
-    return normalized(vectors[:, :dimensions])
+    return normalized(shortened(vectors, dimensions, centred=card.centred_cut))
 
 
 def _cannot(error: BadTextsError) -> BadRequestError:

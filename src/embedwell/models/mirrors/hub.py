@@ -16,11 +16,26 @@ from pathlib import Path
 from typing import Any
 
 from embedwell.core.events import Watch
-from embedwell.models.catalogue import ModelCard
+from embedwell.models.catalogue import ModelCard, PinnedFile
 from embedwell.models.mirrors import hub_child
 from embedwell.models.mirrors.child import Child
 from embedwell.models.mirrors.protocol import Answer
 from embedwell.models.scratch import Scratch
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a repository of the hub holds.
+
+    Attributes:
+        commit: The commit that its revision means now; empty where there is no answer.
+        files: By name; the hash is empty where the hub publishes none, as of small files.
+        reason: Why there is no answer, as a clause.
+    """
+
+    commit: str
+    files: Mapping[str, PinnedFile]
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,23 +56,65 @@ class HubMirror:
         self, card: ModelCard, names: Sequence[str], scratch: Scratch, watch: Watch
     ) -> Answer:
         """Have the client download the files into its cache; those it has cost no network."""
+        sizes = {name: card.files[name].size_bytes for name in names}
+        return self.download(card.repository, sizes, scratch, watch)
+
+    def download(
+        self,
+        repository: tuple[str, str],
+        sizes: Mapping[str, int],
+        scratch: Scratch,
+        watch: Watch,
+    ) -> Answer:
+        """Have the client download files into its cache.
+
+        Args:
+            repository: `owner/name` and the revision.
+            sizes: Bytes by published name; 0 where that is not known.
+            scratch: Where the client's output goes.
+            watch: Told of it as `download` in bytes.
+
+        Raises:
+            ModelCacheError: The cache is full or cannot be written.
+            TaskCancelledError: The watch asked to stop.
+        """
+        child = self._child(repository, list(sizes), scratch)
+        report = _Report(child, sizes, watch)
+        ended = child.run(report, watch)
+        report()  # what came between the last look and its end
+        return _answer(list(sizes), child.output(), ended, self.silence_s)
+
+    def listing(self, repository: tuple[str, str], scratch: Scratch, watch: Watch) -> Listing:
+        """What a repository holds at a revision; offline what the client's cache has of it.
+
+        Raises:
+            ModelCacheError: The cache is full or cannot be written.
+            TaskCancelledError: The watch asked to stop.
+        """
+        child = self._child(repository, None, scratch)
+        ended = child.run(lambda: 0, watch)
+        output = child.output()
+        for message in _messages(output):
+            if "commit" in message:
+                files = {name: PinnedFile(**pin) for name, pin in message["files"].items()}
+                return Listing(message["commit"], files)
+        return Listing("", {}, _why(output, ended, self.silence_s))
+
+    def _child(
+        self, repository: tuple[str, str], names: list[str] | None, scratch: Scratch
+    ) -> Child:
         request = {
-            "repository": card.hub_id,
-            "revision": card.revision,
-            "names": list(names),
+            "repository": repository[0],
+            "revision": repository[1],
+            "names": names,
             "connect_s": self.connect_s,
         }
-        child = Child(
+        return Child(
             command=(sys.executable, "-P", "-m", hub_child.__name__),
             log=scratch.new("hub") / "log",
             silence_s=self.silence_s,
             request=json.dumps(request),
         )
-        sizes = {name: card.files[name].size_bytes for name in names}
-        report = _Report(child, sizes, watch)
-        ended = child.run(report, watch)
-        report()  # what came between the last look and its end
-        return _answer(names, child.output(), ended, self.silence_s)
 
 
 class _Report:
@@ -105,13 +162,16 @@ def _answer(names: Sequence[str], output: str, ended: int | None, silence_s: flo
     missing = [name for name in names if name not in paths]
     if not missing:
         return Answer(paths)
-    reasons = [message["reason"] for message in messages if "reason" in message]
+    return Answer(paths, _why(output, ended, silence_s))
+
+
+def _why(output: str, ended: int | None, silence_s: float) -> str:
+    """Why there is nothing more, as a clause."""
+    reasons = [message["reason"] for message in _messages(output) if "reason" in message]
     if ended is None:
-        reasons.append(f"sent nothing for {silence_s:g} s")
-    elif not reasons:
-        last = (output.strip().splitlines() or ["no output"])[-1]
-        reasons.append(f"its client ended with status {ended} ({last})")
-    return Answer(paths, reasons[-1])
+        return f"sent nothing for {silence_s:g} s"
+    last = (output.strip().splitlines() or ["no output"])[-1]
+    return str(reasons[-1]) if reasons else f"its client ended with status {ended} ({last})"
 
 
 def _messages(output: str) -> list[dict[str, Any]]:

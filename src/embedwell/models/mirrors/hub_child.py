@@ -3,6 +3,8 @@
 Standard input: one line of JSON, `{"repository", "revision", "names", "connect_s"}`; then it stays
 open for as long as the answer is wanted. Standard output: a line of JSON a step, one of `{"folder":
 where downloads grow}`, `{"file": name, "path": path}` and `{"reason": why the rest is missing}`.
+Without `names` it lists the repository instead: `{"commit": id, "files": {name: {"sha256",
+"size_bytes"}}}`, where the hash is empty for files that the hub publishes none of.
 It imports nothing else of embedwell, so that it starts at once.
 """
 
@@ -15,31 +17,82 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 _BLOCK = 1 << 16
+_SHA256_DIGITS = 64
 _GRACE_S = 1.0
 
 
 def main() -> None:
     """Answer the request on standard input."""
     request = json.loads(sys.stdin.readline())
+    _prepare()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with contextlib.suppress(KeyboardInterrupt):  # the client has removed its temporary file
         try:
-            _fetch(request)
+            (_list if request["names"] is None else _fetch)(request)
         except Exception as error:  # noqa: BLE001 - told to the parent, whatever the client raises
             _tell(reason=_reason(error, request))
 
 
-def _fetch(request: dict[str, Any]) -> None:
+def _prepare() -> None:
+    """What the client reads when it is imported."""
     # Plain HTTP: the other protocol keeps a second cache, takes more memory and ends less readily.
     os.environ["HF_HUB_DISABLE_XET"] = "1"
     # Nothing about this machine is sent; it also spares a request before the first.
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
-    from huggingface_hub import (  # noqa: PLC0415 - after the lines above
+
+
+def _list(request: dict[str, Any]) -> None:
+    from huggingface_hub import HfApi, constants  # noqa: PLC0415 - after `_prepare`
+
+    if constants.HF_HUB_OFFLINE:
+        _list_cached(request)
+        return
+    with _patience(request["connect_s"]):
+        found = HfApi(library_name="embedwell").model_info(
+            request["repository"],
+            revision=request["revision"],
+            files_metadata=True,
+            timeout=request["connect_s"],
+        )
+    files = {
+        one.rfilename: {"sha256": one.lfs.sha256 if one.lfs else "", "size_bytes": one.size or 0}
+        for one in found.siblings or ()
+    }
+    _tell(commit=found.sha, files=files)
+
+
+def _list_cached(request: dict[str, Any]) -> None:
+    """What the client's cache has of the revision, for a machine that is set to be offline."""
+    from huggingface_hub import snapshot_download  # noqa: PLC0415 - after `_prepare`
+
+    folder = Path(
+        snapshot_download(
+            request["repository"], revision=request["revision"], local_files_only=True
+        )
+    )
+    paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
+    files = {
+        name: {"sha256": _hash_in(path.resolve().name), "size_bytes": path.stat().st_size}
+        for name, path in paths.items()
+        if path.is_file()
+    }
+    _tell(commit=folder.name, files=files)
+
+
+def _hash_in(blob: str) -> str:
+    """The client names a big file by its SHA-256, and a small one by the hash of git."""
+    return blob if len(blob) == _SHA256_DIGITS else ""
+
+
+def _fetch(request: dict[str, Any]) -> None:
+    from huggingface_hub import (  # noqa: PLC0415 - after `_prepare`
         constants,
         hf_hub_download,
         try_to_load_from_cache,
@@ -59,7 +112,7 @@ def _fetch(request: dict[str, Any]) -> None:
     if missing:
         _knock(where, missing[0], request["connect_s"])
         folder = f"models--{request['repository'].replace('/', '--')}"
-        _tell(folder=os.path.join(constants.HF_HUB_CACHE, folder, "blobs"))  # noqa: PTH118
+        _tell(folder=str(Path(constants.HF_HUB_CACHE, folder, "blobs")))
     constants.DOWNLOAD_CHUNK_SIZE = _BLOCK  # 10 MB at a time tells too little on a slow line
     for name in missing:
         path = hf_hub_download(
@@ -73,11 +126,16 @@ def _fetch(request: dict[str, Any]) -> None:
 
 def _knock(where: dict[str, str], name: str, connect_s: float) -> None:
     """Ask once for a file's metadata: what is wrong shows here, without the client's retries."""
-    from huggingface_hub import (  # noqa: PLC0415 - see _fetch
-        constants,
-        get_hf_file_metadata,
-        hf_hub_url,
-    )
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url  # noqa: PLC0415 - see _fetch
+
+    with _patience(connect_s):
+        get_hf_file_metadata(hf_hub_url(filename=name, **where), timeout=connect_s)
+
+
+@contextlib.contextmanager
+def _patience(connect_s: float) -> Iterator[None]:
+    """End the program where the hub does not answer in time."""
+    from huggingface_hub import constants  # noqa: PLC0415 - see _fetch
 
     def give_up() -> None:
         _tell(reason=f"{constants.ENDPOINT} did not answer in {connect_s:g} s")
@@ -86,8 +144,10 @@ def _knock(where: dict[str, str], name: str, connect_s: float) -> None:
     timer = threading.Timer(connect_s, give_up)
     timer.daemon = True
     timer.start()
-    get_hf_file_metadata(hf_hub_url(filename=name, **where), timeout=connect_s)
-    timer.cancel()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _reason(error: BaseException, request: dict[str, Any]) -> str:
