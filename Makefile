@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 FOLDER ?= examples/library
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check unit bench lock docs clean
+.PHONY: help demo test check unit bench references lock docs clean
 
 help: ## Show what can be made.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -42,12 +42,20 @@ bench: $(VENV)/dev ## Measure speed, memory and quality beside peers (BENCH=… 
 docs: $(VENV)/dev ## Write the generated parts of the docs anew.
 	$(BIN)/python tools/docs.py
 
+references: $(VENV)-references/done ## Write what independent implementations make of random weights.
+	$(VENV)-references/bin/python tools/references.py
+
+$(VENV)-references/done: tools/requirements-references.txt | $(BIN)/python
+	$(BIN)/python -m venv $(VENV)-references
+	$(VENV)-references/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
 lock: $(VENV)/dev ## Choose versions anew and write them with their hashes.
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/python tools/lock.py
 
 clean: ## Remove what was made here.
-	rm -rf $(VENV) .bench build dist .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-references .bench build dist .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "embedwell needs Python 3.11 or newer with venv; set PYTHON=…"; exit 1; }
