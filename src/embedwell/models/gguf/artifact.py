@@ -1,0 +1,89 @@
+"""The artifact that llama.cpp runs: the GGUF file as it is, and its tokenizer."""
+
+from __future__ import annotations
+
+import os
+from math import prod
+from pathlib import Path
+
+from embedwell.core.artifact import Quantization
+from embedwell.core.errors import ConversionError
+from embedwell.core.events import Watch
+from embedwell.models.gguf.config import check_known
+from embedwell.models.gguf.header import GgufHeader, read_header
+from embedwell.models.gguf.tokenizer import tokenizer_json
+from embedwell.models.source import SourceFiles
+
+GGUF_FILE = "model.gguf"
+
+_BLOCK = 16 << 20
+# Bits of a weight, on average, from which a level is reached. Q8_0 has 8.5 and Q6_K 6.6, whose
+# vectors are nearly as good; Q5 and Q4 have 6 and less.
+_LEVELS: tuple[tuple[float, Quantization], ...] = ((24, "q32"), (12, "q16"), (6.5, "q8"))
+
+
+def write_gguf_artifact(
+    source: SourceFiles, quantization: Quantization, folder: Path, watch: Watch
+) -> None:
+    """Write `model.gguf` and `tokenizer.json` into an empty folder.
+
+    The file is linked where the disk allows it and the file can be written to, else copied.
+
+    Args:
+        source: A model whose weights are a GGUF file.
+        quantization: It must be the file's own.
+        folder: Where to write.
+        watch: Told of each block that was copied.
+
+    Raises:
+        ConversionError: The weights are no GGUF file, or of another quantization.
+        WrongBytesError: The file is not sound.
+        TaskCancelledError: The watch asked to stop.
+    """
+    path = source.paths[source.card.weights]
+    if not source.card.weights.endswith(".gguf"):
+        raise ConversionError(
+            f"llama.cpp needs a GGUF file, but the weights of '{source.card.name}' are "
+            f"'{source.card.weights}'.",
+            f"Name '{source.card.name}:gguf', or a GGUF file with the setting `model_files`; "
+            "or set `engine` to onnx.",
+        )
+    header = read_header(path)
+    check_known(header)
+    found = quantization_of(header)
+    if quantization != found:
+        raise ConversionError(
+            f"'{path.name}' holds its weights at {found}, and llama.cpp runs them as they are; "
+            f"asked for was {quantization}.",
+            f"Set `quantization` to {found}, or `engine` to onnx.",
+        )
+    text = tokenizer_json(header)
+    _link_or_copy(path.resolve(), folder / GGUF_FILE, watch)
+    (folder / "tokenizer.json").write_text(text, "utf-8")
+
+
+def quantization_of(header: GgufHeader) -> Quantization:
+    """The level that a file's matrices have on average: `q4` for all that is below `q8`."""
+    matrices = [
+        place
+        for name, place in header.tensors.items()
+        if len(place.shape) > 1 and name not in {"position_embd.weight", "token_types.weight"}
+    ]
+    n_weights = sum(prod(place.shape) for place in matrices)
+    bits = 8 * sum(place.n_bytes for place in matrices) / max(n_weights, 1)
+    return next((level for least, level in _LEVELS if bits >= least), "q4")
+
+
+def _link_or_copy(path: Path, target: Path, watch: Watch) -> None:
+    if os.access(path, os.W_OK):  # an artifact's files are opened to be flushed
+        try:
+            os.link(path, target)
+        except OSError:  # another disk, or one without links
+            pass
+        else:
+            return
+    total = path.stat().st_size
+    with path.open("rb") as read, target.open("wb") as written:
+        while block := read.read(_BLOCK):
+            written.write(block)
+            watch.progress("convert", read.tell(), total, "bytes")
