@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ from gguf import GGMLQuantizationType as Type
 from gguf import LlamaFileType, PoolingType, TokenType
 from safetensors import safe_open
 from safetensors.numpy import save_file
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-POOLINGS = {"mean": PoolingType.MEAN, "cls": PoolingType.CLS, "last": PoolingType.LAST}
+POOLINGS = {"none": PoolingType.NONE, "mean": PoolingType.MEAN, "cls": PoolingType.CLS}
 ARCHITECTURES = {
     "bert": gguf.MODEL_ARCH.BERT,
     "xlm-roberta": gguf.MODEL_ARCH.BERT,
@@ -42,7 +43,7 @@ def write_gguf(
     path: Path,
     kind: str = "F32",
     pooling: str = "mean",
-    repository: str = "",
+    *,
     change: Callable[[gguf.GGUFWriter], None] = lambda writer: None,
 ) -> Path:
     """Write `config.json`, `tokenizer.json` and `model.safetensors` of a folder as one GGUF file.
@@ -55,8 +56,6 @@ def write_gguf(
     writer = gguf.GGUFWriter(path, gguf.MODEL_ARCH_NAMES[architecture])
     writer.add_type("model")
     writer.add_name(folder.name)
-    if repository:
-        writer.add_repo_url(f"https://huggingface.co/{repository}")
     _write_sizes(writer, config)
     writer.add_file_type(_FILE_TYPES[kind])
     writer.add_causal_attention(False)
@@ -77,7 +76,31 @@ def write_random_bert(folder: Path, tokenizer: Path, width: int = 768, n_layers:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "tokenizer.json").write_bytes(tokenizer.read_bytes())
     n_words = len(json.loads(tokenizer.read_text("utf-8"))["model"]["vocab"])
-    config = {
+    config = _bert_config(n_words, width, n_layers)
+    (folder / "config.json").write_text(json.dumps(config))
+    save_file(_random_bert(config), folder / "model.safetensors")
+    return folder
+
+
+def tiny_bert(folder: Path, words: Iterable[str] = ("hello", "world", "naïve")) -> Path:
+    """A BERT small enough to make in a test, with a WordPiece tokenizer of letters and words."""
+    folder.mkdir(parents=True, exist_ok=True)
+    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words, *letters]
+    pieces += [f"##{letter}" for letter in letters]
+    tokenizer = Tokenizer(
+        models.WordPiece({piece: n for n, piece in enumerate(pieces)}, unk_token="[UNK]")
+    )
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    tokenizer.add_special_tokens(pieces[:5])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return write_random_bert(folder, folder / "tokenizer.json", width=64, n_layers=2)
+
+
+def _bert_config(n_words: int, width: int, n_layers: int) -> dict[str, Any]:
+    return {
         "model_type": "bert",
         "hidden_act": "gelu",
         "vocab_size": n_words,
@@ -86,13 +109,10 @@ def write_random_bert(folder: Path, tokenizer: Path, width: int = 768, n_layers:
         "hidden_size": width,
         "intermediate_size": 4 * width,
         "num_hidden_layers": n_layers,
-        "num_attention_heads": width // 64,
+        "num_attention_heads": max(width // 64, 2),
         "layer_norm_eps": 1e-12,
         "pad_token_id": 0,
     }
-    (folder / "config.json").write_text(json.dumps(config))
-    save_file(_random_bert(config), folder / "model.safetensors")
-    return folder
 
 
 def _random_bert(config: Mapping[str, Any]) -> dict[str, np.ndarray]:
