@@ -14,6 +14,9 @@ QUANTIZATIONS: tuple[Quantization, ...] = get_args(Quantization)
 Form = Literal["onnx", "gguf", "static"]
 """What an artifact's files are: a graph, a GGUF file, or a table of token vectors."""
 
+Head = Literal["embedding", "rerank"]
+"""What comes out: a vector of a text, or the score of a pair of texts."""
+
 Cut = Literal["", "plain", "centred"]
 """How vectors are made shorter before they are normalized: not at all, by leaving out their end, or
 that after a layer norm without weights."""
@@ -34,6 +37,7 @@ class Artifact:
         size_bytes: Bytes of all its files.
         recipe: Hash of the calibration recipe, or None where none was used.
         cut: How the engine's vectors become those of the space.
+        head: What comes out; the space of one that scores pairs says nothing of vectors.
     """
 
     space: Space
@@ -46,6 +50,7 @@ class Artifact:
     size_bytes: int
     recipe: str | None = None
     cut: Cut = ""
+    head: Head = "embedding"
 
     @property
     def name(self) -> str:

@@ -6,6 +6,7 @@
      ├── MissingExtraError          an optional package is needed and not installed
      ├── ModelError
      │    ├── UnknownModelError     no catalogue row of that name
+     │    ├── WrongTaskError        a model that scores pairs was asked for vectors, or the reverse
      │    ├── ModelUnavailableError no mirror could give the files
      │    ├── ModelCacheError       the folder of model files is full or cannot be written
      │    ├── WrongBytesError       a file's hash or structure is not the expected one
@@ -26,6 +27,13 @@
      │    └── BadRequestError       the service does not take what it was sent
      │         ├── RequestTooLargeError   it is larger than the service allows
      │         └── NoSuchRouteError  the service has no such path, or not this method for it
+     ├── RemoteError                something about a server that another program runs
+     │    ├── RemoteGoneError       none answers there, or it went away in the middle
+     │    ├── RemoteBusyError       it is overloaded or limits the rate; it may say for how long
+     │    ├── RemoteSlowError       it took longer than `remote_timeout_s`
+     │    ├── RemoteRefusedError    it refuses: a wrong key, no such model, a text it cannot take
+     │    ├── RemoteAnswerError     what it answers is not what it was asked for
+     │    └── RemoteChangedError    it serves another model than before under the same name
      ├── BadTextsError              some texts of a batch could not be embedded
      ├── BadVectorError             NaN, infinite, zero or of another length
      ├── ExtractionError            a file could not be turned into text
@@ -100,6 +108,19 @@ class ModelError(EmbedwellError):
 
 class UnknownModelError(ModelError):
     """No catalogue row of that name."""
+
+
+class WrongTaskError(ModelError):
+    """A model that scores pairs of texts was asked for vectors, or the reverse."""
+
+    def __init__(self, model: str, head: str) -> None:
+        if head == "rerank":
+            problem = f"'{model}' scores pairs of texts and gives no vectors."
+            remedy = "Name it to rerank (`search --rerank`), and a model of vectors here."
+        else:
+            problem = f"'{model}' gives vectors and scores no pairs of texts."
+            remedy = "Name a model that reranks; docs/reranking.md lists them."
+        super().__init__(problem, remedy)
 
 
 class ModelUnavailableError(ModelError):
@@ -196,6 +217,52 @@ class RequestTooLargeError(BadRequestError):
 
 class NoSuchRouteError(BadRequestError):
     """The service has no such path, or does not take this method there."""
+
+
+class RemoteError(EmbedwellError):
+    """Something about a server that another program runs, and that embeds for us."""
+
+
+class RemoteGoneError(RemoteError):
+    """No server answers at the address, or it went away in the middle of a request."""
+
+
+class RemoteBusyError(RemoteError):
+    """A server is overloaded, or takes no more requests of ours for now.
+
+    Attributes:
+        retry_after_s: Seconds after which it is worth asking again; 0 where it does not say.
+    """
+
+    def __init__(self, problem: str, remedy: str, retry_after_s: float = 0.0) -> None:
+        super().__init__(problem, remedy)
+        self.retry_after_s = retry_after_s
+
+
+class RemoteSlowError(RemoteError):
+    """A server took longer than the settings allow."""
+
+
+class RemoteRefusedError(RemoteError):
+    """A server refuses a request.
+
+    Attributes:
+        said: Why, in its own words.
+        is_of_texts: Whether other texts, or fewer of them, may be taken.
+    """
+
+    def __init__(self, problem: str, remedy: str, said: str, *, is_of_texts: bool = False) -> None:
+        super().__init__(problem, remedy)
+        self.said = said
+        self.is_of_texts = is_of_texts
+
+
+class RemoteAnswerError(RemoteError):
+    """What a server answers is not what it was asked for."""
+
+
+class RemoteChangedError(RemoteError):
+    """A server serves another model than before under the same name."""
 
 
 class BadTextsError(EmbedwellError):

@@ -16,10 +16,12 @@ class TokenBatch:
     Attributes:
         ids: int64, shape (n, s).
         mask: int64, shape (n, s); 1 for tokens, 0 for padding.
+        types: int64, shape (n, s); which text of a pair a token is of. None where there are none.
     """
 
     ids: IntArray
     mask: IntArray
+    types: IntArray | None = None
 
 
 @dataclass(frozen=True)

@@ -222,6 +222,7 @@ class ArtifactStore:
             tokenizer_sha256=sha256_of(folder / _TOKENIZER, watch),
             size_bytes=sum(path.stat().st_size for path in folder.iterdir()),
             recipe=recipe_hash(source, quantization, form),
+            head=source.card.head,
         )
         for path in folder.iterdir():
             flush(path)

@@ -25,6 +25,8 @@ def conversion_key(source: SourceFiles, quantization: Quantization, form: Form =
         "form": form,
         "recipe": recipe_hash(source, quantization, form),
     }
+    if source.card.head == "rerank":  # the same weights may be read either way
+        parts["head"] = source.card.head
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

@@ -28,6 +28,7 @@ from embedwell.core.errors import (
     StoreNotFoundError,
     TaskCancelledError,
     UnknownModelError,
+    WrongTaskError,
 )
 from embedwell.engines.wire import BINARY, ErrorAnswer, ErrorBody
 from embedwell.server.endpoint import Dialect
@@ -40,6 +41,7 @@ STATUSES: tuple[tuple[type[EmbedwellError], int], ...] = (
     (QueryError, 400),
     (AccessDeniedError, 403),
     (UnknownModelError, 404),
+    (WrongTaskError, 400),
     (StoreNotFoundError, 404),
     (SpaceMismatchError, 409),
     (StoreBusyError, 409),
