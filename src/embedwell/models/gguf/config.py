@@ -13,6 +13,7 @@ from embedwell.models.gguf.names import ARCHITECTURES, has_two_norms
 # which reads the first token.
 _POOLINGS: dict[int, Pooling] = {1: "mean", 2: "cls", 3: "last", 4: "cls"}
 _RANK = 4
+_MODERN_PATTERN = 3  # where the file does not say, as in llama.cpp
 _QK_POST_NORM = "jinaai/jina-bert-v2-qk-post-norm"
 
 
@@ -74,7 +75,8 @@ def published_config(header: GgufHeader) -> dict[str, Any]:
         "nomic-bert": _nomic,
         "modern-bert": _modern,
     }[header.architecture]
-    return maker(header)
+    scores = header.tensors.get("cls.output.weight")
+    return maker(header) | ({"num_labels": scores.shape[0]} if scores else {})
 
 
 def _bert(header: GgufHeader) -> dict[str, Any]:
@@ -141,8 +143,10 @@ def _modern(header: GgufHeader) -> dict[str, Any]:
         "global_rope_theta": base,
         "local_rope_theta": header.number("modern-bert.rope.freq_base_swa", base),
         "local_attention": _count(header, "attention.sliding_window"),
-        "global_attn_every_n_layers": _count(header, "attention.sliding_window_pattern"),
-        **_biases(header, {"attention": "attn_qkv", "mlp": "ffn_up", "norm": "attn_output_norm"}),
+        "global_attn_every_n_layers": header.count(
+            "modern-bert.attention.sliding_window_pattern", _MODERN_PATTERN
+        ),
+        **_biases(header, {"attention": "attn_qkv", "mlp": "ffn_up", "norm": "ffn_norm"}),
     }
 
 

@@ -20,6 +20,8 @@ _BERT = {
     "position_embd": "embeddings.position_embeddings",
     "token_types": "embeddings.token_type_embeddings",
     "token_embd_norm": "embeddings.LayerNorm",
+    "cls": "pooler.dense",
+    "cls.output": "classifier",
 }
 _BERT_ATTENTION = {
     "attn_q": "encoder.layer.{}.attention.self.query",
@@ -64,6 +66,9 @@ _MODERN = {
     "token_embd": "embeddings.tok_embeddings",
     "token_embd_norm": "embeddings.norm",
     "output_norm": "final_norm",
+    "cls": "head.dense",
+    "cls.norm": "head.norm",
+    "cls.output": "classifier",
 }
 _MODERN_LAYER = {
     "attn_norm": "layers.{}.attn_norm",
@@ -106,7 +111,7 @@ def has_two_norms(header: GgufHeader) -> bool:
 def published_parts(header: GgufHeader) -> dict[str, tuple[Part, ...]]:
     """The published tensors by name, each as what is to be put together, rows on rows.
 
-    Tensors that no encoder has, such as a head for training, are left out.
+    Tensors that no encoder has are left out.
 
     Args:
         header: Of one of `ARCHITECTURES`.

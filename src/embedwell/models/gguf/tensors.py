@@ -40,9 +40,9 @@ class GgufTensors:
         """Close the file."""
         self._file.close()
 
-    def names(self) -> set[str]:
+    def names(self) -> frozenset[str]:
         """The published names of what there is."""
-        return {_TYPES, *self._parts} if self._lacks_types() else set(self._parts)
+        return frozenset({_TYPES, *self._parts} if self._lacks_types() else self._parts)
 
     def shape(self, name: str) -> tuple[int, ...]:
         """The published tensor's shape."""
