@@ -25,12 +25,12 @@ def named(database, monkeypatch):
 
 def test_a_schema_goes_up_and_down(named, run):
     assert (
-        "no revision: nothing of embedwell's is there; the newest is 003"
+        "no revision: nothing of embedwell's is there; the newest is 004"
         in run("db", "current").out
     )
-    assert run("db", "upgrade", "001").out.endswith("schema embedwell: 001; the newest is 003\n")
-    assert run("db", "upgrade").out.endswith("schema embedwell: 003\n")
-    assert run("db", "current", "--json").json["revision"] == "003"
+    assert run("db", "upgrade", "001").out.endswith("schema embedwell: 001; the newest is 004\n")
+    assert run("db", "upgrade").out.endswith("schema embedwell: 004\n")
+    assert run("db", "current", "--json").json["revision"] == "004"
     assert run("db", "downgrade", "001", "--json").json["revision"] == "001"
     refused = run("db", "downgrade", "base")
     assert (refused.code, refused.out) == (1, "")
@@ -67,7 +67,7 @@ def test_a_person_is_asked(named, monkeypatch, capsys, answer, code):
     with pytest.raises(SystemExit) as stop:
         main(["db", "adopt"])
     assert stop.value.code == code
-    assert capsys.readouterr().out.endswith("the newest is 003\n" if code == 0 else "[y/N]: ")
+    assert capsys.readouterr().out.endswith("the newest is 004\n" if code == 0 else "[y/N]: ")
 
 
 def test_adopting_writes_json_of_what_was_done(named, run):
@@ -86,11 +86,11 @@ def test_sql_is_written_without_a_server(run, monkeypatch):
     )
     down = run("db", "downgrade", "001", "--sql").out
     assert "DROP TABLE" in down
-    assert run("db", "downgrade", "003:001", "--sql").out == down
+    assert run("db", "downgrade", "004:001", "--sql").out == down
 
 
 def test_revisions_are_listed(run):
-    assert [one["name"] for one in run("db", "history", "--json").json] == ["001", "002", "003"]
+    assert [one["name"] for one in run("db", "history", "--json").json] == ["001", "002", "003", "004"]
     assert run("db", "history").out.splitlines()[1].startswith("001       -        The baseline")
 
 

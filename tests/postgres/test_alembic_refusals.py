@@ -74,9 +74,9 @@ WAYS = [
             "has 2 revisions at once",
         ),
         (
-            f"{_VERSIONS} VALUES ('004')",
+            f"{_VERSIONS} VALUES ('005')",
             NewerStoreError,
-            "is at revision 004; this embedwell knows up to 003",
+            "is at revision 005; this embedwell knows up to 004",
         ),
     ],
 )
@@ -187,7 +187,7 @@ def test_without_the_extra_the_command_to_install_it_is_given(monkeypatch, missi
 @given(
     relations=st.lists(st.text()).map(tuple),
     versions=st.none()
-    | st.lists(st.sampled_from(["001", "002", "003", "004", "x", ""])).map(tuple),
+    | st.lists(st.sampled_from(["001", "002", "003", "004", "005", "x", ""])).map(tuple),
 )
 def test_a_revision_is_told_only_where_exactly_one_of_ours_is_written(relations, versions):
     found = upgrade.Found(relations, versions)

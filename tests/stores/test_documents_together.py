@@ -25,6 +25,10 @@ def of(key, *texts):
     return item(key, list(texts), [signs(at, width) for at in range(len(texts))])
 
 
+def given(*items):
+    return [(one, one.vectors) for one in items]
+
+
 def test_of_two_of_one_key_the_last_is_stored(store):
     store.put([of("a", "first", "second"), of("b", "other"), of("a", "third")])
     assert [found.chunk.text for found in store.passages("a")] == ["third"]
@@ -51,9 +55,9 @@ def test_vectors_that_are_missing_are_told_by_their_document():
     short = of("short", "one", "two")
     short = type(short)(short.document, short.chunks, short.vectors[:1])
     with pytest.raises(BadVectorError, match="'short' has 2 chunks and 1 vectors"):
-        halves_of_all([of("good", "one"), short], SETTINGS.space.dimensions)
+        halves_of_all(given(of("good", "one"), short), SETTINGS.space.dimensions)
 
 
 def test_no_documents_have_no_vectors():
     assert halves_of_all([], 8).shape == (0, 8)
-    assert halves_of_all([of("empty")], SETTINGS.space.dimensions).shape[0] == 0
+    assert halves_of_all(given(of("empty"), of("empty")), 16).shape == (0, 16)

@@ -21,7 +21,8 @@ from embedwell.stores.index import DECIMALS
 from embedwell.stores.leases import still_held
 from embedwell.stores.memory_queue import MemoryQueue
 from embedwell.stores.memory_rows import Documents
-from embedwell.stores.memory_spaces import MemorySpaces, moved
+from embedwell.stores.memory_spaces import MemorySpaces
+from embedwell.stores.pairs import check_known, given_vectors
 from embedwell.stores.protocol import (
     CollectionSettings,
     Compacted,
@@ -35,7 +36,6 @@ from embedwell.stores.protocol import (
     StoredChunk,
 )
 from embedwell.stores.queue import Outcome
-from embedwell.stores.vectors import halves_of
 from embedwell.stores.words import name_pieces, query_words, telling_words
 
 _WORD = re.compile(r"[^\W_]+")
@@ -64,9 +64,7 @@ class MemoryStore:
         self._entries: dict[int, _Entry] = {}
         self._last_id = 0
         self._busy = False
-        self._spaces = MemorySpaces(
-            settings.space, settings.made_by, lambda: self._entries, self._found
-        )
+        self._spaces = MemorySpaces(settings, lambda: self._entries, self._found)
         self._queue = MemoryQueue(
             Documents(self._documents, self._n_chunks, self._n_vectors, self._remove)
         )
@@ -74,8 +72,7 @@ class MemoryStore:
     @property
     def settings(self) -> CollectionSettings:
         """What it is made for, with the space that is the main one now."""
-        main = self._spaces.main()
-        return CollectionSettings(main.space, self._chunk_tokens, main.made_by)
+        return self._spaces.searched().settings(self._chunk_tokens)
 
     @property
     def spaces(self) -> MemorySpaces:
@@ -140,24 +137,24 @@ class MemoryStore:
         documents: Sequence[DocumentChunks],
         *,
         space: int | None = None,
+        code: int | None = None,
         outcomes: Sequence[Outcome] = (),
     ) -> frozenset[int]:
-        """Insert or replace whole documents with vectors of the main space; finish queue rows."""
+        """Insert or replace whole documents with their vectors; finish queue rows."""
         lost = self._queue.lost(outcomes)
         documents = still_held(documents, outcomes, lost)
-        main = self._spaces.main()
-        if space not in {None, main.number}:
-            raise moved(space or 0, main)
-        halves = [halves_of(item, main.space.dimensions) for item in documents]
+        there = self._spaces.searched()
+        is_told = check_known(there, space, code, "The store")
+        given = given_vectors(documents, there, is_told=is_told)
         for item in documents:
             metadata_rows(item.document.metadata)
-        for item, rows in zip(documents, halves, strict=True):
-            self._remove([item.document.key])
-            self._documents[item.document.key] = item.document
-            for chunk, row in zip(item.chunks, rows.astype(np.float32), strict=True):
-                self._last_id += 1
-                self._entries[self._last_id] = _entry(item.document.key, chunk)
-                self._spaces.store(main.number, {self._last_id: row})
+        chunk_ids = [self._add(item) for item in documents]
+        for one in given:
+            ids = [chunk for at in one.documents for chunk in chunk_ids[at]]
+            rows = dict(zip(ids, one.halves.astype(np.float32), strict=True))
+            self._spaces.store(
+                one.space.number, {n: row for n, row in rows.items() if n in self._entries}
+            )
         self._queue.finish([one for one in outcomes if one.task.id not in lost])
         return lost
 
@@ -249,6 +246,16 @@ class MemoryStore:
 
     def close(self) -> None:
         """Nothing to let go of."""
+
+    def _add(self, item: DocumentChunks) -> range:
+        """Put a document in the place of the one with its key; gives the ids of its chunks."""
+        self._remove([item.document.key])
+        self._documents[item.document.key] = item.document
+        ids = range(self._last_id + 1, self._last_id + 1 + len(item.chunks))
+        for number, chunk in zip(ids, item.chunks, strict=True):
+            self._entries[number] = _entry(item.document.key, chunk)
+        self._last_id += len(ids)
+        return ids
 
     def _remove(self, keys: Iterable[str]) -> int:
         gone = {key for key in keys if self._documents.pop(key, None)}

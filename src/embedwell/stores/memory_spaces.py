@@ -8,28 +8,43 @@ from typing import Literal
 
 import numpy as np
 
-from embedwell.core.errors import SpaceMovedError, StoreError
+from embedwell.core.errors import StoreError
 from embedwell.core.space import Space
 from embedwell.core.vectors import FloatArray, IntArray, check_vectors
-from embedwell.stores.spaces import Admission, Reference, StoredSpace
-from embedwell.stores.values import FoundChunk
+from embedwell.stores.pairs import (
+    Searched,
+    check_droppable,
+    check_splittable,
+    check_switchable,
+    moved,
+    settings_spaces,
+)
+from embedwell.stores.spaces import (
+    EVERYTHING,
+    TEXT_ALONE,
+    Admission,
+    Holds,
+    Reference,
+    StoredSpace,
+)
+from embedwell.stores.values import CollectionSettings, FoundChunk
 from embedwell.stores.vectors import spread, to_half
+
+_SHOWN = "The store"
 
 
 class MemorySpaces:
     """`Spaces` by dictionaries; see there for what each method does.
 
     Args:
-        space: The main one.
-        made_by: Who made it.
+        settings: The main one, and the code one of a pair.
         chunk_ids: Gives the ids of all chunks.
         found: Gives a chunk by its id.
     """
 
     def __init__(
         self,
-        space: Space,
-        made_by: str,
+        settings: CollectionSettings,
         chunk_ids: Callable[[], Iterable[int]],
         found: Callable[[int], FoundChunk],
     ) -> None:
@@ -40,7 +55,8 @@ class MemorySpaces:
         self._rows: dict[int, dict[int, FloatArray]] = {}
         self._references: dict[int, Reference] = {}
         self._admissions: dict[int, dict[str, Admission]] = {}
-        self._add(StoredSpace(1, space, "main", made_by))
+        for stored in settings_spaces(settings):
+            self._add(stored)
 
     def all(self) -> list[StoredSpace]:
         """All of them, by number."""
@@ -50,41 +66,63 @@ class MemorySpaces:
         """The one that is searched and written now."""
         return next(stored for stored in self.all() if stored.role == "main")
 
+    def code(self) -> StoredSpace | None:
+        """The one that code documents are searched and written in now."""
+        return next((stored for stored in self.all() if stored.role == "code"), None)
+
+    def searched(self) -> Searched:
+        """Both."""
+        return Searched(self.main(), self.code())
+
     def get(self, number: int) -> StoredSpace:
         """One of them."""
         if number not in self._spaces:
-            raise moved(number, self.main())
+            raise moved(_SHOWN, number, self.main())
         return self._spaces[number]
 
-    def add(self, space: Space, role: Literal["light", "next"], made_by: str) -> StoredSpace:
+    def add(
+        self,
+        space: Space,
+        role: Literal["light", "next"],
+        made_by: str,
+        *,
+        holds: Holds | None = None,
+    ) -> StoredSpace:
         """Make room for vectors of another space."""
         if any(stored.role == role for stored in self.all()):
             raise StoreError(f"There is a space with the role '{role}' already.", "Drop it first.")
-        return self._add(StoredSpace(self._last + 1, space, role, made_by))
+        if holds is None:
+            holds = EVERYTHING if role == "light" else self.main().holds
+        return self._add(StoredSpace(self._last + 1, space, role, made_by, holds))
 
     def switch(self, number: int, *, keep: bool) -> None:
-        """Make a space the main one, if nothing is missing in it."""
-        old, new = self.main(), self.get(number)
-        if new.number == old.number:
+        """Make a space the main one or the code one, if nothing is missing in it."""
+        new, there = self.get(number), self.searched()
+        if new in there.both:
             return
-        if n_missing := self.n_missing(number):
-            raise StoreError(
-                f"{n_missing} chunks have no vector of {new.space.model} (space {number}) yet.",
-                "Fill them in, then switch.",
-            )
-        self._spaces[old.number] = replace(old, role="kept")
-        self._spaces[number] = replace(new, role="main")
-        if not keep:
-            self.drop(old.number)
+        check_switchable(new, self.n_missing(number), there, _SHOWN)
+        old = there.code if new.is_of_code else there.main
+        if old and keep:
+            self._spaces[old.number] = replace(old, role="kept")
+        elif old:
+            self._forget_space(old.number)
+        self._spaces[number] = replace(new, role="code" if new.is_of_code else "main")
+
+    def split(self) -> None:
+        """Let the main space hold text alone."""
+        there = self.searched()
+        check_splittable(there, self.n_missing(there.code.number) if there.code else 0, _SHOWN)
+        main = there.main
+        self._spaces[main.number] = replace(main, holds=TEXT_ALONE)
+        rows = self._rows[main.number]
+        self._rows[main.number] = {
+            chunk: row for chunk, row in rows.items() if self._found(chunk).kind == "text"
+        }
 
     def drop(self, number: int) -> None:
         """Remove a space with its vectors and its proof."""
-        if self.get(number).role == "main":
-            raise StoreError(
-                f"Space {number} is the one that is searched.", "Switch to another one first."
-            )
-        for by_number in (self._spaces, self._rows, self._references, self._admissions):
-            by_number.pop(number, None)
+        check_droppable(self.get(number), self.main(), _SHOWN)
+        self._forget_space(number)
 
     def n_missing(self, number: int) -> int:
         """How many chunks have no vector in a space."""
@@ -162,8 +200,16 @@ class MemorySpaces:
             rows.pop(chunk, None)
 
     def _missing_ids(self, number: int) -> list[int]:
-        held = self.rows(number)
-        return [chunk for chunk in sorted(self._chunk_ids()) if chunk not in held]
+        stored, filled = self.get(number), self.rows(number)
+        return [
+            chunk
+            for chunk in sorted(self._chunk_ids())
+            if chunk not in filled and self._found(chunk).kind in stored.holds
+        ]
+
+    def _forget_space(self, number: int) -> None:
+        for by_number in (self._spaces, self._rows, self._references, self._admissions):
+            by_number.pop(number, None)
 
     def _add(self, stored: StoredSpace) -> StoredSpace:
         self._last = stored.number
@@ -171,12 +217,3 @@ class MemorySpaces:
         self._rows[stored.number] = {}
         self._admissions[stored.number] = {}
         return stored
-
-
-def moved(number: int, main: StoredSpace) -> SpaceMovedError:
-    """A space that is gone, or not the main one any more."""
-    return SpaceMovedError(
-        f"The store has gone over from its vector space {number} to {main.number} "
-        f"({main.space.model}).",
-        "Open it again.",
-    )

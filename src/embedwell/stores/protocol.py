@@ -13,6 +13,7 @@ from embedwell.stores.queue import Outcome, Queue
 from embedwell.stores.spaces import Spaces
 from embedwell.stores.values import (
     ChunkKind,
+    CodeSpace,
     CollectionSettings,
     Compacted,
     Counts,
@@ -27,6 +28,7 @@ from embedwell.stores.values import (
 
 __all__ = [
     "ChunkKind",
+    "CodeSpace",
     "CollectionSettings",
     "Compacted",
     "Counts",
@@ -110,13 +112,16 @@ class Store(Protocol):
         documents: Sequence[DocumentChunks],
         *,
         space: int | None = None,
+        code: int | None = None,
         outcomes: Sequence[Outcome] = (),
     ) -> frozenset[int]:
-        """Insert or replace whole documents with vectors of the main space.
+        """Insert or replace whole documents with their vectors.
 
         Args:
             documents: What to store.
-            space: The space that the vectors are of, as the caller knows it.
+            space: The main space, as the caller knows it.
+            code: The code space, as the caller knows it; None where it knows of none. Looked at
+                where `space` or `code` is given.
             outcomes: What became of claimed rows of the queue, those of the documents among
                 them: written in the same transaction. A document whose row's lease was lost is
                 not stored.
@@ -125,8 +130,11 @@ class Store(Protocol):
             Ids of the tasks whose lease was lost.
 
         Raises:
-            SpaceMovedError: Another space is the main one by now; nothing is kept.
-            BadVectorError: A vector is NaN, infinite, zero or of another length; nothing is kept.
+            SpaceMovedError: Another space is the main or the code one by now, or they hold other
+                kinds of documents than those that came with vectors; nothing is kept.
+            BadVectorError: A vector is NaN, infinite, zero or of another length; or, where neither
+                `space` nor `code` is given, a document has vectors of a space that does not hold
+                its kind, or none of one that does. Nothing is kept.
         """
         ...
 
@@ -177,7 +185,7 @@ class Store(Protocol):
     ) -> FloatArray:
         """Cosine of a unit vector of shape (d,) to given chunks: float32, shape (len(ids),).
 
-        A chunk that has no vector in a `light` space yet is as far as can be: -1.
+        A chunk that has no vector in the space is as far as can be: -1.
 
         Raises:
             BadVectorError: The vector is NaN, infinite, zero or of another length.
@@ -216,7 +224,8 @@ class Store(Protocol):
     def check(self) -> list[str]:
         """What is broken in the database, a sentence each; empty when it is sound.
 
-        Vectors without chunks, main chunks without vectors, indexes against tables included.
+        Vectors without chunks, chunks without a vector in a main or code space that holds their
+        kind, vectors in a space that does not, indexes against tables included.
         """
         ...
 

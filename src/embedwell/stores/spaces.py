@@ -14,12 +14,14 @@ from embedwell.stores.values import ChunkKind, FoundChunk
 Role = Literal["main", "code", "light", "next", "kept"]
 """What a space is there for: `main` is searched and written; so is `code`, by the code model of a
 pair; `light` is kept current beside them for when the main model does not fit; `next` is being
-filled by a migration; `kept` was the main one."""
+filled by a migration; `kept` was the main one, or the code one."""
 
 Holds = tuple[ChunkKind, ...]
 """The kinds of documents whose chunks a space has vectors of."""
 
 EVERYTHING: Holds = ("text", "code")
+TEXT_ALONE: Holds = ("text",)
+CODE_ALONE: Holds = ("code",)
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,11 @@ class StoredSpace:
     role: Role
     made_by: str
     holds: Holds = EVERYTHING
+
+    @property
+    def is_of_code(self) -> bool:
+        """Whether it is the code space of a pair, or is to take that one's place, or did."""
+        return self.holds == CODE_ALONE
 
 
 @dataclass(frozen=True)
@@ -81,6 +88,12 @@ class Admission:
 class Spaces(Protocol):
     """The spaces of one collection. Every write is one transaction.
 
+    There are three states: one main space of everything; a split pair, whose main space holds text
+    and whose code space holds code; a hybrid pair, whose main space holds everything. `switch` to
+    a `next` space that holds code alone makes a pair, a hybrid one first; `split` narrows it;
+    `switch` to a main space of everything widens it; `drop` of the code space ends it. So every
+    chunk has its vector in a space that is searched, at every moment.
+
     Every method that takes a number raises `SpaceMovedError` where the store no longer has it.
     """
 
@@ -92,12 +105,31 @@ class Spaces(Protocol):
         """The one that is searched and written now."""
         ...
 
+    def code(self) -> StoredSpace | None:
+        """The one that code documents are searched and written in now; None where no pair is."""
+        ...
+
     def get(self, number: int) -> StoredSpace:
         """One of them."""
         ...
 
-    def add(self, space: Space, role: Literal["light", "next"], made_by: str) -> StoredSpace:
+    def add(
+        self,
+        space: Space,
+        role: Literal["light", "next"],
+        made_by: str,
+        *,
+        holds: Holds | None = None,
+    ) -> StoredSpace:
         """Make room for vectors of another space.
+
+        Args:
+            space: The declaration.
+            role: What it is there for.
+            made_by: Who made it, for people.
+            holds: Kinds of documents that it gets vectors of: `CODE_ALONE` for one that is to be
+                the code space, others for one that is to be the main one. By default a `next`
+                space holds what the main one does, a `light` one everything.
 
         Raises:
             StoreError: There is a space with that role already.
@@ -105,12 +137,22 @@ class Spaces(Protocol):
         ...
 
     def switch(self, number: int, *, keep: bool) -> None:
-        """Make a space the main one, if every chunk has its vector in it, else change nothing.
+        """Make a space the main one (the code one, if it holds code alone), else change nothing.
 
-        The one that was main becomes `kept`, or is dropped with its vectors.
+        The one whose place it takes becomes `kept`, or is dropped with its vectors. Where there was
+        no code space before, the main one still holds what it did: see `split`.
 
         Raises:
-            StoreError: Chunks are missing in it; the message says how many.
+            StoreError: Chunks are missing in it, and the message says how many; or it holds text
+                alone, and there is no code space.
+        """
+        ...
+
+    def split(self) -> None:
+        """Let the main space hold text alone: its vectors of code documents are deleted.
+
+        Raises:
+            StoreError: There is no code space, or chunks are missing in it.
         """
         ...
 
@@ -118,20 +160,20 @@ class Spaces(Protocol):
         """Remove a space with its vectors and its proof.
 
         Raises:
-            StoreError: It is the main one.
+            StoreError: It is the main one, or the code one while the main one does not hold code.
         """
         ...
 
     def n_missing(self, number: int) -> int:
-        """How many chunks have no vector in a space."""
+        """How many chunks have no vector in a space, of documents of the kinds that it holds."""
         ...
 
     def missing(self, number: int, after: int, n: int) -> list[FoundChunk]:
-        """The first n chunks with an id above `after` that have no vector in a space, by id."""
+        """The first n of them with an id above `after`, by id."""
         ...
 
     def fill(self, number: int, ids: IntArray, vectors: FloatArray) -> int:
-        """Store vectors of chunks; those that are gone, or have one already, are left out.
+        """Store vectors of chunks that `missing` gives; others are left out.
 
         Args:
             number: The space.

@@ -13,18 +13,35 @@ ChunkKind = Literal["text", "code"]
 
 
 @dataclass(frozen=True)
+class CodeSpace:
+    """The second space of a pair, which code documents go to.
+
+    Attributes:
+        space: Its declaration; its dimensions need not be those of the main one.
+        made_by: Who created it, for people: program, version, artifact; may be empty.
+        hybrid: Whether code documents have vectors in the main space too.
+    """
+
+    space: Space
+    made_by: str = ""
+    hybrid: bool = False
+
+
+@dataclass(frozen=True)
 class CollectionSettings:
     """What a collection is made for.
 
     Attributes:
-        space: The space of its vectors; a migration changes it.
+        space: The main space of its vectors; a migration changes it.
         chunk_tokens: Most tokens of a chunk.
         made_by: Who created it, for people: program, version, artifact; may be empty.
+        code: The space of code documents; None where they are in the main one alone.
     """
 
     space: Space
     chunk_tokens: int
     made_by: str = ""
+    code: CodeSpace | None = None
 
 
 @dataclass(frozen=True)

@@ -13,41 +13,46 @@ from embedwell.stores.index import DECIMALS
 from embedwell.stores.protocol import DocumentChunks
 
 
-def halves_of(item: DocumentChunks, dimensions: int) -> npt.NDArray[np.float16]:
-    """A document's vectors, rounded to float16: shape (len(item.chunks), dimensions).
+def halves_of_all(
+    given: Sequence[tuple[DocumentChunks, FloatArray]], dimensions: int
+) -> npt.NDArray[np.float16]:
+    """Vectors of documents rounded to float16, one after another: shape (n of all, dimensions).
+
+    Args:
+        given: Documents, each with its vectors in one space.
+        dimensions: Of that space.
 
     Raises:
-        BadVectorError: As `to_half`.
+        BadVectorError: As `to_half`, or a document has not one vector for each chunk.
     """
-    if len(item.vectors) != len(item.chunks):
-        raise BadVectorError(
-            f"'{item.document.key}' has {len(item.chunks)} chunks and {len(item.vectors)} vectors.",
-            "Give one vector for each chunk.",
-        )
-    return to_half(item.vectors, len(item.chunks), dimensions)
-
-
-def halves_of_all(documents: Sequence[DocumentChunks], dimensions: int) -> npt.NDArray[np.float16]:
-    """The vectors of documents one after another: shape (chunks of all, dimensions).
-
-    Raises:
-        BadVectorError: As `halves_of`.
-    """
-    if not documents:
+    if not given:
         return np.empty((0, dimensions), np.float16)
     try:
-        return _together(documents, dimensions)
+        return _together(given, dimensions)
     except (BadVectorError, ValueError):
-        for item in documents:  # the error is about one document, not about all
-            halves_of(item, dimensions)
+        for item, vectors in given:  # the error is about one document, not about all
+            _halves_of(item, vectors, dimensions)
         raise
 
 
-def _together(documents: Sequence[DocumentChunks], dimensions: int) -> npt.NDArray[np.float16]:
+def _halves_of(
+    item: DocumentChunks, vectors: FloatArray, dimensions: int
+) -> npt.NDArray[np.float16]:
+    if len(vectors) != len(item.chunks):
+        raise BadVectorError(
+            f"'{item.document.key}' has {len(item.chunks)} chunks and {len(vectors)} vectors.",
+            "Give one vector for each chunk.",
+        )
+    return to_half(vectors, len(item.chunks), dimensions)
+
+
+def _together(
+    given: Sequence[tuple[DocumentChunks, FloatArray]], dimensions: int
+) -> npt.NDArray[np.float16]:
     """Checked at once: a hundred times faster than each alone."""
-    if any(len(item.vectors) != len(item.chunks) for item in documents):
+    if any(len(vectors) != len(item.chunks) for item, vectors in given):
         raise ValueError
-    filled = [item.vectors for item in documents if len(item.vectors)]
+    filled = [vectors for _, vectors in given if len(vectors)]
     joined = np.concatenate(filled) if filled else np.empty((0, dimensions), np.float32)
     return to_half(joined, len(joined), dimensions)
 

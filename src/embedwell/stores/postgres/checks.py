@@ -8,7 +8,7 @@ from embedwell.stores import leases
 from embedwell.stores.postgres import queue_statements, statements
 from embedwell.stores.postgres.database import Database
 from embedwell.stores.postgres.statements import of_space
-from embedwell.stores.spaces import StoredSpace
+from embedwell.stores.spaces import EVERYTHING, StoredSpace
 
 
 def faults_of(database: Database, spaces: Sequence[StoredSpace]) -> list[str]:
@@ -40,8 +40,10 @@ def _faults_of_space(database: Database, stored: StoredSpace) -> list[str]:
         found.append(f"{n} vectors {of} belong to chunks that are gone.")
     if n := database.value(of_space(statements.N_ZERO, stored.number)):
         found.append(f"{n} vectors {of} are all zero.")
-    if stored.role == "main" and (
-        n := database.value(of_space(statements.N_MISSING, stored.number))
-    ):
-        found.append(f"{n} chunks have no vector {of}, the one that is searched.")
+    missing = of_space(statements.N_MISSING, stored.number, stored.holds)
+    if stored.role in {"main", "code"} and (n := database.value(missing)):
+        found.append(f"{n} chunks have no vector {of}, which is searched.")
+    misplaced = of_space(statements.N_MISPLACED, stored.number, stored.holds)
+    if stored.holds != EVERYTHING and (n := database.value(misplaced)):
+        found.append(f"{n} vectors {of} are of documents that belong into another one.")
     return found

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from embedwell.stores.bits import HalfArray
 from embedwell.stores.filters import metadata_rows
+from embedwell.stores.pairs import Given
 from embedwell.stores.postgres import statements
 from embedwell.stores.postgres.database import Database
 from embedwell.stores.postgres.lexical import Lexical, chunk_words, found_by
 from embedwell.stores.postgres.rows import chunk_row, document_row
 from embedwell.stores.postgres.texts import to_stored
 from embedwell.stores.postgres.vectors import Vectors
-from embedwell.stores.spaces import StoredSpace
 from embedwell.stores.values import DocumentChunks
-from embedwell.stores.vectors import halves_of
 from embedwell.stores.words import name_pieces
 
 
@@ -30,20 +30,24 @@ class Documents:
         self._vectors = vectors
         self._lexical = lexical
 
-    def put(self, documents: Sequence[DocumentChunks], main: StoredSpace) -> None:
+    def put(self, documents: Sequence[DocumentChunks], given: Sequence[Given]) -> None:
         """Replace documents; the last one of a key stays. Keys in order, against deadlocks.
 
-        Raises:
-            BadVectorError: A vector is NaN, infinite, zero or of another length.
+        Args:
+            documents: What is stored.
+            given: Their vectors, those of the code space last.
         """
-        halves = [halves_of(item, main.space.dimensions) for item in documents]
+        halves = _searched_by(documents, given)
         names = [metadata_rows(item.document.metadata) for item in documents]
         chunk_ids = self._new_chunk_ids(documents)
         last = {item.document.key: at for at, item in enumerate(documents)}
         order = [last[key] for key in sorted(last)]
         numbers = self._database.values_of_each(
             statements.PUT_DOCUMENT,
-            [(self._collection, *document_row(documents[at].document, halves[at])) for at in order],
+            [
+                (self._collection, *document_row(documents[at].document, halves.get(at)))
+                for at in order
+            ],
         )
         for statement in (statements.CLEAR_CHUNKS, statements.CLEAR_METADATA):
             self._database.change(statement, (numbers,))
@@ -61,10 +65,13 @@ class Documents:
                 for number, at in zip(numbers, order, strict=True)
             ]
         )
-        kept = [chunk for at in order for chunk in chunk_ids[at]]
-        if kept:
-            vectors = np.concatenate([halves[at] for at in order])
-            self._vectors.add(main.number, np.array(kept, np.int64), vectors)
+        kept = np.array([chunk for at in order for chunk in chunk_ids[at]], np.int64)
+        each = [chunk for ids in chunk_ids for chunk in ids]
+        for one in given:
+            ids = np.fromiter(one.among(documents, each), np.int64, len(one.halves))
+            stays = np.isin(ids, kept)
+            if stays.any():
+                self._vectors.add(one.space.number, ids[stays], one.halves[stays])
 
     def delete(self, keys: Sequence[str]) -> int:
         """Remove documents with all that hangs on them; gives how many there were."""
@@ -91,3 +98,14 @@ class Documents:
         if rows:
             self._database.copy_rows(statements.COPY_CHUNKS, statements.CHUNK_TYPES, rows)
             self._lexical.add(words)
+
+
+def _searched_by(
+    documents: Sequence[DocumentChunks], given: Sequence[Given]
+) -> dict[int, HalfArray]:
+    """The vectors that each document is searched by: those of the code space where it has some."""
+    found: dict[int, HalfArray] = {}
+    for one in given:
+        ends = np.cumsum([len(documents[at].chunks) for at in one.documents])
+        found |= zip(one.documents, np.split(one.halves, ends[:-1]), strict=False)
+    return found

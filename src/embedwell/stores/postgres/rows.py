@@ -26,7 +26,7 @@ def found_chunk(row: Row) -> FoundChunk:
     )
 
 
-def document_row(document: Document, vectors: npt.NDArray[np.float16]) -> tuple[object, ...]:
+def document_row(document: Document, vectors: npt.NDArray[np.float16] | None) -> tuple[object, ...]:
     """What is stored of a document, beside its collection."""
     return (
         to_stored(document.key),
@@ -38,7 +38,7 @@ def document_row(document: Document, vectors: npt.NDArray[np.float16]) -> tuple[
         document.is_record,
         json.dumps(dict(document.metadata)),
         document.source,
-        mean_literal(vectors),
+        None if vectors is None else mean_literal(vectors),
     )
 
 

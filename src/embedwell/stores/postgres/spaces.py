@@ -3,23 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Literal
 
 import numpy as np
 
 from embedwell.core.build import BuildRecord
-from embedwell.core.errors import SpaceMovedError, StoreError
+from embedwell.core.errors import StoreError
 from embedwell.core.events import Watch
 from embedwell.core.space import Space
 from embedwell.core.vectors import FloatArray, IntArray, check_vectors
+from embedwell.stores.pairs import (
+    Searched,
+    check_droppable,
+    check_splittable,
+    check_switchable,
+    moved,
+)
 from embedwell.stores.postgres import statements
 from embedwell.stores.postgres.database import Database, Row
 from embedwell.stores.postgres.hnsw import Hnsw
 from embedwell.stores.postgres.rows import found_chunk
 from embedwell.stores.postgres.statements import of_space
 from embedwell.stores.postgres.vectors import Vectors
-from embedwell.stores.spaces import Admission, Reference, Role, StoredSpace
+from embedwell.stores.spaces import (
+    CODE_ALONE,
+    EVERYTHING,
+    TEXT_ALONE,
+    Admission,
+    Holds,
+    Reference,
+    Role,
+    StoredSpace,
+)
 from embedwell.stores.values import FoundChunk
 from embedwell.stores.vectors import spread, to_half
 
@@ -51,12 +68,28 @@ class PostgresSpaces:
                 return stored
         raise moved(self._database.shown, number, _main_of(there, self._database.shown))
 
-    def kept_main(self) -> StoredSpace:
-        """The main one, which stays that until the transaction under way has ended."""
-        rows = self._database.rows(statements.KEEP_MAIN, (self._collection,))
-        return _main_of([_stored_space(row) for row in rows], self._database.shown)
+    def code(self) -> StoredSpace | None:
+        """The one that code documents are searched and written in now."""
+        return _code_of(self.all())
 
-    def add(self, space: Space, role: Literal["light", "next"], made_by: str) -> StoredSpace:
+    def searched(self) -> Searched:
+        """Both."""
+        there = self.all()
+        return Searched(_main_of(there, self._database.shown), _code_of(there))
+
+    def kept(self) -> Searched:
+        """Both, which stay that until the transaction under way has ended."""
+        self._database.rows(statements.KEEP_SPACES, (self._collection,))
+        return self.searched()
+
+    def add(
+        self,
+        space: Space,
+        role: Literal["light", "next"],
+        made_by: str,
+        *,
+        holds: Holds | None = None,
+    ) -> StoredSpace:
         """Make room for vectors of another space."""
         with self._database.transaction():
             self._lock()
@@ -66,62 +99,77 @@ class PostgresSpaces:
                     f"({taken[0].space.model}, number {taken[0].number}).",
                     "Finish what it was made for, or drop it.",
                 )
-            number = add_space(self._database, self._collection, space, role, made_by)
-            return StoredSpace(number, space, role, made_by)
+            if holds is None:
+                holds = EVERYTHING if role == "light" else self.main().holds
+            wanted = StoredSpace(0, space, role, made_by, holds)
+            return add_space(self._database, self._collection, wanted)
 
     def switch(self, number: int, *, keep: bool) -> None:
-        """Make a space the main one, if nothing is missing in it."""
+        """Make a space the main one or the code one, if nothing is missing in it."""
         wanted = self.get(number)
-        if wanted.role == "main":
+        if wanted.role in {"main", "code"}:
             return
         Hnsw(self._database).ensure(number, wanted.space.dimensions, Watch())
         with self._database.transaction():
             self._lock()
-            old, new = self.main(), self.get(number)
-            if n_missing := self.n_missing(number):
-                raise StoreError(
-                    f"{n_missing} chunks of {self._database.shown} have no vector of "
-                    f"{new.space.model} (space {number}) yet.",
-                    "Fill them in, then switch.",
-                )
-            self._set_role(old.number, "kept", "kept")
-            self._set_role(number, "main", "switched to")
-            show_main(self._database)
-            self._database.change(of_space(statements.EMBED_DOCUMENTS, number), (self._collection,))
-            if not keep:
+            new, there = self.get(number), self.searched()
+            check_switchable(new, self.n_missing(number), there, self._database.shown)
+            if old := there.code if new.is_of_code else there.main:
+                self._set_role(old.number, "kept", "kept")
+            role: Role = "code" if new.is_of_code else "main"
+            self._set_role(number, role, f"switched to as {role}")
+            self._show(role)
+            if old and not keep:
                 self._drop(old.number)
+
+    def split(self) -> None:
+        """Let the main space hold text alone."""
+        with self._database.transaction():
+            self._lock()
+            there = self.searched()
+            n_missing = self.n_missing(there.code.number) if there.code else 0
+            check_splittable(there, n_missing, self._database.shown)
+            number = there.main.number
+            if there.main.holds == TEXT_ALONE:
+                return
+            self._database.change(statements.SET_HOLDS, (",".join(TEXT_ALONE), number))
+            tell(self._database, number, "holds text alone")
+            self._database.change(of_space(statements.DELETE_MISPLACED, number, TEXT_ALONE))
 
     def drop(self, number: int) -> None:
         """Remove a space with its vectors and its proof."""
         with self._database.transaction():
             self._lock()
-            if self.get(number).role == "main":
-                raise StoreError(
-                    f"Space {number} of {self._database.shown} is the one that is searched.",
-                    "Switch to another one first.",
-                )
+            stored = self.get(number)
+            check_droppable(stored, self.main(), self._database.shown)
+            if stored.role == "code":
+                self._set_role(number, "kept", "kept")
+                self._show("code")
             self._drop(number)
 
     def n_missing(self, number: int) -> int:
         """How many chunks have no vector in a space."""
         with self._database.snapshot():
-            self.get(number)
-            n: int = self._database.value(of_space(statements.N_MISSING, number))
+            holds = self.get(number).holds
+            n: int = self._database.value(of_space(statements.N_MISSING, number, holds))
             return n
 
     def missing(self, number: int, after: int, n: int) -> list[FoundChunk]:
         """The first n chunks with an id above `after` that have no vector, by id."""
         with self._database.snapshot():
-            self.get(number)
-            rows = self._database.rows(of_space(statements.MISSING, number), (int(after), n))
+            statement = of_space(statements.MISSING, number, self.get(number).holds)
+            rows = self._database.rows(statement, (int(after), n))
             return [found_chunk(row) for row in rows]
 
     def fill(self, number: int, ids: IntArray, vectors: FloatArray) -> int:
         """Store vectors of chunks that are there and have none yet."""
         wanted = np.asarray(ids, np.int64)
         with self._database.transaction():
-            halves = to_half(vectors, len(wanted), self.get(number).space.dimensions)
-            there = self._database.rows(statements.KEEP_CHUNKS, (wanted.tolist(),))
+            self.kept()  # what it holds stays the same
+            stored = self.get(number)
+            halves = to_half(vectors, len(wanted), stored.space.dimensions)
+            keep = of_space(statements.KEEP_CHUNKS, number, stored.holds)
+            there = self._database.rows(keep, (wanted.tolist(),))
             filled = self._database.rows(
                 of_space(statements.VECTOR_IDS, number), (wanted.tolist(),)
             )
@@ -154,7 +202,8 @@ class PostgresSpaces:
                 return np.empty(0, np.int64)
             points = np.linspace(low - 1, high, _SAMPLE_FACTOR * n).astype(np.int64).tolist()
             values = {"points": points, "after": int(after)}
-            rows = self._database.rows(statements.MIDDLE_CHUNKS_FROM, values)
+            middle = of_space(statements.MIDDLE_CHUNKS_FROM, number)
+            rows = self._database.rows(middle, values)
         return spread(np.fromiter((chunk for (chunk,) in rows), np.int64, len(rows)), n)
 
     def vectors(self, number: int, ids: IntArray) -> FloatArray:
@@ -209,6 +258,19 @@ class PostgresSpaces:
         """Wait for those who write, and let nobody change the spaces until the end."""
         self._database.rows(statements.LOCK_SPACES, (self._collection,))
 
+    def _show(self, role: Role) -> None:
+        """Let the views show the vectors that are searched, and documents have their means.
+
+        Args:
+            role: What has changed: `main`, or `code`.
+        """
+        show_searched(self._database)
+        there = self.searched()
+        by = there.code if role == "code" and there.code else there.main
+        kinds = CODE_ALONE if role == "code" else TEXT_ALONE if there.code else EVERYTHING
+        statement = of_space(statements.EMBED_DOCUMENTS, by.number)
+        self._database.change(statement, (self._collection, list(kinds)))
+
     def _set_role(self, number: int, role: Role, event: str) -> None:
         self._database.change(statements.SET_ROLE, (role, number))
         tell(self._database, number, event)
@@ -219,36 +281,31 @@ class PostgresSpaces:
         tell(self._database, number, "dropped")
 
 
-def add_space(database: Database, collection: int, space: Space, role: Role, made_by: str) -> int:
-    """Write a space down and make the table of its vectors; gives its number."""
-    row = (collection, role, space.id, space.to_json(), space.dimensions, made_by)
-    number: int = database.value(statements.ADD_SPACE, row)
+def add_space(database: Database, collection: int, wanted: StoredSpace) -> StoredSpace:
+    """Write a space down and make the table of its vectors; gives it with its number."""
+    space = wanted.space
+    row = (collection, wanted.role, space.id, space.to_json(), space.dimensions, wanted.made_by)
+    number: int = database.value(statements.ADD_SPACE, (*row, ",".join(wanted.holds)))
     create = of_space(statements.CREATE_VECTORS, number)
     database.change(create.replace("{dimensions}", f"{space.dimensions:d}"))
-    tell(database, number, f"added as {role}")
-    return number
+    tell(database, number, f"added as {wanted.role}")
+    return replace(wanted, number=number)
 
 
-def show_main(database: Database) -> None:
-    """Let the view of the vectors that are searched show the main spaces' as of now."""
-    numbers = [number for (number,) in database.rows(statements.MAIN_NUMBERS)]
-    parts = [of_space(statements.OF_MAIN, number) for number in numbers]
-    database.change(statements.SHOW_MAIN + " UNION ALL ".join(parts))
+def show_searched(database: Database) -> None:
+    """Let the views of the vectors that are searched show the spaces' as of now."""
+    for view, numbers in (
+        (statements.SHOW_MAIN, statements.MAIN_NUMBERS),
+        (statements.SHOW_CODE, statements.CODE_NUMBERS),
+    ):
+        parts = [of_space(statements.OF_SHOWN, number) for (number,) in database.rows(numbers)]
+        database.change(view + " UNION ALL ".join(parts))
 
 
 def tell(database: Database, number: int, event: str) -> None:
     """Add to the history of the spaces."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     database.change(statements.ADD_EVENT, (now, number, event))
-
-
-def moved(shown: str, number: int, main: StoredSpace) -> SpaceMovedError:
-    """A space that is gone, or not the main one any more."""
-    return SpaceMovedError(
-        f"{shown} has gone over from its vector space {number} to {main.number} "
-        f"({main.space.model}).",
-        "Open it again.",
-    )
 
 
 def _main_of(there: Sequence[StoredSpace], shown: str) -> StoredSpace:
@@ -260,9 +317,13 @@ def _main_of(there: Sequence[StoredSpace], shown: str) -> StoredSpace:
     )
 
 
+def _code_of(there: Sequence[StoredSpace]) -> StoredSpace | None:
+    return next((stored for stored in there if stored.role == "code"), None)
+
+
 def _stored_space(row: Row) -> StoredSpace:
-    number, declaration, role, made_by = row
-    return StoredSpace(number, Space.from_json(declaration), role, made_by)
+    number, declaration, role, made_by, holds = row
+    return StoredSpace(number, Space.from_json(declaration), role, made_by, tuple(holds.split(",")))
 
 
 def _admission(row: Row) -> Admission:

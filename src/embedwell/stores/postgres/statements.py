@@ -1,9 +1,12 @@
 """Every SQL statement that is run, by name. The tables are in the numbered files beside.
 
-`{vectors}` stands for the name of a space's table of vectors, see `of_space`.
+`{vectors}` stands for the name of a space's table of vectors, `{held}` for which chunks it holds:
+see `of_space`.
 """
 
 from __future__ import annotations
+
+from embedwell.stores.spaces import CODE_ALONE, EVERYTHING, TEXT_ALONE, Holds
 
 # The database
 
@@ -57,20 +60,25 @@ LOCK_COLLECTIONS = "LOCK TABLE collections IN EXCLUSIVE MODE"
 COLLECTION = "SELECT id, chunk_tokens FROM collections WHERE name = %s"
 SET_CHUNK_TOKENS = "UPDATE collections SET chunk_tokens = %s WHERE id = %s"
 ADD_SPACE = """
-    INSERT INTO spaces (collection, role, space_id, declaration, dimensions, made_by, generation)
-    VALUES (%s, %s, %s, %s, %s, %s, 0) RETURNING id
+    INSERT INTO spaces
+        (collection, role, space_id, declaration, dimensions, made_by, holds, generation)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, 0) RETURNING id
 """
 SPACES = """
-    SELECT id, declaration, role, made_by FROM spaces WHERE collection = %s ORDER BY id
+    SELECT id, declaration, role, made_by, holds FROM spaces WHERE collection = %s ORDER BY id
 """
-# Writers keep the main space from changing under them, and do not keep each other from writing.
-KEEP_MAIN = """
-    SELECT id, declaration, role, made_by FROM spaces
-    WHERE collection = %s AND role = 'main' FOR SHARE
-"""
+# Writers keep the spaces from changing under them, and do not keep each other from writing. What
+# they are is read after that: whoever waited for the lock would not see what its holder did.
+KEEP_SPACES = "SELECT id FROM spaces WHERE collection = %s ORDER BY id FOR SHARE"
 LOCK_SPACES = "SELECT id FROM spaces WHERE collection = %s ORDER BY id FOR UPDATE"
 MAIN_NUMBERS = "SELECT id FROM spaces WHERE role = 'main' ORDER BY id"
+# By which code is searched, in each collection.
+CODE_NUMBERS = """
+    SELECT coalesce(max(id) FILTER (WHERE role = 'code'), max(id)) FROM spaces
+    WHERE role IN ('main', 'code') GROUP BY collection ORDER BY 1
+"""
 SET_ROLE = "UPDATE spaces SET role = %s WHERE id = %s"
+SET_HOLDS = "UPDATE spaces SET holds = %s WHERE id = %s"
 DROP_SPACE = "DELETE FROM spaces WHERE id = %s"
 ADD_EVENT = "INSERT INTO space_history (at, space, event) VALUES (%s, %s, %s)"
 CREATE_VECTORS = """
@@ -81,14 +89,15 @@ CREATE_VECTORS = """
 """
 DROP_VECTORS = "DROP TABLE IF EXISTS {vectors}"
 SHOW_MAIN = "CREATE OR REPLACE VIEW main_vectors AS "
-OF_MAIN = "SELECT chunk, vector::halfvec AS vector FROM {vectors}"
-# Documents with the mean of their chunks' vectors in another space.
+SHOW_CODE = "CREATE OR REPLACE VIEW code_vectors AS "
+OF_SHOWN = "SELECT chunk, vector::halfvec AS vector FROM {vectors}"
+# Documents of some kinds with the mean of their chunks' vectors in another space.
 EMBED_DOCUMENTS = """
     UPDATE documents SET embedding = means.vector FROM (
         SELECT chunks.document, l2_normalize(avg({vectors}.vector)) AS vector
         FROM chunks JOIN {vectors} ON {vectors}.chunk = chunks.id GROUP BY chunks.document
     ) AS means
-    WHERE documents.id = means.document AND documents.collection = %s
+    WHERE documents.id = means.document AND documents.collection = %s AND kind = ANY(%s)
 """
 REFERENCE = "SELECT probes, vectors, build FROM proofs WHERE space = %s"
 ADD_REFERENCE = """
@@ -176,10 +185,12 @@ PASSAGES = (
 """
 )
 CHUNK_IDS_HELD = "SELECT id FROM chunks WHERE id = ANY(%s)"
-KEEP_CHUNKS = "SELECT id FROM chunks WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
+KEEP_CHUNKS = """
+    SELECT id FROM chunks WHERE id = ANY(%s) {held} ORDER BY id FOR NO KEY UPDATE OF chunks
+"""
 VECTOR_IDS = "SELECT chunk FROM {vectors} WHERE chunk = ANY(%s)"
 VECTORS = "SELECT chunk, vector FROM {vectors} WHERE chunk = ANY(%s)"
-_WITHOUT = "WHERE NOT EXISTS (SELECT FROM {vectors} WHERE {vectors}.chunk = chunks.id)"
+_WITHOUT = "WHERE NOT EXISTS (SELECT FROM {vectors} WHERE {vectors}.chunk = chunks.id) {held}"
 N_MISSING = f"SELECT count(*) FROM chunks {_WITHOUT}"  # noqa: S608 - our own text
 MISSING = _FOUND_CHUNK + _WITHOUT + " AND chunks.id > %s ORDER BY chunks.id LIMIT %s"
 FIRST_VECTOR_IDS = "SELECT chunk FROM {vectors} WHERE chunk > %s ORDER BY chunk LIMIT %s"
@@ -197,17 +208,25 @@ MIDDLE_CHUNKS_FROM = """
             SELECT (min(id) + max(id)) / 2 FROM chunks WHERE document = found.document)
     ) FROM (
         SELECT DISTINCT (
-            SELECT document FROM chunks WHERE id > coalesce((
-                SELECT max(id) FROM chunks WHERE document = (
-                    SELECT document FROM chunks WHERE id <= point AND id > %(after)s
-                    ORDER BY id DESC LIMIT 1)
-            ), %(after)s) ORDER BY id LIMIT 1
+            SELECT document FROM chunks WHERE id = (
+                SELECT chunk FROM {vectors} WHERE chunk > coalesce((
+                    SELECT max(id) FROM chunks WHERE document = (
+                        SELECT document FROM chunks WHERE id <= point AND id > %(after)s
+                        ORDER BY id DESC LIMIT 1)
+                ), %(after)s) ORDER BY chunk LIMIT 1)
         ) AS document FROM unnest(%(points)s::bigint[]) AS points (point)
     ) AS found WHERE found.document IS NOT NULL ORDER BY 1
 """
 N_WITHOUT_CHUNK = """
     SELECT count(*) FROM {vectors}
     WHERE NOT EXISTS (SELECT FROM chunks WHERE chunks.id = {vectors}.chunk)
+"""
+N_MISPLACED = """
+    SELECT count(*) FROM {vectors} JOIN chunks ON chunks.id = {vectors}.chunk
+    WHERE NOT (true {held})
+"""
+DELETE_MISPLACED = """
+    DELETE FROM {vectors} USING chunks WHERE chunks.id = {vectors}.chunk AND NOT (true {held})
 """
 N_ZERO = "SELECT count(*) FROM {vectors} WHERE l2_norm(vector) = 0"
 N_AT_LEAST = "SELECT count(*) FROM (SELECT FROM {vectors} LIMIT %s) AS counted"
@@ -306,6 +325,17 @@ N_UNINDEXED = """
 """
 
 
-def of_space(statement: str, number: int) -> str:
-    """A statement about the vectors of one space."""
-    return statement.replace("{vectors}", f"vectors_{number:d}")
+_OF_KIND = """
+    AND EXISTS (SELECT FROM documents WHERE documents.id = chunks.document
+                AND documents.kind = '{kind}')
+"""
+_HELD = {
+    EVERYTHING: "",
+    TEXT_ALONE: _OF_KIND.format(kind="text"),
+    CODE_ALONE: _OF_KIND.format(kind="code"),
+}
+
+
+def of_space(statement: str, number: int, holds: Holds = EVERYTHING) -> str:
+    """A statement about the vectors of one space, which holds some kinds of documents."""
+    return statement.replace("{vectors}", f"vectors_{number:d}").replace("{held}", _HELD[holds])

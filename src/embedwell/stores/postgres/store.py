@@ -14,6 +14,7 @@ from embedwell.core.events import Watch
 from embedwell.core.vectors import FloatArray, IntArray
 from embedwell.stores.index import IndexName
 from embedwell.stores.leases import still_held
+from embedwell.stores.pairs import Searched, check_known, given_vectors, settings_spaces
 from embedwell.stores.postgres import statements
 from embedwell.stores.postgres.address import Address
 from embedwell.stores.postgres.checks import faults_of
@@ -26,7 +27,7 @@ from embedwell.stores.postgres.lexical import Lexical
 from embedwell.stores.postgres.queue import PostgresQueue
 from embedwell.stores.postgres.rows import found_chunk
 from embedwell.stores.postgres.setup import make_database, not_found, open_database
-from embedwell.stores.postgres.spaces import PostgresSpaces, add_space, moved, show_main
+from embedwell.stores.postgres.spaces import PostgresSpaces, add_space, show_searched
 from embedwell.stores.postgres.statements import of_space
 from embedwell.stores.postgres.texts import from_stored, to_stored
 from embedwell.stores.postgres.vectors import Vectors, decoded
@@ -118,8 +119,7 @@ class PostgresStore:
     @property
     def settings(self) -> CollectionSettings:
         """What the collection is made for, with the space that is the main one now."""
-        main = self._spaces.main()
-        return CollectionSettings(main.space, self._chunk_tokens, main.made_by)
+        return self._spaces.searched().settings(self._chunk_tokens)
 
     @property
     def spaces(self) -> PostgresSpaces:
@@ -189,19 +189,19 @@ class PostgresStore:
         documents: Sequence[DocumentChunks],
         *,
         space: int | None = None,
+        code: int | None = None,
         outcomes: Sequence[Outcome] = (),
     ) -> frozenset[int]:
-        """Insert or replace whole documents with vectors of the main space; see `Store`."""
+        """Insert or replace whole documents with their vectors; see `Store`."""
         with self._database.transaction():
-            main = self._spaces.kept_main()
-            if space is not None and space != main.number:
-                raise moved(self._database.shown, space, main)
+            there = self._spaces.kept()
+            is_told = check_known(there, space, code, self._database.shown)
             lost = self._queue.lock(outcomes)
             documents = still_held(documents, outcomes, lost)
-            self._documents.put(documents, main)
+            self._documents.put(documents, given_vectors(documents, there, is_told=is_told))
             self._queue.finish(outcomes, lost)
         if not outcomes and not self._is_writing:
-            self._index_what_was_added(main)
+            self._index_what_was_added(there)
         return lost
 
     def touch(self, stats: Mapping[str, Stat]) -> None:
@@ -219,23 +219,24 @@ class PostgresStore:
         """Remove documents with all that hangs on them, and their rows of the queue."""
         gone = list(keys)
         with self._database.transaction():
-            self._spaces.kept_main()
+            self._spaces.kept()
             self._queue.forget(gone)
             return self._documents.delete(gone)
 
     def tend_index(self, n_waiting: int, watch: Watch) -> None:
         """Drop the index over the vectors for a large load, or build it; see `Store`."""
-        main = self._spaces.main()
         run = self._queue.run()
         n_loaded = run.n_done if run and run.status != "done" else 0
         n_stored = self._database.value(statements.N_DOCUMENTS, (self._collection,))
         load = Load(n_stored, n_loaded, n_waiting)
-        if not is_wanted(load) and self._hnsw.is_there(main.number):
+        there = self._spaces.searched().both
+        if not is_wanted(load) and any(self._hnsw.is_there(stored.number) for stored in there):
             # It is not dropped for files that were only touched.
             load = Load(n_stored, n_loaded, self._queue.n_to_store())
-        self._hnsw.tend(main.number, main.space.dimensions, load, watch)
-        if not n_waiting:
-            self._hnsw.look_at_size(main.number, main.space.dimensions)
+        for stored in there:
+            self._hnsw.tend(stored.number, stored.space.dimensions, load, watch)
+            if not n_waiting:
+                self._hnsw.look_at_size(stored.number, stored.space.dimensions)
 
     def warm(self, *, space: int | None = None) -> None:
         """Nothing is kept in memory here; the server reads what it needs."""
@@ -335,13 +336,14 @@ class PostgresStore:
     def _space(self, number: int | None) -> StoredSpace:
         return self._spaces.main() if number is None else self._spaces.get(number)
 
-    def _index_what_was_added(self, main: StoredSpace) -> None:
-        """Build the index if it is due, but for a load under way: its workers tend the index."""
+    def _index_what_was_added(self, there: Searched) -> None:
+        """Build the indexes that are due, but for a load under way: its workers tend the index."""
         run = self._queue.run()
         if run is None or run.status == "done":
             # The documents are stored: an index that cannot be built now is built later.
             with suppress(StoreBusyError, StoreFullError):
-                self._hnsw.ensure(main.number, main.space.dimensions, Watch())
+                for stored in there.both:
+                    self._hnsw.ensure(stored.number, stored.space.dimensions, Watch())
 
 
 def _add_collection(database: Database, address: Address, settings: CollectionSettings) -> None:
@@ -353,8 +355,9 @@ def _add_collection(database: Database, address: Address, settings: CollectionSe
                 "Open it, or name another schema: `embedwell_schema=NAME` in the address.",
             )
         collection = database.value(statements.ADD_COLLECTION, (COLLECTION, settings.chunk_tokens))
-        add_space(database, collection, settings.space, "main", settings.made_by)
-        show_main(database)
+        for stored in settings_spaces(settings):
+            add_space(database, collection, stored)
+        show_searched(database)
 
 
 def _read_only(database: Database) -> StoreReadOnlyError:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
 BASELINE = "001"
-REVISIONS = (BASELINE, "002", "003")
+REVISIONS = (BASELINE, "002", "003", "004")
 HEAD = REVISIONS[-1]
 
 # The extension's schema differs between servers, so it is looked up; a server without it gets it

@@ -16,7 +16,7 @@ from embedwell.core.errors import (
 from embedwell.core.vectors import IntArray
 from embedwell.stores import leases
 from embedwell.stores.bits import encode, n_words
-from embedwell.stores.spaces import Spaces, StoredSpace
+from embedwell.stores.spaces import EVERYTHING, Spaces, StoredSpace
 from embedwell.stores.sqlite import queue_statements, statements
 from embedwell.stores.sqlite.database import Database, Row
 from embedwell.stores.sqlite.statements import of_space
@@ -56,10 +56,14 @@ def _faults(database: Database, spaces: Spaces) -> Iterator[str]:
 
 def _space_faults(database: Database, stored: StoredSpace) -> Iterator[str]:
     name = f"space {stored.number} ({stored.space.model})"
-    if stored.role == "main":
-        n_missing = database.value(of_space(statements.N_MISSING, stored.number))
+    if stored.role in {"main", "code"}:
+        n_missing = database.value(of_space(statements.N_MISSING, stored.number, stored.holds))
         if n_missing:
             yield f"{n_missing} passages have no vector in {name}, so search cannot find them."
+    if stored.holds != EVERYTHING:
+        misplaced = of_space(statements.N_MISPLACED, stored.number, stored.holds)
+        if n_misplaced := database.value(misplaced):
+            yield f"{n_misplaced} vectors in {name} are of documents that belong into another one."
     n_long, bad = 0, 0
     for rows in _batches(database, stored.number):
         blobs = [blob for _, blob in rows if len(blob) == 2 * stored.space.dimensions]

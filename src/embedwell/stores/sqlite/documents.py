@@ -6,27 +6,21 @@ import json
 from collections.abc import Iterable, Sequence
 
 from embedwell.stores.filters import metadata_rows
+from embedwell.stores.pairs import Given
 from embedwell.stores.protocol import DocumentChunks
 from embedwell.stores.sqlite import statements
 from embedwell.stores.sqlite.database import Database
 from embedwell.stores.sqlite.rows import chunk_row, document_row
 from embedwell.stores.sqlite.statements import of_space
-from embedwell.stores.vectors import halves_of_all
 
 
 def replace_all(
     database: Database,
     collection: int,
     documents: Sequence[DocumentChunks],
-    space: int,
-    dimensions: int,
+    given: Sequence[Given],
 ) -> None:
-    """Insert documents of different keys, each instead of the one that has its key.
-
-    Raises:
-        BadVectorError: As `vectors.halves_of`; nothing was written.
-    """
-    halves = halves_of_all(documents, dimensions)
+    """Insert documents of different keys, each instead of the one that has its key."""
     metadata = [metadata_rows(item.document.metadata) for item in documents]
     remove_all(database, collection, [item.document.key for item in documents])
     first_document = (database.value(statements.LAST_DOCUMENT) or 0) + 1
@@ -49,8 +43,10 @@ def replace_all(
     database.change(
         statements.ADD_CHUNK, ((at, *row) for at, row in zip(chunks, rows, strict=True))
     )
-    blobs = (row.tobytes() for row in halves.astype("<f2", copy=False))
-    database.change(of_space(statements.ADD_VECTOR, space), zip(chunks, blobs, strict=True))
+    for one in given:
+        blobs = (row.tobytes() for row in one.halves.astype("<f2", copy=False))
+        statement = of_space(statements.ADD_VECTOR, one.space.number)
+        database.change(statement, zip(one.among(documents, chunks), blobs, strict=True))
     database.rows(statements.INDEX_CHUNKS, (first_chunk, first_chunk + len(rows)))
 
 

@@ -10,13 +10,11 @@ from pathlib import Path
 
 from embedwell.core.errors import (
     ForeignStoreError,
-    SpaceMovedError,
     StoreBusyError,
     StoreError,
     StoreFullError,
     StoreReadOnlyError,
 )
-from embedwell.stores.spaces import StoredSpace
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -96,15 +94,6 @@ def foreign(path: Path) -> ForeignStoreError:
     """Not ours."""
     return ForeignStoreError(
         f"{path} is not an embedwell index.", "Name another file with `--db FILE`; it is untouched."
-    )
-
-
-def space_moved(path: Path, number: int, main: StoredSpace) -> SpaceMovedError:
-    """A space that is gone, or not the main one any more."""
-    return SpaceMovedError(
-        f"{path} has gone over from its vector space {number} to {main.number} "
-        f"({main.space.model}, {main.space.dimensions} dimensions).",
-        "Open the index again.",
     )
 
 

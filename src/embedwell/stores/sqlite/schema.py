@@ -9,7 +9,7 @@ from embedwell.stores.sqlite import faults, statements
 from embedwell.stores.sqlite.database import Database
 
 APPLICATION_ID = 0x656D6277  # "embw"
-VERSION = 3
+VERSION = 4
 TABLES = frozenset(
     {
         "admissions",

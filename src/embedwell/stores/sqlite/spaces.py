@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -13,13 +14,31 @@ from embedwell.core.build import BuildRecord
 from embedwell.core.errors import StoreError
 from embedwell.core.space import Space
 from embedwell.core.vectors import FloatArray, IntArray, check_vectors
-from embedwell.stores.spaces import Admission, Reference, Role, StoredSpace
+from embedwell.stores.pairs import (
+    Searched,
+    check_droppable,
+    check_splittable,
+    check_switchable,
+    moved,
+)
+from embedwell.stores.spaces import (
+    EVERYTHING,
+    TEXT_ALONE,
+    Admission,
+    Holds,
+    Reference,
+    Role,
+    StoredSpace,
+)
 from embedwell.stores.sqlite import faults, segments, statements
 from embedwell.stores.sqlite.database import Database, Row
 from embedwell.stores.sqlite.rows import found_chunk
 from embedwell.stores.sqlite.statements import of_space
 from embedwell.stores.values import FoundChunk
 from embedwell.stores.vectors import spread, to_half
+
+FIRST = 1
+"""Number of the first space of a file."""
 
 _SAMPLE_FACTOR = 4  # so many times the wanted ids are looked up, for gaps between ids
 
@@ -47,14 +66,29 @@ class SqliteSpaces:
                 return stored
         raise faults.damaged(self._database.path, "without a main space")
 
+    def code(self) -> StoredSpace | None:
+        """The one that code documents are searched and written in now."""
+        return next((stored for stored in self.all() if stored.role == "code"), None)
+
+    def searched(self) -> Searched:
+        """Both."""
+        return Searched(self.main(), self.code())
+
     def get(self, number: int) -> StoredSpace:
         """One of them."""
         for stored in self.all():
             if stored.number == number:
                 return stored
-        raise faults.space_moved(self._database.path, number, self.main())
+        raise moved(str(self._database.path), number, self.main())
 
-    def add(self, space: Space, role: Literal["light", "next"], made_by: str) -> StoredSpace:
+    def add(
+        self,
+        space: Space,
+        role: Literal["light", "next"],
+        made_by: str,
+        *,
+        holds: Holds | None = None,
+    ) -> StoredSpace:
         """Make room for vectors of another space."""
         with self._database.transaction():
             if taken := [stored for stored in self.all() if stored.role == role]:
@@ -63,58 +97,67 @@ class SqliteSpaces:
                     f"({taken[0].space.model}, number {taken[0].number}).",
                     "Finish what it was made for, or drop it.",
                 )
-            number = add_space(self._database, self._collection, space, role, made_by)
-            for statement in (statements.CREATE_VECTORS, statements.CREATE_TRIGGER):
-                self._database.rows(of_space(statement, number))
-            return StoredSpace(number, space, role, made_by)
+            if holds is None:
+                holds = EVERYTHING if role == "light" else self.main().holds
+            wanted = StoredSpace(0, space, role, made_by, holds)
+            return add_space(self._database, self._collection, wanted)
 
     def switch(self, number: int, *, keep: bool) -> None:
-        """Make a space the main one, if nothing is missing in it."""
+        """Make a space the main one or the code one, if nothing is missing in it."""
         with self._database.transaction():
-            old, new = self.main(), self.get(number)
-            if new.number == old.number:
+            new, there = self.get(number), self.searched()
+            if new in there.both:
                 return
-            if n_missing := self.n_missing(number):
-                raise StoreError(
-                    f"{n_missing} chunks of {self._database.path} have no vector of "
-                    f"{new.space.model} (space {number}) yet.",
-                    "Fill them in, then switch.",
-                )
-            self._set_role(old.number, "kept", "kept")
-            self._set_role(number, "main", "switched to")
-            if not keep:
+            check_switchable(new, self.n_missing(number), there, str(self._database.path))
+            if old := there.code if new.is_of_code else there.main:
+                self._set_role(old.number, "kept", "kept")
+            role: Role = "code" if new.is_of_code else "main"
+            self._set_role(number, role, f"switched to as {role}")
+            if old and not keep:
                 self._drop(old.number)
+
+    def split(self) -> None:
+        """Let the main space hold text alone."""
+        with self._database.transaction():
+            there = self.searched()
+            n_missing = self.n_missing(there.code.number) if there.code else 0
+            check_splittable(there, n_missing, str(self._database.path))
+            number = there.main.number
+            if there.main.holds == TEXT_ALONE:
+                return
+            self._database.rows(statements.SET_HOLDS, (",".join(TEXT_ALONE), number))
+            tell(self._database, number, "holds text alone")
+            self._database.rows(of_space(statements.DELETE_MISPLACED, number, TEXT_ALONE))
+            segments.rewrite(self._database, number, there.main.space.dimensions)
 
     def drop(self, number: int) -> None:
         """Remove a space with its vectors and its proof."""
         with self._database.transaction():
-            if self.get(number).role == "main":
-                raise StoreError(
-                    f"Space {number} of {self._database.path} is the one that is searched.",
-                    "Switch to another one first.",
-                )
+            check_droppable(self.get(number), self.main(), str(self._database.path))
             self._drop(number)
 
     def n_missing(self, number: int) -> int:
         """How many chunks have no vector in a space."""
         with self._database.snapshot():
-            self.get(number)
-            n: int = self._database.value(of_space(statements.N_MISSING, number))
+            holds = self.get(number).holds
+            n: int = self._database.value(of_space(statements.N_MISSING, number, holds))
             return n
 
     def missing(self, number: int, after: int, n: int) -> list[FoundChunk]:
         """The first n chunks with an id above `after` that have no vector, by id."""
         with self._database.snapshot():
-            self.get(number)
-            rows = self._database.rows(of_space(statements.MISSING, number), (int(after), n))
+            statement = of_space(statements.MISSING, number, self.get(number).holds)
+            rows = self._database.rows(statement, (int(after), n))
             return [found_chunk(row) for row in rows]
 
     def fill(self, number: int, ids: IntArray, vectors: FloatArray) -> int:
         """Store vectors of chunks that are there and have none yet."""
         with self._database.transaction():
-            halves = to_half(vectors, len(ids), self.get(number).space.dimensions)
+            stored = self.get(number)
+            halves = to_half(vectors, len(ids), stored.space.dimensions)
             wanted = json.dumps(np.asarray(ids).tolist())
-            rows = self._database.rows(of_space(statements.WITHOUT_VECTOR, number), (wanted,))
+            without = of_space(statements.WITHOUT_VECTOR, number, stored.holds)
+            rows = self._database.rows(without, (wanted,))
             new = {chunk for (chunk,) in rows}
             if not new:
                 return 0
@@ -150,7 +193,8 @@ class SqliteSpaces:
                 return np.empty(0, np.int64)
             points = np.linspace(low - 1, high, _SAMPLE_FACTOR * n).astype(np.int64).tolist()
             values = {"points": json.dumps(points), "after": int(after)}
-            rows = self._database.rows(statements.MIDDLE_CHUNKS_FROM, values)
+            middle = of_space(statements.MIDDLE_CHUNKS_FROM, number)
+            rows = self._database.rows(middle, values)
         return spread(np.fromiter((chunk for (chunk,) in rows), np.int64, len(rows)), n)
 
     def vectors(self, number: int, ids: IntArray) -> FloatArray:
@@ -226,12 +270,16 @@ class SqliteSpaces:
         tell(self._database, number, "dropped")
 
 
-def add_space(database: Database, collection: int, space: Space, role: Role, made_by: str) -> int:
-    """Write a space down, without the table of its vectors; gives its number."""
-    row = (collection, role, space.id, space.to_json(), space.dimensions, made_by)
-    number = database.insert(statements.ADD_SPACE, row)
-    tell(database, number, f"added as {role}")
-    return number
+def add_space(database: Database, collection: int, wanted: StoredSpace) -> StoredSpace:
+    """Write a space down, with a table for its vectors; gives it with its number."""
+    space = wanted.space
+    row = (collection, wanted.role, space.id, space.to_json(), space.dimensions, wanted.made_by)
+    number = database.insert(statements.ADD_SPACE, (*row, ",".join(wanted.holds)))
+    if number > FIRST:  # whose table is in the schema
+        for statement in (statements.CREATE_VECTORS, statements.CREATE_TRIGGER):
+            database.rows(of_space(statement, number))
+    tell(database, number, f"added as {wanted.role}")
+    return replace(wanted, number=number)
 
 
 def tell(database: Database, number: int, event: str) -> None:
@@ -241,8 +289,8 @@ def tell(database: Database, number: int, event: str) -> None:
 
 
 def _stored_space(row: Row) -> StoredSpace:
-    number, declaration, role, made_by = row
-    return StoredSpace(number, Space.from_json(declaration), role, made_by)
+    number, declaration, role, made_by, holds = row
+    return StoredSpace(number, Space.from_json(declaration), role, made_by, tuple(holds.split(",")))
 
 
 def _admission(row: Row) -> Admission:

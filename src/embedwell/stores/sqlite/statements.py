@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from embedwell.stores.spaces import CODE_ALONE, EVERYTHING, TEXT_ALONE, Holds
+
 # The file
 
 APPLICATION_ID = "PRAGMA application_id"
@@ -39,11 +41,15 @@ ADD_COLLECTION = "INSERT INTO collections (id, name, chunk_tokens) VALUES (?, ?,
 COLLECTION = "SELECT id, chunk_tokens FROM collections WHERE name = ?"
 SET_CHUNK_TOKENS = "UPDATE collections SET chunk_tokens = ? WHERE id = ?"
 ADD_SPACE = """
-    INSERT INTO spaces (collection, role, space_id, declaration, dimensions, made_by, generation)
-    VALUES (?, ?, ?, ?, ?, ?, 0)
+    INSERT INTO spaces
+        (collection, role, space_id, declaration, dimensions, made_by, holds, generation)
+    VALUES (?, ?, ?, ?, ?, ?, ?, 0)
 """
-SPACES = "SELECT id, declaration, role, made_by FROM spaces WHERE collection = ? ORDER BY id"
+SPACES = """
+    SELECT id, declaration, role, made_by, holds FROM spaces WHERE collection = ? ORDER BY id
+"""
 SET_ROLE = "UPDATE spaces SET role = ? WHERE id = ?"
+SET_HOLDS = "UPDATE spaces SET holds = ? WHERE id = ?"
 RAISE_GENERATION = "UPDATE spaces SET generation = generation + 1 WHERE id = ?"
 DROP_SPACE = "DELETE FROM spaces WHERE id = ?"
 ADD_EVENT = "INSERT INTO space_history (at, space, event) VALUES (?, ?, ?)"
@@ -61,7 +67,7 @@ ADMIT = """
         drift_worst = excluded.drift_worst, accepted = excluded.accepted, at = excluded.at
 """
 
-# The vectors of one space: its number goes in by `of_space`
+# The vectors of one space: its number goes in by `of_space`, and for `{held}` which chunks it holds
 
 CREATE_VECTORS = """
     CREATE TABLE vectors_{space} (
@@ -104,11 +110,12 @@ MIDDLE_CHUNKS_FROM = """
             SELECT (min(id) + max(id)) / 2 FROM chunks WHERE document = found.document)
     ) FROM (
         SELECT DISTINCT (
-            SELECT document FROM chunks WHERE id > coalesce((
-                SELECT max(id) FROM chunks WHERE document = (
-                    SELECT document FROM chunks WHERE id <= value AND id > :after
-                    ORDER BY id DESC LIMIT 1)
-            ), :after) ORDER BY id LIMIT 1
+            SELECT document FROM chunks WHERE id = (
+                SELECT min(chunk) FROM vectors_{space} WHERE chunk > coalesce((
+                    SELECT max(id) FROM chunks WHERE document = (
+                        SELECT document FROM chunks WHERE id <= value AND id > :after
+                        ORDER BY id DESC LIMIT 1)
+                ), :after))
         ) AS document FROM json_each(:points)
     ) AS found WHERE found.document IS NOT NULL ORDER BY 1
 """
@@ -120,12 +127,19 @@ KNOWN_VECTORS = """
 """
 N_MISSING = """
     SELECT count(*) FROM chunks
-    WHERE NOT EXISTS (SELECT 1 FROM vectors_{space} WHERE chunk = chunks.id)
+    WHERE NOT EXISTS (SELECT 1 FROM vectors_{space} WHERE chunk = chunks.id) {held}
+"""
+N_MISPLACED = """
+    SELECT count(*) FROM vectors_{space} JOIN chunks ON chunks.id = vectors_{space}.chunk
+    WHERE NOT (TRUE {held})
+"""
+DELETE_MISPLACED = """
+    DELETE FROM vectors_{space} WHERE chunk IN (SELECT id FROM chunks WHERE NOT (TRUE {held}))
 """
 WITHOUT_VECTOR = """
     SELECT id FROM chunks
     WHERE id IN (SELECT value FROM json_each(?))
-    AND NOT EXISTS (SELECT 1 FROM vectors_{space} WHERE chunk = chunks.id)
+    AND NOT EXISTS (SELECT 1 FROM vectors_{space} WHERE chunk = chunks.id) {held}
 """
 
 
@@ -203,9 +217,20 @@ VEC_ORPHANS = """
 """
 
 
-def of_space(statement: str, number: int) -> str:
-    """A statement about the vectors of one space."""
-    return statement.format(space=int(number))
+_OF_KIND = """
+    AND EXISTS (SELECT 1 FROM documents WHERE documents.id = chunks.document
+                AND documents.kind = '{kind}')
+"""
+_HELD = {
+    EVERYTHING: "",
+    TEXT_ALONE: _OF_KIND.format(kind="text"),
+    CODE_ALONE: _OF_KIND.format(kind="code"),
+}
+
+
+def of_space(statement: str, number: int, holds: Holds = EVERYTHING) -> str:
+    """A statement about the vectors of one space, which holds some kinds of documents."""
+    return statement.format(space=int(number), held=_HELD[holds])
 
 
 # Documents
@@ -263,7 +288,7 @@ MISSING = (
     _FOUND_CHUNK
     + """
     LEFT JOIN vectors_{space} ON vectors_{space}.chunk = chunks.id
-    WHERE chunks.id > ? AND vectors_{space}.chunk IS NULL
+    WHERE chunks.id > ? AND vectors_{space}.chunk IS NULL {held}
     ORDER BY chunks.id LIMIT ?
 """
 )

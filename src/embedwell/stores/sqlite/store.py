@@ -17,6 +17,7 @@ from embedwell.core.vectors import FloatArray, IntArray
 from embedwell.stores.index import Index, IndexName
 from embedwell.stores.leases import still_held
 from embedwell.stores.lock import locked
+from embedwell.stores.pairs import Searched, check_known, given_vectors, settings_spaces
 from embedwell.stores.protocol import (
     CollectionSettings,
     Compacted,
@@ -103,9 +104,8 @@ class SqliteStore:
     def settings(self) -> CollectionSettings:
         """What the collection is made for, with the space that is the main one now."""
         with self.snapshot():
-            main = self._spaces.main()
             _, chunk_tokens = self._database.rows(statements.COLLECTION, (COLLECTION,))[0]
-        return CollectionSettings(main.space, chunk_tokens, main.made_by)
+            return self._spaces.searched().settings(chunk_tokens)
 
     @property
     def spaces(self) -> SqliteSpaces:
@@ -175,18 +175,18 @@ class SqliteStore:
         documents: Sequence[DocumentChunks],
         *,
         space: int | None = None,
+        code: int | None = None,
         outcomes: Sequence[Outcome] = (),
     ) -> frozenset[int]:
-        """Insert or replace whole documents with vectors of the main space; see `Store`."""
+        """Insert or replace whole documents with their vectors; see `Store`."""
         with self._database.transaction():
             lost = self._queue.finish(outcomes)
             documents = still_held(documents, outcomes, lost)
-            main = self._spaces.main()
-            if space not in {None, main.number}:
-                raise faults.space_moved(self.path, int(space or 0), main)
-            dimensions = main.space.dimensions
-            replace_all(self._database, self._collection, documents, main.number, dimensions)
-            self._indexes.keep_up(main.number, dimensions)
+            there = self._spaces.searched()
+            is_told = check_known(there, space, code, str(self.path))
+            given = given_vectors(documents, there, is_told=is_told)
+            replace_all(self._database, self._collection, documents, given)
+            self._keep_up(there)
         return lost
 
     def touch(self, stats: Mapping[str, Stat]) -> None:
@@ -206,8 +206,7 @@ class SqliteStore:
         with self._database.transaction():
             n = remove_all(self._database, self._collection, gone)
             self._queue.forget(gone)
-            main = self._spaces.main()
-            self._indexes.keep_up(main.number, main.space.dimensions)
+            self._keep_up(self._spaces.searched())
             return n
 
     def tend_index(self, n_waiting: int, watch: Watch) -> None:
@@ -300,6 +299,10 @@ class SqliteStore:
     def _space(self, number: int | None) -> StoredSpace:
         return self._spaces.main() if number is None else self._spaces.get(number)
 
+    def _keep_up(self, there: Searched) -> None:
+        for stored in there.both:
+            self._indexes.keep_up(stored.number, stored.space.dimensions)
+
     def _index(self, stored: StoredSpace) -> Index:
         there = [other.number for other in self._spaces.all()]
         return self._indexes.of(stored.number, stored.space.dimensions, there)
@@ -328,7 +331,8 @@ def _fill(draft: Path, settings: CollectionSettings) -> None:
         with database.transaction():
             row = (COLLECTION_ID, COLLECTION, settings.chunk_tokens)
             database.insert(statements.ADD_COLLECTION, row)
-            add_space(database, COLLECTION_ID, settings.space, "main", settings.made_by)
+            for stored in settings_spaces(settings):
+                add_space(database, COLLECTION_ID, stored)
         database.rows(statements.WAL)
     finally:
         database.close()
