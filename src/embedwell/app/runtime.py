@@ -28,6 +28,7 @@ from embedwell.runtime import managed
 from embedwell.runtime.cache import VectorCache
 from embedwell.runtime.cached import ComputedOnce
 from embedwell.runtime.loaded import LoadedModels
+from embedwell.runtime.model import as_embedder
 from embedwell.runtime.profile import profile_for
 from embedwell.runtime.remembered import FILE as MEASURED_FILE
 from embedwell.runtime.remembered import Remembered
@@ -99,8 +100,8 @@ class Runtime:
 
     def token_starts(self, model: str, text: str) -> IntArray:
         """Offsets in code points of every token's first character, special tokens left out."""
-        with self._models.using(self._loadable(model, Watch()), Watch()) as embedder:
-            return embedder.token_starts(text)
+        with self._models.using(self._loadable(model, Watch()), Watch()) as local:
+            return as_embedder(local).token_starts(text)
 
     def embedder(self, model: str) -> NamedEmbedder:
         """A `TextEmbedder` for one model, which is loaded when it is first used.

@@ -21,9 +21,8 @@ from embedwell.core.errors import (
 )
 from embedwell.core.events import Listener, Watch, ignore_events
 from embedwell.runtime import refusals
-from embedwell.runtime.embedder import LocalEmbedder
 from embedwell.runtime.idle import overdue, state_of
-from embedwell.runtime.model import Machine, Model, close_doors
+from embedwell.runtime.model import Local, Machine, Model, close_doors
 from embedwell.runtime.needs import estimated_bytes
 from embedwell.runtime.opening import Opener
 from embedwell.runtime.placing import Load, Memory, Placing, Wait, place
@@ -90,11 +89,11 @@ class LoadedModels:
         )
 
     @contextmanager
-    def using(self, artifact: Artifact, watch: Watch) -> Iterator[LocalEmbedder]:
-        """The embedder of an artifact, loaded now if it was not; it stays for the `with` block.
+    def using(self, artifact: Artifact, watch: Watch) -> Iterator[Local]:
+        """The model of an artifact, loaded now if it was not; it stays for the `with` block.
 
         Where the artifact cannot fit and a lower quantization of the same model can, it is that
-        one's: `LocalEmbedder.artifact` says so.
+        one's: its `artifact` says so.
 
         Raises:
             OverBudgetError: It cannot fit, whatever is unloaded for it.
@@ -105,7 +104,7 @@ class LoadedModels:
         self._teller.warn_when_full(self.gauge.now())
         model = self._acquire(artifact, watch)
         try:
-            yield model.embedder
+            yield model.local
         finally:
             self._release(model)
 

@@ -7,10 +7,16 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from embedwell.core.artifact import Artifact
 from embedwell.core.device import resident_bytes, return_freed_memory
-from embedwell.core.errors import EmbedwellError, EngineError, EngineMemoryError
+from embedwell.core.errors import (
+    EmbedwellError,
+    EngineError,
+    EngineMemoryError,
+    WrongTaskError,
+)
 from embedwell.core.events import Watch
 from embedwell.core.vectors import FloatArray
 from embedwell.engines.protocol import Engine, EngineBuild, OpenEngine, TokenBatch
@@ -19,7 +25,11 @@ from embedwell.runtime.embedder import LocalEmbedder
 from embedwell.runtime.needs import activation_bytes
 from embedwell.runtime.placing import Held
 from embedwell.runtime.pressure import Reading, read_machine
+from embedwell.runtime.reranker import LocalReranker
 from embedwell.runtime.states import Wish
+
+Local: TypeAlias = LocalEmbedder | LocalReranker
+"""What a loaded artifact is, by its head."""
 
 
 @dataclass(frozen=True)
@@ -125,17 +135,15 @@ class Model:
     """A loaded model; all that changes is guarded by the lock of whoever holds it.
 
     Args:
-        embedder: Ready to use.
-        engine: What the embedder runs.
+        local: Ready to use.
+        engine: What it runs.
         load_bytes: What loading it took, at most.
         now: When it was loaded.
     """
 
-    def __init__(
-        self, embedder: LocalEmbedder, engine: MeteredEngine, load_bytes: int, now: float
-    ) -> None:
-        self.artifact = embedder.artifact
-        self._embedder: LocalEmbedder | None = embedder
+    def __init__(self, local: Local, engine: MeteredEngine, load_bytes: int, now: float) -> None:
+        self.artifact = local.artifact
+        self._local: Local | None = local
         self.engine = engine
         self.load_bytes = load_bytes
         self.in_use = 0
@@ -154,21 +162,21 @@ class Model:
         return max(0, activation_bytes(self.artifact.space) - self.engine.grown_bytes)
 
     @property
-    def embedder(self) -> LocalEmbedder:
+    def local(self) -> Local:
         """Ready to use.
 
         Raises:
             EngineError: The model was unloaded.
         """
-        if self._embedder is None:
+        if self._local is None:
             raise EngineError(f"'{self.artifact.name}' is closed.", "Load it again.")
-        return self._embedder
+        return self._local
 
     def close(self) -> None:
         """Let go of all that it holds."""
-        embedder, self._embedder = self._embedder, None
-        if embedder is not None:
-            embedder.close()
+        local, self._local = self._local, None
+        if local is not None:
+            local.close()
 
     def held(self, wish: Wish) -> Held:
         """As `placing` knows it."""
@@ -194,13 +202,13 @@ def open_model(
     tokens_per_batch: Callable[[], int],
     watch: Watch,
     warming: Callable[[], None],
-) -> tuple[LocalEmbedder, MeteredEngine]:
+) -> tuple[Local, MeteredEngine]:
     """Load an artifact and run one text, so that all that loading takes has been taken.
 
     Args:
         artifact: What to load.
         open_engine: Loads it.
-        tokens_per_batch: For the embedder.
+        tokens_per_batch: For its batches.
         watch: Asked to stop between the parts.
         warming: Called before the first run.
 
@@ -214,9 +222,10 @@ def open_model(
     try:
         engine = open_engine(artifact)
         watch.check("load")
-        embedder = LocalEmbedder(artifact, engine, tokens_per_batch)
+        made = LocalReranker if artifact.head == "rerank" else LocalEmbedder
+        local = made(artifact, engine, tokens_per_batch)
         warming()
-        embedder.embed(["warm"], "document", Watch(cancelled=watch.cancelled))
+        _warm(local, Watch(cancelled=watch.cancelled))
     except BaseException as error:
         if engine is not None:
             with suppress(EmbedwellError):
@@ -227,4 +236,33 @@ def open_model(
             ) from error
         raise
     engine.n_texts = 0
-    return embedder, engine
+    return local, engine
+
+
+def as_embedder(local: Local) -> LocalEmbedder:
+    """A model of vectors.
+
+    Raises:
+        WrongTaskError: It scores pairs.
+    """
+    if isinstance(local, LocalEmbedder):
+        return local
+    raise WrongTaskError(local.artifact.name, "rerank")
+
+
+def as_reranker(local: Local) -> LocalReranker:
+    """A model that scores pairs.
+
+    Raises:
+        WrongTaskError: It gives vectors.
+    """
+    if isinstance(local, LocalReranker):
+        return local
+    raise WrongTaskError(local.artifact.name, "embedding")
+
+
+def _warm(local: Local, watch: Watch) -> None:
+    if isinstance(local, LocalReranker):
+        local.score("warm", ["warm"], watch)
+    else:
+        local.embed(["warm"], "document", watch)

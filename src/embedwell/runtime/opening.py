@@ -65,7 +65,7 @@ class Opener:
         stage("load")
         before = self._activity.n_runs
         with PeakMemory(self._machine.resident_bytes) as memory:
-            embedder, engine = open_model(
+            local, engine = open_model(
                 artifact,
                 self._open_engine,
                 partial(self._tokens_per_batch, artifact),
@@ -75,7 +75,7 @@ class Opener:
         if self._activity.n_runs == before + 1:  # the one that warmed it
             taken = memory.peak - memory.before - engine.grown_bytes
             self._remembered.put(_measured_as(artifact), max(1, taken))
-        return Model(embedder, engine, self._load_bytes(artifact), self._machine.clock())
+        return Model(local, engine, self._load_bytes(artifact), self._machine.clock())
 
     def _load_bytes(self, artifact: Artifact) -> int:
         known = self._remembered.get(_measured_as(artifact))

@@ -1,0 +1,84 @@
+"""A query beside each of many passages, as a model that scores pairs reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer as HuggingFaceTokenizer
+
+from embedwell.core.errors import QueryError, WrongBytesError
+from embedwell.runtime.tokenizer import printable
+
+# A passage of fewer tokens tells a model nothing: then the query is too long.
+_LEAST_PASSAGE_TOKENS = 16
+# The library keeps some hundred bytes of every token until the ids are taken out of it.
+_PAIRS_AT_ONCE = 32
+
+
+@dataclass(frozen=True)
+class PairIds:
+    """One pair after the cut.
+
+    Attributes:
+        ids: int32, shape (n, 2): the id of each token, and which text it is of.
+        n_tokens: How many there were before the cut.
+    """
+
+    ids: npt.NDArray[np.int32]
+    n_tokens: int
+
+
+class PairTokenizer:
+    """Tokenizes pairs for one model, with its own marks between and around them.
+
+    Only the passage is cut.
+
+    Args:
+        file: `tokenizer.json` in the `tokenizers` library's form.
+        max_tokens: Longest pair, special tokens included.
+
+    Raises:
+        WrongBytesError: The file cannot be read.
+    """
+
+    def __init__(self, file: Path, max_tokens: int) -> None:
+        try:
+            self._tokenizer = HuggingFaceTokenizer.from_file(str(file))
+        except Exception as error:  # the library raises bare Exception for every fault
+            raise WrongBytesError(
+                f"The tokenizer {file} cannot be read: {error}.",
+                "Remove the model with `embedwell models remove` and pull it again.",
+            ) from error
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        self._max_tokens = max_tokens
+        self._n_special = self._tokenizer.num_special_tokens_to_add(is_pair=True)
+
+    def encode(self, query: str, passages: Sequence[str]) -> list[PairIds]:
+        """The query beside each passage.
+
+        Raises:
+            QueryError: The query leaves no room for a passage.
+        """
+        asked = self._tokenizer.encode(printable(query), add_special_tokens=False)
+        room = self._max_tokens - self._n_special - len(asked.ids)
+        if room < min(_LEAST_PASSAGE_TOKENS, self._max_tokens // 2):
+            raise QueryError(
+                f"The query has {len(asked.ids)} tokens and leaves no room for a passage among the "
+                f"{self._max_tokens} that the model takes.",
+                "Ask in fewer words.",
+            )
+        found: list[PairIds] = []
+        for begin in range(0, len(passages), _PAIRS_AT_ONCE):
+            texts = [printable(text) for text in passages[begin : begin + _PAIRS_AT_ONCE]]
+            for passage in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False):
+                n_tokens = self._n_special + len(asked.ids) + len(passage.ids)
+                passage.truncate(room)
+                pair = self._tokenizer.post_process(asked, passage)
+                ids = np.array([pair.ids, pair.type_ids], dtype=np.int32).T
+                found.append(PairIds(ids, n_tokens))
+        return found
