@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,6 @@ import numpy as np
 from gguf import GGMLQuantizationType as Type
 from gguf import LlamaFileType, PoolingType, TokenType
 from safetensors import safe_open
-from safetensors.numpy import save_file
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 POOLINGS = {"none": PoolingType.NONE, "mean": PoolingType.MEAN, "cls": PoolingType.CLS}
 ARCHITECTURES = {
@@ -69,82 +67,6 @@ def write_gguf(
     writer.write_tensors_to_file()
     writer.close()
     return path
-
-
-def write_random_bert(folder: Path, tokenizer: Path, width: int = 768, n_layers: int = 1) -> Path:
-    """A BERT of random weights with a real tokenizer, wide enough for K-quants."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "tokenizer.json").write_bytes(tokenizer.read_bytes())
-    n_words = len(json.loads(tokenizer.read_text("utf-8"))["model"]["vocab"])
-    config = _bert_config(n_words, width, n_layers)
-    (folder / "config.json").write_text(json.dumps(config))
-    save_file(_random_bert(config), folder / "model.safetensors")
-    return folder
-
-
-def tiny_bert(folder: Path, words: Iterable[str] = ("hello", "world", "naïve")) -> Path:
-    """A BERT small enough to make in a test, with a WordPiece tokenizer of letters and words."""
-    folder.mkdir(parents=True, exist_ok=True)
-    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
-    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words, *letters]
-    pieces += [f"##{letter}" for letter in letters]
-    tokenizer = Tokenizer(
-        models.WordPiece({piece: n for n, piece in enumerate(pieces)}, unk_token="[UNK]")
-    )
-    tokenizer.normalizer = normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    tokenizer.add_special_tokens(pieces[:5])
-    tokenizer.save(str(folder / "tokenizer.json"))
-    return write_random_bert(folder, folder / "tokenizer.json", width=64, n_layers=2)
-
-
-def _bert_config(n_words: int, width: int, n_layers: int) -> dict[str, Any]:
-    return {
-        "model_type": "bert",
-        "hidden_act": "gelu",
-        "vocab_size": n_words,
-        "max_position_embeddings": 512,
-        "type_vocab_size": 2,
-        "hidden_size": width,
-        "intermediate_size": 4 * width,
-        "num_hidden_layers": n_layers,
-        "num_attention_heads": max(width // 64, 2),
-        "layer_norm_eps": 1e-12,
-        "pad_token_id": 0,
-    }
-
-
-def _random_bert(config: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(0)
-    wide, inner = config["hidden_size"], config["intermediate_size"]
-
-    def dense(name: str, n_out: int, n_in: int) -> dict[str, np.ndarray]:
-        weight = rng.standard_normal((n_out, n_in), np.float32) / np.float32(np.sqrt(n_in))
-        return {f"{name}.weight": weight, f"{name}.bias": np.full(n_out, 0.01, np.float32)}
-
-    def norm(name: str) -> dict[str, np.ndarray]:
-        return {
-            f"{name}.weight": np.ones(wide, np.float32),
-            f"{name}.bias": np.full(wide, 0.01, np.float32),
-        }
-
-    tables = {"word": "vocab_size", "position": "max_position_embeddings"}
-    tables["token_type"] = "type_vocab_size"
-    weights = {
-        f"embeddings.{name}_embeddings.weight": rng.standard_normal(
-            (config[size], wide), np.float32
-        )
-        for name, size in tables.items()
-    } | norm("embeddings.LayerNorm")
-    for layer in range(config["num_hidden_layers"]):
-        root = f"encoder.layer.{layer}"
-        for part in ("self.query", "self.key", "self.value", "output.dense"):
-            weights |= dense(f"{root}.attention.{part}", wide, wide)
-        weights |= dense(f"{root}.intermediate.dense", inner, wide)
-        weights |= dense(f"{root}.output.dense", wide, inner)
-        weights |= norm(f"{root}.attention.output.LayerNorm") | norm(f"{root}.output.LayerNorm")
-    return weights
 
 
 def _write_sizes(writer: gguf.GGUFWriter, config: Mapping[str, Any]) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gguf_writer import tiny_bert, write_gguf
+from gguf_models import tiny_bert
+from gguf_writer import write_gguf
 
 from embedwell.core.errors import ConversionError, EmbedwellError, WrongBytesError
 from embedwell.models.gguf.config import pooling_of, published_config

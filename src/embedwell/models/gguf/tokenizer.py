@@ -73,6 +73,14 @@ class _Vocabulary:
         named = {self.first, self.last, self.unknown}
         self.special = named | set(np.flatnonzero(types == _CONTROL).tolist())
         self.own = set(np.flatnonzero(types == _USER_DEFINED).tolist()) - self.special
+        self.words = self.tokens
+        if header.text(f"{_KEY}model") == "bert":
+            self.words = [
+                token if place in self.special else _published_piece(token)
+                for place, token in enumerate(self.tokens)
+            ]
+            if len(set(self.words)) < len(self.words):
+                raise header.wrong("two of its tokens are the same")
 
     def _special(self, keys: tuple[str, ...], *names: str, default: int | None = None) -> int:
         """An id: where the file names it, else that of the token with a usual name."""
@@ -94,9 +102,9 @@ class _Vocabulary:
         return [
             {
                 "id": place,
-                "content": self.tokens[place],
+                "content": self.words[place],
                 "single_word": False,
-                "lstrip": self.tokens[place] == "<mask>",
+                "lstrip": self.words[place] == "<mask>",
                 "rstrip": False,
                 "normalized": False,
                 "special": place in self.special,
@@ -131,13 +139,7 @@ def _sequence(*names: str, type_id: int = 0) -> list[dict[str, Any]]:
 
 def _pieces(header: GgufHeader, vocabulary: _Vocabulary) -> dict[str, Any]:
     """WordPiece."""
-    words = [
-        token if place in vocabulary.special else _published_piece(token)
-        for place, token in enumerate(vocabulary.tokens)
-    ]
-    by_word = {word: place for place, word in enumerate(words)}
-    if len(by_word) < len(words):
-        raise header.wrong("two of its tokens are the same")
+    words = vocabulary.words
     plain = [word for place, word in enumerate(words) if place not in vocabulary.special]
     lowered = header.flag(f"{_KEY}normalizer.lowercase", default=_holds(plain, str.lower))
     stripped = header.flag(
@@ -158,7 +160,7 @@ def _pieces(header: GgufHeader, vocabulary: _Vocabulary) -> dict[str, Any]:
             "unk_token": words[vocabulary.unknown],
             "continuing_subword_prefix": _GOES_ON,
             "max_input_chars_per_word": _LONGEST_WORD,
-            "vocab": by_word,
+            "vocab": {word: place for place, word in enumerate(words)},
         },
     }
 
