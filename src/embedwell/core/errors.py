@@ -249,12 +249,22 @@ class RemoteRefusedError(RemoteError):
     Attributes:
         said: Why, in its own words.
         is_of_texts: Whether other texts, or fewer of them, may be taken.
+        is_passing: Whether the same request may be taken a moment later.
     """
 
-    def __init__(self, problem: str, remedy: str, said: str, *, is_of_texts: bool = False) -> None:
+    def __init__(
+        self,
+        problem: str,
+        remedy: str,
+        said: str,
+        *,
+        is_of_texts: bool = False,
+        is_passing: bool = False,
+    ) -> None:
         super().__init__(problem, remedy)
         self.said = said
         self.is_of_texts = is_of_texts
+        self.is_passing = is_passing
 
 
 class RemoteAnswerError(RemoteError):

@@ -1,0 +1,36 @@
+"""The dialects by name, and which of them a server speaks."""
+
+from __future__ import annotations
+
+from embedwell.core.errors import RemoteAnswerError, RemoteRefusedError
+from embedwell.engines.remote.dialect import Ask, Dialect
+from embedwell.engines.remote.koboldcpp import KoboldCpp
+from embedwell.engines.remote.ollama import Ollama
+from embedwell.engines.remote.openai import OpenAI
+from embedwell.engines.remote.tei import Tei
+
+# Those that imitate others come first: KoboldCpp answers as Ollama does, and all as OpenAI.
+DIALECTS: dict[str, Dialect] = {
+    dialect.name: dialect for dialect in (Tei(), KoboldCpp(), Ollama(), OpenAI())
+}
+
+
+def spoken(ask: Ask) -> Dialect:
+    """The first dialect that a server speaks.
+
+    Raises:
+        RemoteGoneError: No server answers.
+        RemoteRefusedError: It refuses the key, or speaks none of them.
+    """
+    refusals = []
+    for dialect in DIALECTS.values():
+        try:
+            if dialect.is_spoken(ask):
+                return dialect
+        except (RemoteRefusedError, RemoteAnswerError) as error:
+            refusals.append(f"{dialect.name}: {getattr(error, 'said', error.problem)}")
+    raise RemoteRefusedError(
+        f"The server speaks none of the dialects ({'; '.join(refusals)}).",
+        "Check `remote_url` and `remote_api_key`, or name the dialect in `remote_dialect`.",
+        "; ".join(refusals),
+    )
