@@ -44,6 +44,11 @@ def tiny_bert(folder: Path, words: Iterable[str] = ("hello", "world", "naïve"))
     letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words, *letters]
     pieces += [f"##{letter}" for letter in letters]
+    _save_pieces(folder, pieces)
+    return write_random_bert(folder, folder / "tokenizer.json", width=64, n_layers=2)
+
+
+def _save_pieces(folder: Path, pieces: list[str]) -> None:
     tokenizer = Tokenizer(
         models.WordPiece({piece: n for n, piece in enumerate(pieces)}, unk_token="[UNK]")
     )
@@ -52,7 +57,6 @@ def tiny_bert(folder: Path, words: Iterable[str] = ("hello", "world", "naïve"))
     tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
     tokenizer.add_special_tokens(pieces[:5])
     tokenizer.save(str(folder / "tokenizer.json"))
-    return write_random_bert(folder, folder / "tokenizer.json", width=64, n_layers=2)
 
 
 def _bert_config(n_words: int, width: int, n_layers: int) -> dict[str, Any]:
@@ -202,3 +206,11 @@ def _varint(stream: io.BytesIO) -> int:
         shift += 7
         if byte < 128:
             return value
+
+
+def give_tokenizer(folder: Path) -> None:
+    """Put a WordPiece tokenizer of as many words as the network has beside its files."""
+    n_words = json.loads((folder / "config.json").read_text())["vocab_size"]
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    pieces = [*special, *(f"w{n}" for n in range(len(special), n_words))]
+    _save_pieces(folder, pieces)

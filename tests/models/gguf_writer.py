@@ -16,11 +16,10 @@ from gguf import LlamaFileType, PoolingType, TokenType
 from safetensors import safe_open
 
 POOLINGS = {"none": PoolingType.NONE, "mean": PoolingType.MEAN, "cls": PoolingType.CLS}
-ARCHITECTURES = {
+_ARCHITECTURES = {
     "bert": gguf.MODEL_ARCH.BERT,
     "xlm-roberta": gguf.MODEL_ARCH.BERT,
     "nomic_bert": gguf.MODEL_ARCH.NOMIC_BERT,
-    "jina_bert": gguf.MODEL_ARCH.JINA_BERT_V2,
     "modernbert": gguf.MODEL_ARCH.MODERN_BERT,
 }
 _FILE_TYPES = {
@@ -50,7 +49,7 @@ def write_gguf(
     blocks do not divide becomes F16. `change` adds to the metadata.
     """
     config = json.loads((folder / "config.json").read_text())
-    architecture = ARCHITECTURES[config["model_type"]]
+    architecture = _architecture(config)
     writer = gguf.GGUFWriter(path, gguf.MODEL_ARCH_NAMES[architecture])
     writer.add_type("model")
     writer.add_name(folder.name)
@@ -75,7 +74,8 @@ def _write_sizes(writer: gguf.GGUFWriter, config: Mapping[str, Any]) -> None:
 
     cut = _position_offset(config)
     writer.add_block_count(first("num_hidden_layers", "n_layer"))
-    writer.add_context_length(first("max_position_embeddings", "n_positions") - cut)
+    longest = first("max_trained_positions", "max_position_embeddings", "n_positions")
+    writer.add_context_length(longest - cut)
     writer.add_embedding_length(first("hidden_size", "n_embd"))
     writer.add_feed_forward_length(first("intermediate_size", "n_inner"))
     writer.add_head_count(first("num_attention_heads", "n_head"))
@@ -89,6 +89,12 @@ def _write_sizes(writer: gguf.GGUFWriter, config: Mapping[str, Any]) -> None:
         writer.add_sliding_window_pattern(config["global_attn_every_n_layers"])
         writer.add_rope_scaling_type(gguf.RopeScalingType.NONE)
         writer.add_vocab_size(config["vocab_size"])
+
+
+def _architecture(config: Mapping[str, Any]) -> gguf.MODEL_ARCH:
+    if config.get("position_embedding_type") == "alibi":
+        return gguf.MODEL_ARCH.JINA_BERT_V2
+    return _ARCHITECTURES[config["model_type"]]
 
 
 def _position_offset(config: Mapping[str, Any]) -> int:
@@ -193,7 +199,7 @@ def _write_tensors(
     writer: gguf.GGUFWriter, weights: Path, config: Mapping[str, Any], kind: str
 ) -> None:
     n_layers = config.get("num_hidden_layers") or config["n_layer"]
-    names = gguf.get_tensor_name_map(ARCHITECTURES[config["model_type"]], n_layers)
+    names = gguf.get_tensor_name_map(_architecture(config), n_layers)
     with safe_open(weights, framework="numpy") as tensors:
         for published in tensors.keys():  # noqa: SIM118 - it has no other way to go through it
             plain = _plain(published)
