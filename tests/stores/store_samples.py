@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from embedwell.core.build import BuildRecord
 from embedwell.core.space import Space
 from embedwell.core.vectors import FloatArray
 from embedwell.stores.protocol import (
+    CodeSpace,
     CollectionSettings,
     Document,
     DocumentChunks,
@@ -21,6 +23,9 @@ from embedwell.stores.protocol import (
 DIMENSIONS = 16
 SPACE = Space("tiny", "1", "mean", True, "", "", 32, DIMENSIONS)
 SETTINGS = CollectionSettings(SPACE, 20, "a test")
+CODE_SPACE = Space("tiny-code", "1", "mean", True, "", "", 32, 24)
+PAIR = CollectionSettings(SPACE, 20, "a test", CodeSpace(CODE_SPACE, "another"))
+HYBRID = replace(PAIR, code=CodeSpace(CODE_SPACE, "another", hybrid=True))
 
 
 def signs(number: int, dimensions: int = DIMENSIONS) -> FloatArray:
@@ -74,6 +79,17 @@ def item(
         ],
         np.array(rows, np.float32).reshape(len(texts), len(rows[0]) if rows else DIMENSIONS),
     )
+
+
+def code_item(
+    key: str, texts: Sequence[str], numbers: Sequence[int] = (), *, is_in_main: bool = False
+) -> DocumentChunks:
+    """A code document for a pair: its vectors in the code space are `wide`, in the main `signs`."""
+    numbers = numbers or range(len(texts))
+    made = item(key, texts, [signs(n) for n in numbers], kind="code", language="python")
+    rows = np.array([wide(n) for n in numbers], np.float32).reshape(len(texts), 24)
+    main = made.vectors if is_in_main else made.vectors[:0]
+    return DocumentChunks(made.document, made.chunks, main, rows)
 
 
 def sha(text: str) -> str:

@@ -12,15 +12,22 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from store_samples import SETTINGS, SPACE, build, item, sha, signs
+from store_samples import HYBRID, PAIR, SETTINGS, SPACE, build, item, sha, signs
 from store_targets import PostgresTarget, SqliteTarget
 
-from embedwell.core.errors import SpaceMovedError, StoreError
+from embedwell.core.errors import BadVectorError, SpaceMovedError, StoreError
 from embedwell.stores.index import IndexName
 from embedwell.stores.memory import MemoryStore
+from embedwell.stores.pairs import Searched
 from embedwell.stores.protocol import DocumentChunks, Filter, Stat, Store
 from embedwell.stores.registry import create_store, open_store
-from embedwell.stores.spaces import Admission, StoredSpace
+from embedwell.stores.spaces import (
+    CODE_ALONE,
+    EVERYTHING,
+    TEXT_ALONE,
+    Admission,
+    StoredSpace,
+)
 from embedwell.stores.sqlite import segments, vectors
 
 # Words that the stemmer leaves alone: the plain store does not stem.
@@ -39,28 +46,36 @@ FILTERS = st.sampled_from(
 )
 DOCUMENTS = st.lists(st.tuples(KEYS, st.lists(TEXTS, max_size=4), st.integers(0, 20)), max_size=3)
 SPACES = st.sampled_from([SPACE, replace(SPACE, model="wider", dimensions=24)])
+HOLDS = st.sampled_from([None, CODE_ALONE, TEXT_ALONE, EVERYTHING])
 INDEX = st.integers(0, 3)  # of a space among those that are there
 
 
-def document(key: str, texts: list[str], number: int, dimensions: int) -> DocumentChunks:
-    return item(
+def document(key: str, texts: list[str], number: int, there: Searched) -> DocumentChunks:
+    """A document with vectors of the spaces that hold its kind."""
+    kind = "code" if key.endswith("py") or number % 5 == 0 else "text"
+    made = item(
         key,
         texts,
-        [signs(number + at, dimensions) for at in range(len(texts))],
+        [signs(number + at, there.main.space.dimensions) for at in range(len(texts))],
         language="python" if key.endswith("py") else "markdown",
-        kind="code" if key.endswith("py") else "text",
+        kind=kind,
         metadata={"n": number % 3},
     )
+    if kind not in there.main.holds:
+        made = replace(made, vectors=made.vectors[:0])
+    if there.code is None or kind == "text":
+        return made
+    width = there.code.space.dimensions
+    rows = [signs(number - at, width) for at in range(len(texts))]
+    return replace(made, code_vectors=np.array(rows, np.float32).reshape(len(texts), width))
 
 
 def outcome(act: Callable[[], Any]) -> Any:
     """What a call gives, or the kind of error that it ends with."""
     try:
         return act()
-    except StoreError:
-        return StoreError
-    except SpaceMovedError:
-        return SpaceMovedError
+    except (StoreError, SpaceMovedError, BadVectorError) as error:
+        return type(error)
 
 
 class Stores(RuleBasedStateMachine):
@@ -68,12 +83,12 @@ class Stores(RuleBasedStateMachine):
 
     index: IndexName = "auto"
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(made_for=st.sampled_from([SETTINGS, PAIR, HYBRID]))
+    def begin(self, made_for) -> None:
         self.target = self.new_target()
-        self.store = create_store(self.target, SETTINGS, index=self.index)
+        self.store = create_store(self.target, made_for, index=self.index)
         self.other = open_store(self.target, index=self.index)
-        self.plain = MemoryStore(SETTINGS)
+        self.plain = MemoryStore(made_for)
 
     def teardown(self) -> None:
         if not hasattr(self, "store"):
@@ -95,15 +110,18 @@ class Stores(RuleBasedStateMachine):
 
     @rule(documents=DOCUMENTS, by_other=st.booleans())
     def put(self, documents, by_other) -> None:
-        main = self.plain.spaces.main()
-        items = [document(*fields, main.space.dimensions) for fields in documents]
-        self.both(by_other, lambda store: store.put(items, space=main.number))
+        there = self.plain.spaces.searched()
+        items = [document(*fields, there) for fields in documents]
+        code = there.code.number if there.code else None
+        self.both(by_other, lambda store: store.put(items, space=there.main.number, code=code))
 
-    @rule(documents=DOCUMENTS, index=INDEX)
-    def put_what_may_be_of_another_space(self, documents, index) -> None:
-        stored = self.space(index)
-        items = [document(*fields, stored.space.dimensions) for fields in documents]
-        self.both(False, lambda store: store.put(items, space=stored.number))
+    @rule(documents=DOCUMENTS, main=INDEX, code=st.none() | INDEX, is_told=st.booleans())
+    def put_what_may_be_of_other_spaces(self, documents, main, code, is_told) -> None:
+        there = Searched(self.space(main), None if code is None else self.space(code))
+        items = [document(*fields, there) for fields in documents]
+        numbers = [one.number for one in there.both] if is_told else []
+        known = dict(zip(("space", "code"), numbers, strict=False))
+        self.both(False, lambda store: store.put(items, **known))
 
     @rule(keys=st.lists(KEYS, max_size=3), by_other=st.booleans())
     def delete(self, keys, by_other) -> None:
@@ -122,9 +140,15 @@ class Stores(RuleBasedStateMachine):
     def compact(self, by_other) -> None:
         (self.other if by_other else self.store).compact()
 
-    @rule(space=SPACES, role=st.sampled_from(["light", "next"]), by_other=st.booleans())
-    def add_space(self, space, role, by_other) -> None:
-        self.both(by_other, lambda store: store.spaces.add(space, role, "a test"))
+    @rule(
+        space=SPACES, role=st.sampled_from(["light", "next"]), holds=HOLDS, by_other=st.booleans()
+    )
+    def add_space(self, space, role, holds, by_other) -> None:
+        self.both(by_other, lambda store: store.spaces.add(space, role, "a test", holds=holds))
+
+    @rule(by_other=st.booleans())
+    def split(self, by_other) -> None:
+        self.both(by_other, lambda store: store.spaces.split())
 
     @rule(index=INDEX, after=st.integers(0, 30), n=st.integers(1, 9), by_other=st.booleans())
     def fill(self, index, after, n, by_other) -> None:
@@ -164,7 +188,7 @@ class Stores(RuleBasedStateMachine):
         expected = self.plain.nearest(asked, k, where, space=stored.number)
         assert found.ids.tolist() == expected.ids.tolist()
         np.testing.assert_allclose(found.scores, expected.scores, atol=1e-6)
-        every = self.plain.nearest(self.main_vector(), 99, Filter()).ids
+        every = np.array(self.every_id(), np.int64)
         again = self.other.similarities(asked, every, space=stored.number)
         scores = self.plain.similarities(asked, every, space=stored.number)
         np.testing.assert_allclose(again, scores, atol=1e-6)
@@ -187,8 +211,13 @@ class Stores(RuleBasedStateMachine):
         number = self.space(index).number
         self.both(False, lambda store: set(store.known_vectors(hashes, space=number)))
 
-    def main_vector(self):
-        return signs(0, self.plain.settings.space.dimensions)
+    def every_id(self) -> list[int]:
+        """All chunks; the best found first."""
+        found = [
+            self.plain.nearest(signs(0, one.space.dimensions), 99, Filter(), space=one.number)
+            for one in self.plain.spaces.searched().both
+        ]
+        return list(dict.fromkeys(chunk for one in found for chunk in one.ids.tolist()))
 
     @invariant()
     def same_contents(self) -> None:
@@ -198,7 +227,8 @@ class Stores(RuleBasedStateMachine):
         assert self.other.settings == self.store.settings == self.plain.settings
         counts, expected = self.store.counts(), self.plain.counts()
         assert (counts.documents, counts.chunks) == (expected.documents, expected.chunks)
-        ids = self.plain.nearest(self.main_vector(), 100, Filter()).ids.tolist()
+        ids = self.every_id()
+        assert len(ids) == expected.chunks
         assert self.store.chunks(ids) == self.plain.chunks(ids)
         for store in (self.store, self.other):
             assert store.spaces.all() == self.plain.spaces.all()
