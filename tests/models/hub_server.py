@@ -2,16 +2,21 @@
 
 `HEAD` and `GET /{owner}/{name}/resolve/{revision}/{file}`: small files are answered in place, big
 ones (`lfs`) by a redirect to another origin, with the metadata in the redirect's headers.
+`GET /api/models/{owner}/{name}/revision/{revision}`: the commit and the files, with the hashes of
+the big ones.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import threading
 from dataclasses import dataclass, field
+from hashlib import sha1
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal, Self
+from urllib.parse import unquote
 
 _BIG = 10_000  # bytes; downloads of smaller files do not fail half-way
 Fault = Literal["", "gated", "private", "error", "no-metadata", "silent", "truncated", "stalled"]
@@ -23,12 +28,13 @@ class HubServer:
 
     Attributes:
         repository: `owner/name`.
-        revision: The only revision there is.
+        revision: The only commit there is; `branches` mean it too.
         files: Bytes by name.
         lfs: Names that are redirected to the other origin.
         fault: How every request fails.
         token: Where set, requests without it are refused.
         requests: Method and path of each request so far.
+        branches: Other names of the commit.
     """
 
     repository: str
@@ -38,6 +44,7 @@ class HubServer:
     fault: Fault = ""
     token: str = ""
     requests: list[tuple[str, str]] = field(default_factory=list)
+    branches: tuple[str, ...] = ("main", "refs/pr/1")
 
     def __enter__(self) -> Self:
         self.closing = threading.Event()
@@ -63,11 +70,29 @@ class HubServer:
         """The origin of big files; the client's token must not reach it."""
         return f"http://localhost:{self._storage.server_port}"
 
+    def listing_at(self, path: str) -> str | None:
+        """The answer to a path that asks what there is, if it does."""
+        start = f"/api/models/{self.repository}/revision/"
+        asked = unquote(path.partition("?")[0].removeprefix(start))
+        if not path.startswith(start) or asked not in {self.revision, *self.branches}:
+            return None
+        siblings = [
+            {"rfilename": name, "size": len(content), "blobId": sha1(content).hexdigest()}
+            | ({"lfs": _lfs(content)} if name in self.lfs else {})
+            for name, content in self.files.items()
+        ]
+        return json.dumps({"id": self.repository, "sha": self.revision, "siblings": siblings})
+
     def name_in(self, path: str) -> str | None:
         """The file that a path asks for, if there is one."""
         start = f"/{self.repository}/resolve/{self.revision}/"
-        name = path.removeprefix(start)
+        name = unquote(path.removeprefix(start))
         return name if path.startswith(start) and name in self.files else None
+
+
+def _lfs(content: bytes) -> dict[str, str | int]:
+    digest = hashlib.sha256(content).hexdigest()
+    return {"sha256": digest, "size": len(content), "pointerSize": 130}
 
 
 class _Server(ThreadingHTTPServer):
@@ -107,6 +132,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if self._refused(hub):
             return
+        if self.path.startswith("/api/"):
+            self._list(hub)
+            return
         name = hub.name_in(self.path)
         if name is None:
             code = "EntryNotFound" if hub.revision in self.path else "RevisionNotFound"
@@ -126,6 +154,19 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             return False
         return True
+
+    def _list(self, hub: HubServer) -> None:
+        listing = hub.listing_at(self.path)
+        if listing is None:
+            code = "RevisionNotFound" if f"/{hub.repository}/" in self.path else "RepoNotFound"
+            self._send_status(404, {"X-Error-Code": code})
+            return
+        body = listing.encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
     def _redirect(self, hub: HubServer, name: str) -> None:
         digest = hashlib.sha256(hub.files[name]).hexdigest()

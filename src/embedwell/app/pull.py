@@ -16,12 +16,14 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import IO, Any
 
-from embedwell.app.choose import quantization_for
+from embedwell.app.choose import engine_for, quantization_for
+from embedwell.app.models import named
 from embedwell.app.settings import Settings
 from embedwell.core import errors
-from embedwell.core.artifact import Artifact, Quantization
+from embedwell.core.artifact import Artifact, Form, Quantization
 from embedwell.core.errors import ConversionError, EmbedwellError
 from embedwell.core.events import Watch
+from embedwell.engines.registry import form_of
 from embedwell.models.artifacts import ArtifactStore
 from embedwell.models.catalogue import ModelCard
 from embedwell.models.known import Known
@@ -51,14 +53,17 @@ class ChildPuller:
             ModelError: The model is unknown, cannot be had, or its bytes are wrong.
             TaskCancelledError: `watch` was asked to stop; nothing half-done was left.
         """
-        model, level = Known(settings.cache).named(name)
+        model, level = named(settings, name, watch)
         quantization = level or quantization_for(settings, model).quantization
+        form = form_of(engine_for(settings, model))
         kept = ArtifactStore(settings.cache)
-        found = kept.find(model, quantization)
+        found = kept.find(model, quantization, form)
         if found is not None:
             return found
-        with self._alone(f"{model.name}@{quantization}", watch):
-            return kept.find(model, quantization) or _make(settings, model, quantization, watch)
+        with self._alone(f"{model.called}@{quantization}", watch):
+            return kept.find(model, quantization, form) or _make(
+                settings, model, quantization, form, watch
+            )
 
     @contextlib.contextmanager
     def _alone(self, name: str, watch: Watch) -> Iterator[None]:
@@ -73,12 +78,13 @@ class ChildPuller:
 
 
 def _make(
-    settings: Settings, model: ModelCard, quantization: Quantization, watch: Watch
+    settings: Settings, model: ModelCard, quantization: Quantization, form: Form, watch: Watch
 ) -> Artifact:
     request = {
-        "name": f"{model.name}@{quantization}",
+        "name": f"{model.called}@{quantization}",
         "cache": str(settings.cache),
         "model_files": str(settings.model_files) if settings.model_files else None,
+        "engine": settings.engine,
     }
     with subprocess.Popen(  # noqa: S603 - our own interpreter and program
         _PROGRAM, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
@@ -87,7 +93,8 @@ def _make(
             _follow(process, request, watch)
         finally:
             _end(process)
-    found = ArtifactStore(settings.cache).find(model, quantization)
+    model = Known(settings.cache).card(model.called)  # its hashes may be known only now
+    found = ArtifactStore(settings.cache).find(model, quantization, form)
     if found is None:
         raise ConversionError(
             f"The program that pulls and converts {request['name']} ended with status "

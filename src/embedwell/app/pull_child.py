@@ -1,9 +1,9 @@
 """A program that pulls and converts one model; `pull.py` runs it.
 
-Standard input: one line of JSON, `{"name", "cache", "model_files"}`; then it stays open for as long
-as the artifact is wanted. Standard output: a line of JSON a step, `{"stage", "done", "total",
-"unit"}`, or `{"error": class, "problem", "remedy"}`. Its exit status is 0 where the artifact is
-there afterwards.
+Standard input: one line of JSON, `{"name", "cache", "model_files", "engine"}`; then it stays open
+for as long as the artifact is wanted. Standard output: a line of JSON a step, `{"stage", "done",
+"total", "unit"}`, or `{"error": class, "problem", "remedy"}`. Its exit status is 0 where the
+artifact is there afterwards.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then lets go
     files = request["model_files"]
     settings = Settings(
-        cache=Path(request["cache"]), model_files=Path(files) if files is not None else None
+        cache=Path(request["cache"]),
+        model_files=Path(files) if files is not None else None,
+        engine=request.get("engine", "onnx"),
     )
     watch = Watch(_tell_step)
     threading.Thread(target=_stop_with_parent, args=(watch,), daemon=True).start()

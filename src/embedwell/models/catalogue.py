@@ -99,7 +99,7 @@ class ModelCard:
         commit: The commit that its files come from, where that is not `revision`.
         place: The folder or file on this machine that the user brought it from.
         full_dimensions: Length of a vector before it was cut; 0 where it is not.
-        suffix: What follows the name in the one that finds this card again, such as `:256`.
+        asked: The name that finds exactly this card again, where that is not `name`.
     """
 
     name: str
@@ -132,12 +132,12 @@ class ModelCard:
     commit: str = ""
     place: str = ""
     full_dimensions: int = 0
-    suffix: str = ""
+    asked: str = ""
 
     @property
     def called(self) -> str:
         """The name that finds exactly this card again."""
-        return f"{self.name}{self.suffix}"
+        return self.asked or self.name
 
     @property
     def cut(self) -> Cut:

@@ -31,8 +31,11 @@ class Known:
     def all(self) -> tuple[ModelCard, ...]:
         """The catalogue's models in its order, then the user's own by name."""
         rows = catalogue()
-        brought = {card.name: card for card in self._shelf.cards() if card.name not in rows}
-        return (*(self._whole(row) for row in rows.values()), *brought.values())
+        own = {one.card.name: one.card for one in self._shelf.brought()}
+        return (
+            *(self._whole(row) for row in rows.values()),
+            *(own[name] for name in sorted(own.keys() - rows.keys())),
+        )
 
     def card(self, name: str) -> ModelCard:
         """The model of that name, whatever its quantization.
@@ -55,12 +58,21 @@ class Known:
         card = self._whole(card)
         if asked.dimensions:
             card = _cut(card, asked.dimensions)
-        return replace(card, suffix=asked.suffix), asked.quantization
+        own = key_of(asked) if asked.is_brought and card.name in catalogue() else card.name
+        return replace(card, asked=own + asked.suffix), asked.quantization
+
+    def knows(self, asked: Name) -> bool:
+        """Whether there is such a model, whatever its tag."""
+        try:
+            self._find(asked)
+        except UnknownModelError:
+            return False
+        return True
 
     def name_of(self, space: Space) -> str:
         """The name that finds a stored space's model again, such as `nomic-embed-text-v1.5:256`.
 
-        It is the plain name of the model where nothing known here has that space.
+        Where nothing known here has that space, it is the name under which it would be looked at.
         """
         for name in self._names(space):
             try:
@@ -68,6 +80,8 @@ class Known:
                     return name
             except UnknownModelError:
                 continue
+        if space.model.startswith(HUB) and space.revision:
+            return f"{space.model}#{space.revision}"
         return space.model
 
     def _names(self, space: Space) -> Iterator[str]:
@@ -96,11 +110,11 @@ class Known:
         )
 
     def _brought(self, asked: Name) -> ModelCard:
-        place = str(place_of(asked)) if asked.model.startswith(FILE) else None
-        for card in reversed(self._shelf.cards()):
-            is_named = asked.model == card.name or (place is not None and card.place == place)
-            if is_named and asked.revision in {"", card.revision, card.commit}:
-                return card
+        names = {asked.model, key_of(asked)}
+        for one in reversed(self._shelf.brought()):
+            is_named = bool(names & {one.asked, one.card.name})
+            if is_named and asked.revision in {"", one.card.revision}:
+                return one.card
         raise UnknownModelError(
             f"'{asked.model}{asked.suffix}' was not looked at on this machine yet.",
             f"Run `embedwell models pull {asked.model}{asked.suffix}`.",
@@ -116,8 +130,13 @@ class Known:
 
 
 def place_of(asked: Name) -> Path:
-    """The path that `file:PATH` names, without links."""
+    """The path that `file:PATH` names, from the root and without links."""
     return Path(asked.model.removeprefix(FILE)).expanduser().resolve()
+
+
+def key_of(asked: Name) -> str:
+    """What a brought model is remembered by."""
+    return f"{FILE}{place_of(asked)}" if asked.model.startswith(FILE) else asked.model
 
 
 def _from_gguf(card: ModelCard) -> ModelCard:

@@ -92,7 +92,7 @@ def _tagged(text: str, model: str, revision: str, tags: list[str]) -> Name:
     known: list[Quantization] = [level for level in QUANTIZATIONS if level in tags]
     lengths = {int(tag) for tag in tags if tag.isdecimal() and tag.isascii() and int(tag)}
     for tag in tags:
-        if not tag or tag in {*known, _LATEST, _GGUF} or (tag.isascii() and tag.isdecimal()):
+        if tag in {*known, _LATEST, _GGUF} or (tag.isascii() and tag.isdecimal()):
             continue
         raise UnknownModelError(
             f"'{text}' has '{tag}', which is neither a quantization nor a tag.",

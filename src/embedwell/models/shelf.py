@@ -30,12 +30,27 @@ class Pins:
     """What a first use recorded of a catalogue's model.
 
     Attributes:
-        commit: Where its files come from.
-        files: Hash and size by published name.
+        commit: Where its files come from; empty where they did not come from the hub.
+        files: Hash and size by name.
+        place: The file that the user gave in place of the published ones, if one was.
     """
 
     commit: str
     files: Mapping[str, PinnedFile]
+    place: str = ""
+
+
+@dataclass(frozen=True)
+class Brought:
+    """A model that the user brought.
+
+    Attributes:
+        asked: What it was named by: `hf:owner/name`, or `file:` with a path from the root.
+        card: What is known of it; a catalogue's row with other files where it is that model.
+    """
+
+    asked: str
+    card: ModelCard
 
 
 @dataclass(frozen=True)
@@ -48,56 +63,68 @@ class Shelf:
 
     cache: Path
 
-    def cards(self) -> tuple[ModelCard, ...]:
-        """The models that the user brought, by name, the newest of each name last."""
+    def brought(self) -> tuple[Brought, ...]:
+        """What the user brought, the newest last."""
         places = sorted(self._folder.glob("*.json"), key=_changed_ns)
-        found = [card for place in places if (card := _read(place, ModelCard))]
-        return tuple(sorted(found, key=lambda card: card.name))
+        return tuple(found for place in places if (found := _read(place, Brought)))
 
-    def keep(self, card: ModelCard) -> None:
+    def keep(self, found: Brought) -> None:
         """Remember a model that the user brought.
 
         Raises:
             ModelCacheError: The cache cannot be written.
         """
-        self._write(self._folder / _file_name(f"{card.name}#{card.revision}", card.name), card)
+        self._write(self._place_of(found), found)
 
     def forget(self, card: ModelCard) -> None:
-        """Remember a brought model no more. Hashes of the catalogue's models stay.
+        """Remember a brought model, or a file that stands in for a published one, no more.
+
+        Hashes of first use stay: they are enforced for as long as the cache lives.
 
         Raises:
             ModelCacheError: The cache cannot be written.
         """
-        with writing(self.cache):
-            place = self._folder / _file_name(f"{card.name}#{card.revision}", card.name)
-            place.unlink(missing_ok=True)
+        gone = [self._place_of(one) for one in self.brought() if _is_same(one.card, card)]
+        gone += [
+            place
+            for place in (self._folder / "pins").glob("*.json")
+            if card.place and (pins := _read(place, Pins)) and pins.place == card.place
+        ]
+        for place in gone:
+            with writing(self.cache):
+                place.unlink(missing_ok=True)
 
     def pinned(self, card: ModelCard) -> ModelCard:
-        """The card with the hashes that were recorded, where its row has none."""
-        if card.is_pinned:
-            return card
+        """The card with what was recorded: hashes that its row lacks, or a file that stands in."""
         pins = _read(self._pins_of(card), Pins)
-        if pins is None or pins.files.keys() != card.files.keys():
+        if pins is None:
+            return card
+        if pins.place:
+            return replace(card, files=pins.files, place=pins.place, first_values=None)
+        if card.is_pinned or pins.files.keys() != card.files.keys():
             return card
         return replace(card, commit=pins.commit, files=pins.files)
 
-    def pin(self, card: ModelCard) -> None:
-        """Record a card's commit and hashes; they are enforced from then on.
+    def pin(self, row: ModelCard, pins: Pins) -> None:
+        """Record a row's commit and hashes; they are enforced from then on.
 
         Raises:
             ModelCacheError: The cache cannot be written.
         """
-        self._write(self._pins_of(card), Pins(card.commit, card.files))
+        self._write(self._pins_of(row), pins)
 
     @property
     def _folder(self) -> Path:
         return self.cache / "models"
 
-    def _pins_of(self, card: ModelCard) -> Path:
-        weights = next(iter(sorted(card.files)), "")
-        return self._folder / "pins" / _file_name(f"{card.repository[0]}/{weights}", card.name)
+    def _place_of(self, found: Brought) -> Path:
+        return self._folder / _file_name(f"{found.asked}#{found.card.revision}", found.asked)
 
-    def _write(self, place: Path, value: ModelCard | Pins) -> None:
+    def _pins_of(self, row: ModelCard) -> Path:
+        name = "gguf" if any(name.endswith(".gguf") for name in row.files) else "published"
+        return self._folder / "pins" / _file_name(f"{row.name} {name}", row.name)
+
+    def _write(self, place: Path, value: Brought | Pins) -> None:
         scratch = place.with_name(f".{place.name}.{os.getpid()}")
         with writing(self.cache):
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -122,6 +149,10 @@ def _read(place: Path, kind: type[_T]) -> _T | None:
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         _log.warning("%s cannot be used and is passed over: %s", place, error)
         return None
+
+
+def _is_same(one: ModelCard, other: ModelCard) -> bool:
+    return (one.name, one.revision, one.place) == (other.name, other.revision, other.place)
 
 
 def _changed_ns(place: Path) -> int:

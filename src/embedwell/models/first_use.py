@@ -1,0 +1,298 @@
+"""The first use of a model whose hashes nobody pinned: it is looked at, and remembered.
+
+What the hub publishes (the commit, and the SHA-256 of every big file) is recorded, and the hash of
+the small files as they came. From then on other bytes are refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from pathlib import Path
+
+from embedwell.core.errors import ConversionError, ModelUnavailableError, WrongBytesError
+from embedwell.core.events import Watch
+from embedwell.models.blobs import sha256_of
+from embedwell.models.catalogue import GgufSource, ModelCard, PinnedFile, catalogue
+from embedwell.models.description import CONFIG, TOKENIZER, describe, tells
+from embedwell.models.known import key_of, place_of
+from embedwell.models.mirrors.hub import HubMirror
+from embedwell.models.names import FILE, HUB, Name
+from embedwell.models.scratch import Scratch
+from embedwell.models.shelf import Brought, Pins, Shelf
+
+_SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
+_PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
+# Weights have about four or two bytes a parameter, and less than that only in GGUF.
+_TOLERANCE = 0.05
+
+
+@dataclass(frozen=True)
+class FirstUse:
+    """Looks at models for the first time.
+
+    Attributes:
+        cache: The folder of all model files and artifacts.
+        watch: Told of downloads; may stop them.
+        hub: Whom to ask.
+    """
+
+    cache: Path
+    watch: Watch
+    hub: HubMirror = field(default_factory=HubMirror)
+
+    def bring(self, asked: Name) -> ModelCard:
+        """Describe and remember what `hf:` or `file:` names.
+
+        A file whose bytes are a catalogue's model, or a GGUF file that says it was made from one,
+        is that model.
+
+        Raises:
+            ModelUnavailableError: There is no such repository, file or folder, or it has no
+                weights that can be read; the message says what would help.
+            ConversionError: It is no network, or has a part, that is not known here.
+            WrongBytesError: A file of it is damaged.
+            TaskCancelledError: The watch asked to stop.
+        """
+        try:
+            card = self._of_hub(asked) if asked.model.startswith(HUB) else self._of_place(asked)
+        except (ConversionError, WrongBytesError) as error:
+            raise type(error)(
+                f"{asked.model} cannot be used: {error.problem}", error.remedy
+            ) from error
+        Shelf(self.cache).keep(Brought(key_of(asked), card))
+        return card
+
+    def pin(self, card: ModelCard, local: Path | None) -> ModelCard:
+        """A catalogue's model with all hashes, recorded now where its row has none.
+
+        Args:
+            card: The model.
+            local: Folder that the user named; what it holds is recorded where no hub answers.
+
+        Raises:
+            ModelUnavailableError: No hub answers and the folder does not have it.
+            TaskCancelledError: The watch asked to stop.
+        """
+        if card.is_pinned:
+            return card
+        with Scratch(self.cache) as scratch:
+            listing = self.hub.listing(card.repository, scratch, self.watch)
+            if listing.commit:
+                _refuse_missing(card.repository[0], card.files, listing.files)
+                repository = (card.repository[0], listing.commit)
+                files = self._hashed(repository, card.files, listing.files, scratch)
+            else:
+                files = self._in_folder(card, local, f"hub: {listing.reason}")
+        Shelf(self.cache).pin(card, Pins(listing.commit, files))
+        return replace(card, commit=listing.commit, files=files)
+
+    def stand_in(self, card: ModelCard, file: Path) -> ModelCard:
+        """A catalogue's model with the weights of a GGUF file that the user gives for it.
+
+        Raises:
+            WrongBytesError: The file is damaged, or is another model's.
+            ConversionError: It is no network that is known here.
+        """
+        found = _card_of_gguf(file, card.name)
+        whole = card.full_dimensions or card.dimensions
+        theirs = (found.dimensions, found.pooling if found.head == "embedding" else card.pooling)
+        if theirs != (whole, card.pooling) or not _is_near(found.n_parameters, card.n_parameters):
+            raise WrongBytesError(
+                f"{file} has {found.n_parameters:,} parameters, {found.dimensions} dimensions and "
+                f"pooling {found.pooling}, expected {card.n_parameters:,}, {whole} and "
+                f"{card.pooling} of {card.name}.",
+                f"Name the file by itself with `file:{file}`.",
+            )
+        files = {file.name: self._pin_of(file)}
+        shelf = Shelf(self.cache)
+        shelf.pin(card, Pins("", files, str(file.resolve())))
+        return shelf.pinned(card)
+
+    def _of_hub(self, asked: Name) -> ModelCard:
+        owner, name, *rest = asked.model.removeprefix(HUB).split("/", 2)
+        repository = f"{owner}/{name}"
+        with Scratch(self.cache) as scratch:
+            listing = self.hub.listing((repository, asked.revision or "main"), scratch, self.watch)
+            if not listing.commit:
+                raise ModelUnavailableError(
+                    f"{asked.model} cannot be looked at: the hub {listing.reason}.",
+                    "Check its name, connect to the hub, or bring its files and name their folder "
+                    "with `file:PATH`.",
+                )
+            at = (repository, listing.commit)
+            weights = _weights(asked.model, listing.files, rest[0] if rest else "")
+            wanted = [*weights] if _is_gguf(weights) else [CONFIG, TOKENIZER, *weights]
+            _refuse_missing(repository, wanted, listing.files)
+            files = self._hashed(at, wanted, listing.files, scratch)
+            if _is_gguf(weights):
+                paths = self._download(at, weights, listing.files, scratch)
+                card = _card_of_gguf(paths[weights[0]], asked.model)
+            else:
+                small = [file for file in listing.files if tells(file)]
+                paths = self._download(at, small, listing.files, scratch)
+                content = {file: path.read_bytes() for file, path in paths.items()}
+                size = sum(listing.files[file].size_bytes for file in weights)
+                card = describe(asked.model, content, size)
+        found = replace(card, revision=listing.commit, files=files)
+        return _as_catalogued(found, repository)
+
+    def _of_place(self, asked: Name) -> ModelCard:
+        place = place_of(asked)
+        if not place.exists():
+            raise ModelUnavailableError(f"There is no {place}.", "Name a file or folder that is.")
+        name = f"{FILE}{place.stem if place.is_file() else place.name}"
+        if place.is_file() and place.suffix == ".gguf":
+            card, weights = _card_of_gguf(place, name), [place.name]
+            paths = {place.name: place}
+        else:
+            folder = place if place.is_dir() else place.parent
+            paths = {path.relative_to(folder).as_posix(): path for path in _files_in(folder)}
+            sizes = {file: PinnedFile("", path.stat().st_size) for file, path in paths.items()}
+            weights = _weights(asked.model, sizes, place.name if place.is_file() else "")
+            if _is_gguf(weights):
+                card = _card_of_gguf(paths[weights[0]], name)
+            else:
+                _refuse_missing(str(folder), [CONFIG, TOKENIZER], sizes)
+                content = {file: path.read_bytes() for file, path in paths.items() if tells(file)}
+                card = describe(name, content, sum(sizes[file].size_bytes for file in weights))
+        wanted = weights if _is_gguf(weights) else [CONFIG, TOKENIZER, *weights]
+        files = {file: self._pin_of(paths[file]) for file in wanted}
+        hashes = "".join(files[file].sha256 for file in weights)
+        revision = hashes if len(weights) == 1 else sha256(hashes.encode()).hexdigest()
+        folder = place if place.is_dir() else place.parent
+        found = replace(card, revision=revision[:40], files=files)
+        return replace(_as_catalogued(found, ""), place=str(folder))
+
+    def _hashed(
+        self,
+        repository: tuple[str, str],
+        wanted: Collection[str],
+        listed: Mapping[str, PinnedFile],
+        scratch: Scratch,
+    ) -> dict[str, PinnedFile]:
+        """Hashes of files of the hub: what it publishes, else of the small file itself."""
+        unknown = [name for name in wanted if not listed[name].sha256]
+        paths = self._download(repository, unknown, listed, scratch)
+        return {
+            name: self._pin_of(paths[name]) if name in paths else listed[name] for name in wanted
+        }
+
+    def _download(
+        self,
+        repository: tuple[str, str],
+        names: Collection[str],
+        listed: Mapping[str, PinnedFile],
+        scratch: Scratch,
+    ) -> Mapping[str, Path]:
+        if not names:
+            return {}
+        sizes = {name: listed[name].size_bytes for name in names}
+        answer = self.hub.download(repository, sizes, scratch, self.watch)
+        if answer.reason:
+            raise ModelUnavailableError(
+                f"{repository[0]} cannot be looked at: the hub {answer.reason}.",
+                "Connect to the hub, or bring its files and name their folder with `file:PATH`.",
+            )
+        return answer.paths
+
+    def _in_folder(self, card: ModelCard, local: Path | None, reason: str) -> dict[str, PinnedFile]:
+        paths = {name: local / name for name in card.files} if local is not None else {}
+        if not paths or not all(path.is_file() for path in paths.values()):
+            raise ModelUnavailableError(
+                f"The hashes of {card.name} are in no catalogue yet, and cannot be had: {reason}.",
+                "Connect to the hub once, or bring the files on a disk and name their folder with "
+                "the setting `model_files`.",
+            )
+        files = {name: self._pin_of(path) for name, path in paths.items()}
+        size = files[card.weights].size_bytes
+        if not any(_is_near(size, card.n_parameters * each) for each in (4, 2)):
+            raise ModelUnavailableError(
+                f"{paths[card.weights]} has {size:,} bytes, which are not those of {card.name} "
+                f"with its {card.n_parameters:,} parameters; {reason}.",
+                f"Name a folder that holds {', '.join(card.files)} of {card.hub_id}.",
+            )
+        return files
+
+    def _pin_of(self, path: Path) -> PinnedFile:
+        return PinnedFile(sha256_of(path, self.watch), path.stat().st_size)
+
+
+def _card_of_gguf(path: Path, name: str) -> ModelCard:
+    from embedwell.models.gguf.card import card_of_gguf  # noqa: PLC0415 - few models need it
+
+    return card_of_gguf(path, name)
+
+
+def _as_catalogued(card: ModelCard, repository: str) -> ModelCard:
+    """The catalogue's row with these files, where they are that model's; else the card.
+
+    Args:
+        card: What the files say; `hub_id` is what a GGUF file says that it was made from.
+        repository: Of the hub, where they come from there.
+    """
+    for row in catalogue().values():
+        pin = row.files.get(row.weights) if row.files else None
+        if pin is not None and pin.sha256 and pin in card.files.values():
+            return replace(row, files=card.files)
+        is_near = _is_near(card.n_parameters, row.n_parameters)
+        if row.hub_id == card.hub_id and row.dimensions == card.dimensions and is_near:
+            file, pin = next(iter(card.files.items()))
+            gguf = GgufSource(repository, card.revision, file, pin)
+            return replace(row, files=card.files, gguf=gguf, first_values=None)
+    return replace(card, hub_id=card.hub_id or repository)
+
+
+def _weights(model: str, files: Mapping[str, PinnedFile], asked: str) -> list[str]:
+    """The files with the weights; GGUF only where it is asked for or there is nothing else."""
+    ggufs = sorted(name for name in files if name.endswith(".gguf"))
+    if asked.endswith(".gguf"):
+        _refuse_missing(model, [asked], files)
+        return [asked]
+    if "model.safetensors" in files:
+        return ["model.safetensors"]
+    if shards := sorted(name for name in files if _SHARD.fullmatch(name)):
+        return shards
+    if len(ggufs) == 1:
+        return ggufs
+    if ggufs:
+        raise ModelUnavailableError(
+            f"{model} has {len(ggufs)} GGUF files.",
+            f"Name one of them: {', '.join(f'{model}/{name}' for name in ggufs[:10])}.",
+        )
+    pickles = sorted(name for name in files if name.endswith(_PICKLES))
+    if pickles:
+        raise ModelUnavailableError(
+            f"{model} has its weights as pickles only ({', '.join(pickles[:3])}), which can run "
+            "any program when they are read; they are never loaded here.",
+            "Name a GGUF file of it, or a revision with safetensors: the hub's converter offers "
+            "one as a pull request, such as `hf:owner/name#refs/pr/1`.",
+        )
+    raise ModelUnavailableError(
+        f"{model} has no weights as safetensors or GGUF.", "Name a repository or folder that has."
+    )
+
+
+def _refuse_missing(where: str, wanted: Collection[str], files: Mapping[str, PinnedFile]) -> None:
+    missing = [name for name in wanted if name not in files]
+    if missing:
+        raise ModelUnavailableError(
+            f"{where} has no {', '.join(missing)}.",
+            "Name a repository, folder or revision that has; `tokenizer.json` is written by "
+            "`save_pretrained` of a fast tokenizer.",
+        )
+
+
+def _files_in(folder: Path) -> list[Path]:
+    """The files of a folder and of its folders of modules."""
+    return [path for path in (*folder.glob("*"), *folder.glob("*/config.json")) if path.is_file()]
+
+
+def _is_gguf(weights: list[str]) -> bool:
+    return any(name.endswith(".gguf") for name in weights)
+
+
+def _is_near(found: int, expected: int) -> bool:
+    return abs(found - expected) <= _TOLERANCE * expected
