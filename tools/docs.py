@@ -13,7 +13,8 @@ from pathlib import Path
 
 import click
 
-from embedwell.app.settings import PERSONAL, TYPES, Settings, meta
+from embedwell.app.setting_rules import PERSONAL, TYPES, meta
+from embedwell.app.settings import Settings
 from embedwell.cli.main import COMMANDS, cli
 from embedwell.core import errors
 from embedwell.ingest.formats import table as formats_table

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from embedwell.app.configuration import load
-from embedwell.app.settings import TYPES, meta
+from embedwell.app.setting_rules import TYPES, meta
 from embedwell.core.errors import SettingsError
 
 
@@ -84,6 +84,10 @@ GOOD = {
     "pinned": "all-minilm",
     "indexes": "~/notes, ~/code",
     "max_request": "16MB",
+    "remote_url": "https://api.example.com/v1",
+    "remote_dialect": "tei",
+    "remote_model": "all-minilm:latest, nomic-embed-text-v1.5=nomic",
+    "remote_api_key": "k3y-~!",
 }
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import embedwell
 from embedwell.app.configuration import load
-from embedwell.app.settings import PERSONAL
+from embedwell.app.setting_rules import PERSONAL
 from embedwell.app.trust import (
     is_trusted,
     read_project,
@@ -22,6 +22,11 @@ from embedwell.core.errors import SettingsError
 from embedwell.stores.registry import open_store
 
 VALUES = {
+    "remote_url": "http://192.0.2.1",
+    "remote_dialect": "ollama",
+    "remote_model": "other",
+    "remote_api_key": "s3cret",
+    "remote_timeout_s": 1.5,
     "cache": "/elsewhere",
     "model_files": "/elsewhere",
     "db": "/elsewhere.db",

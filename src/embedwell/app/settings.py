@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, get_type_hints
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 from platformdirs import user_cache_path
 
 from embedwell.core.artifact import Quantization
+from embedwell.models.names import HUB_PATTERN, REMOTE_PATTERN
 
 SIZE = r"\d+(\.\d+)?\s*([KMG]i?B|B)?"
 _ABOVE_0 = r"(?=[^1-9]*[1-9])"
 _SHARE = r"(100|\d{1,2}(\.\d+)?)%"
-# As the catalogue has them, with a quantization or a tag: never a path or an address.
-_MODEL = r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?([@:][A-Za-z0-9]+)?$"
+# Names as `models/names.py` takes them apart. A path needs consent where a project names it.
+_PLAIN = r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?"
+_TAGS = r"(:[A-Za-z0-9]+)*(@[A-Za-z0-9]+)?"
+_MODEL = rf"^(({_PLAIN}|{HUB_PATTERN}){_TAGS}|{REMOTE_PATTERN}|file:[^\x00-\x1f]+)$"
 # A name, an IPv4 or an IPv6 address; no port, no brackets.
 _HOST = r"^([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|(?=.*:.*:)[0-9A-Fa-f:.]+)$"
-# sun_path holds 104 bytes where it is shortest, the last of them zero.
-_MAX_SOCKET_BYTES = 103
 
+_A_MODEL = "a name as in `embedwell models list`, `hf:owner/name` or `file:PATH`"
 _A_SIZE = "a size such as 2MiB, 1.5GB or 4096 (bytes)"
 _MODELS = {"personal": True, "form": "names as in `embedwell models list`"}
 _PERSONAL = {"personal": True}
@@ -41,7 +43,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             pattern=_MODEL,
             description="Model for new indexes and for `embed`; `auto` takes the strongest that "
             "the machine's memory is fit for.",
-            extra={"form": "a name as in `embedwell models list`, not a path or an address"},
+            extra={"form": _A_MODEL},
         ),
     ] = "all-MiniLM-L6-v2"
     code_model: Annotated[
@@ -50,7 +52,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             pattern=f"{_MODEL}|^$",
             description="Model for the code in new indexes, beside `model` for the text; with none "
             "`model` embeds both.",
-            extra={"form": "a name as in `embedwell models list`, not a path or an address"},
+            extra={"form": _A_MODEL},
         ),
     ] = ""
     code_domain: Annotated[
@@ -94,7 +96,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         Meta(
             pattern=r"^[a-z][a-z0-9_-]*$",
             description="What runs models: `onnx` (onnxruntime), `openvino` with the extra of "
-            "that name (q16 and q32 only), or one that another package brings.",
+            "that name (q16 and q32 only), `http` (the server at `remote_url`), or one that "
+            "another package brings.",
             extra={"form": "a name such as onnx or openvino"},
         ),
     ] = "onnx"
@@ -338,41 +341,40 @@ class Settings(Struct, frozen=True, kw_only=True):
             extra=_PERSONAL,
         ),
     ] = 1024
-
-
-TYPES = get_type_hints(Settings, include_extras=True)
-
-
-def meta(name: str) -> Meta:
-    """What is known of a setting: its description, its limits, whether it is personal."""
-    found: Meta = TYPES[name].__metadata__[0]
-    return found
-
-
-def form(name: str) -> str:
-    """What a setting's values look like, where a pattern says it; else empty."""
-    return str((meta(name).extra or {}).get("form", ""))
-
-
-def faults_of(settings: Settings) -> list[str]:
-    """What is wrong with values that are each of the right type and form."""
-    faults = []
-    size = len(str(settings.socket or "").encode("utf-8", "replace"))
-    if size > _MAX_SOCKET_BYTES:
-        faults.append(
-            f"socket has {size} bytes, and the path of a Unix socket may have {_MAX_SOCKET_BYTES}"
-        )
-    lengths = settings.dimensions, settings.code_dimensions
-    if settings.code_model and all(lengths) and lengths[0] != lengths[1]:
-        faults.append(
-            f"dimensions is {lengths[0]} and code_dimensions {lengths[1]}: one index must hold "
-            "both, so set them alike, or one of them alone; an index that was made otherwise goes "
-            "over by a migration (`embedwell migrate`)"
-        )
-    return faults
-
-
-# A project's checked-in files must not point outside of the project, run anything or name an
-# address: these are a person's own, unless the person trusts the project.
-PERSONAL = frozenset(name for name in TYPES if (meta(name).extra or {}).get("personal"))
-SECRET = frozenset(name for name in TYPES if (meta(name).extra or {}).get("secret"))
+    remote_url: Annotated[
+        str,
+        Meta(
+            pattern=r"^(https?://[^\s/?#@]+(/[^\s?#]*)?)?$",
+            description="Address of the server that `engine = http` asks, such as "
+            "`http://127.0.0.1:11434`.",
+            extra={"personal": True, "form": "an address such as https://api.example.com/v1"},
+        ),
+    ] = ""
+    remote_dialect: Annotated[
+        Literal["auto", "ollama", "openai", "koboldcpp", "tei"],
+        Meta(
+            description="What that server speaks; `auto` asks it. `tei` is "
+            "text-embeddings-inference.",
+            extra=_PERSONAL,
+        ),
+    ] = "auto"
+    remote_model: Annotated[
+        tuple[Annotated[str, Meta(pattern=r"^[^\s,]+$")], ...],
+        Meta(
+            description="What that server calls the model, where it is not found by the names "
+            "that the catalogue knows; `MODEL=NAME` for one of several, separated by commas.",
+            extra={"personal": True, "form": "names without spaces"},
+        ),
+    ] = ()
+    remote_api_key: Annotated[
+        str,
+        Meta(
+            pattern="^[!-~]*$",
+            description="Key that is sent to that server as `Authorization: Bearer`.",
+            extra=_SECRET,
+        ),
+    ] = ""
+    remote_timeout_s: Annotated[
+        float,
+        Meta(gt=0, le=86_400, description="Longest time of one request to it.", extra=_PERSONAL),
+    ] = 60.0

@@ -29,7 +29,7 @@ def command(context: click.Context, *, as_json: bool) -> None:
 
 def _show(*, as_json: bool) -> None:
     from embedwell.app.configuration import load, shown, user_file
-    from embedwell.app.settings import TYPES, meta
+    from embedwell.app.setting_rules import TYPES, meta
     from embedwell.cli.output import write_json, write_table
 
     loaded = load()
