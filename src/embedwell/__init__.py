@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from embedwell.app.index import Index
     from embedwell.app.opening import open_index as open
     from embedwell.app.ray_data import ParquetReport, index_parquet
+    from embedwell.app.reranker import Reranker
     from embedwell.app.runtime import Runtime
     from embedwell.core.errors import BadTextsError, EmbedwellError
     from embedwell.core.events import Event, Progress, Watch
@@ -41,6 +42,7 @@ __all__ = [
     "IndexReport",
     "ParquetReport",
     "Progress",
+    "Reranker",
     "Runtime",
     "SearchResult",
     "SearchResults",
@@ -65,6 +67,7 @@ _PLACES = {
     "IndexReport": "jobs.index:IndexReport",
     "ParquetReport": "app.ray_data:ParquetReport",
     "Progress": "core.events:Progress",
+    "Reranker": "app.reranker:Reranker",
     "Runtime": "app.runtime:Runtime",
     "SearchResult": "search.results:SearchResult",
     "SearchResults": "search.results:SearchResults",

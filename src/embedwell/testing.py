@@ -15,6 +15,7 @@ from embedwell.core.events import Watch
 from embedwell.core.space import Kind, Space
 from embedwell.core.vectors import FloatArray, IntArray, normalized
 from embedwell.handshake.admit import AdmittedEmbedder, admitted
+from embedwell.runtime.relevance import Relevance
 from embedwell.stores.memory import MemoryStore
 from embedwell.stores.protocol import Store
 
@@ -22,6 +23,7 @@ __all__ = [
     "FAKE_BUILD",
     "FAKE_SPACE",
     "FakeEmbedder",
+    "FakeReranker",
     "MemoryStore",
     "admitted_fake",
     "word_starts",
@@ -106,6 +108,30 @@ class FakeEmbedder:
             random = np.random.default_rng(seed)
             total += random.standard_normal(self.space.dimensions, dtype=np.float32)
         return total
+
+
+@dataclass
+class FakeReranker:
+    """A `TextReranker` without a model: the share of the query's words that a text has.
+
+    Attributes:
+        seen: Every query and text that was scored, in order.
+    """
+
+    seen: list[tuple[str, str]] = field(default_factory=list)
+
+    def score(self, query: str, texts: Sequence[str], watch: Watch) -> Relevance:
+        """Score texts."""
+        watch.check("rerank")
+        self.seen += [(query, text) for text in texts]
+        asked = set(_WORD.findall(query.lower()))
+        words = [_WORD.findall(text.lower()) for text in texts]
+        shares = [len(asked & set(found)) / max(1, len(asked)) for found in words]
+        n_tokens = sum(len(asked) + len(found) for found in words)
+        return Relevance(np.array(shares, np.float32), n_tokens, 0)
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 def admitted_fake(store: Store, embedder: FakeEmbedder | None = None) -> AdmittedEmbedder:

@@ -23,6 +23,7 @@ from embedwell.core.space import Kind, Space
 from embedwell.core.vectors import IntArray
 from embedwell.engines.registry import runs
 from embedwell.models.catalogue import ModelCard
+from embedwell.models.heads import check_head
 from embedwell.models.known import Known
 from embedwell.runtime import managed
 from embedwell.runtime.cache import VectorCache
@@ -30,6 +31,7 @@ from embedwell.runtime.cached import ComputedOnce
 from embedwell.runtime.loaded import LoadedModels
 from embedwell.runtime.model import as_embedder
 from embedwell.runtime.profile import profile_for
+from embedwell.runtime.relevance import Relevance
 from embedwell.runtime.remembered import FILE as MEASURED_FILE
 from embedwell.runtime.remembered import Remembered
 from embedwell.runtime.states import Limits, MemoryState, ModelState
@@ -83,6 +85,7 @@ class Runtime:
 
         Raises:
             UnknownModelError: The catalogue has no such model.
+            WrongTaskError: The model scores pairs of texts.
             ModelError: The model cannot be had, or its bytes are wrong.
             OverBudgetError: It cannot fit, whatever is unloaded for it.
             CodeMemoryError: It is the code model, and the process is too large for that.
@@ -91,12 +94,24 @@ class Runtime:
             BadTextsError: Some texts could not be embedded; the error holds the other vectors.
             TaskCancelledError: `watch` was asked to stop.
         """
+        check_head(self.card(model), "embedding")
         artifact = self._loadable(model, watch)
 
         def compute(unknown: Sequence[str], kind: Kind, watch: Watch) -> Embedded:
             return managed.embed(self._models, artifact, unknown, kind, watch)
 
         return self._once.embed(artifact, compute, texts, kind, watch)
+
+    def score(self, model: str, query: str, texts: Sequence[str], watch: Watch) -> Relevance:
+        """Score texts for a query, with a model that scores pairs.
+
+        Raises:
+            WrongTaskError: The model gives vectors.
+            QueryError: The query leaves no room for a text.
+            EmbedwellError: As `embed` does.
+        """
+        check_head(self.card(model), "rerank")
+        return managed.score(self._models, self._loadable(model, watch), query, texts, watch)
 
     def token_starts(self, model: str, text: str) -> IntArray:
         """Offsets in code points of every token's first character, special tokens left out."""
@@ -199,7 +214,7 @@ class Runtime:
             UnknownModelError: The catalogue has no such model.
         """
         card, level = self.known.named(model)
-        return f"{card.name}@{level or quantization_for(self.settings, card).quantization}"
+        return f"{card.called}@{level or quantization_for(self.settings, card).quantization}"
 
     def card(self, model: str) -> ModelCard:
         """What is known of a model.
@@ -241,18 +256,18 @@ class Runtime:
 
     def _lower(self, artifact: Artifact) -> Artifact | None:
         """The next lower quantization of the same model that is known to agree; None if none is."""
-        card = self.card(artifact.space.model)
+        card = self.card(self.known.name_of(artifact.space))
         below = QUANTIZATIONS[: QUANTIZATIONS.index(artifact.quantization)]
         for level in reversed(below):
             agreement = card.agreement.get(level)
             agrees = agreement is not None and agreement.mean >= _LEAST_AGREEMENT
             if agrees and runs(artifact.engine, level):
-                return self._artifact(f"{card.name}@{level}", Watch())
+                return self._artifact(f"{card.called}@{level}", Watch())
         return None
 
 
 class NamedEmbedder:
-    """A `TextEmbedder` for one model of a runtime.
+    """A handle of one model of a runtime: a `TextEmbedder`, or a `TextReranker`, by its head.
 
     Args:
         runtime: Who loads the model.
@@ -277,6 +292,10 @@ class NamedEmbedder:
     def token_starts(self, text: str) -> IntArray:
         """See `Runtime.token_starts`."""
         return self._open().token_starts(self._model, text)
+
+    def score(self, query: str, texts: Sequence[str], watch: Watch) -> Relevance:
+        """See `Runtime.score`."""
+        return self._open().score(self._model, query, texts, watch)
 
     def check_idle(self) -> bool:
         """See `Runtime.check_idle`."""

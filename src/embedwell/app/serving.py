@@ -18,9 +18,11 @@ from embedwell.app.trust import check_index_inside
 from embedwell.core.errors import BadRequestError, StoreNotFoundError
 from embedwell.core.events import Watch
 from embedwell.runtime.protocol import TextEmbedder
+from embedwell.runtime.relevance import TextReranker
 
 if TYPE_CHECKING:
     from embedwell.app.index import Index
+    from embedwell.app.runtime import NamedEmbedder
 
 # The vectors of an open index are in memory: 0.8 MB for 1,000 chunks of 384 dimensions.
 _N_OPEN = 4
@@ -33,8 +35,8 @@ Place: TypeAlias = Path | str
 DATABASE = "database"
 """The name under which the index in `database_url` is served."""
 
-EmbedderOf = Callable[[str], TextEmbedder]
-"""Gives the embedder of a model by name."""
+EmbedderOf = Callable[[str], "NamedEmbedder"]
+"""Gives the embedder or the reranker of a model by name."""
 
 
 @dataclass(eq=False)
@@ -165,7 +167,12 @@ class OpenIndexes:
         settings = structs.replace(
             self._settings, model=store.settings.space.model, max_file=max_file
         )
-        return Index(file, store, settings, connect=self._connect)
+        return Index(file, store, settings, connect=self._connect, rerankers=self._reranker)
+
+    def _reranker(self, settings: Settings, model: str, watch: Watch) -> TextReranker:
+        """The service's own reranker, loaded by its first use."""
+        del settings, watch
+        return self._embedder_of(model)
 
     def _connect(self, settings: Settings, watch: Watch) -> TextEmbedder:
         """The service's own embedder: loaded by its first use, which tells progress itself."""

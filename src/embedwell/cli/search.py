@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from embedwell.search.results import SearchResult
 
+RERANKER = "ms-marco-MiniLM-L6-v2"  # models.heads has it; --help imports nothing
 # Lines of a passage that are shown: its best ones.
 _LINES = 4
 
@@ -31,6 +32,15 @@ _LINES = 4
 @click.option("--path", help="Only paths that match this glob, such as 'docs/**'.")
 @click.option("--language", help="Only this language, such as python or markdown.")
 @click.option("--kind", type=click.Choice(["text", "code"]), help="Only text, or only code.")
+@click.option(
+    "--rerank",
+    is_flag=False,
+    flag_value=RERANKER,
+    default="",
+    metavar="[MODEL]",
+    help="Read the 50 best again with a model that reranks, and order them by its scores; "
+    f"{RERANKER} unless another is named. After QUERY.",
+)
 @db_option
 @model_options
 @threads_option
@@ -43,6 +53,7 @@ def command(
     path: str | None,
     language: str | None,
     kind: str | None,
+    rerank: str,
     db: str | None,
     model: str | None,
     quantization: str | None,
@@ -69,7 +80,7 @@ def command(
                 index.load(watch)
                 index.store.warm()
         chosen = cast('Literal["hybrid", "semantic", "lexical"]', mode)
-        found = index.search(query, k, chosen, where)
+        found = index.search(query, k, chosen, where, rerank=rerank)
     if as_json:
         write_json(results_as_json(found))
         return

@@ -25,10 +25,13 @@ from embedwell.engines.pool import Pool
 from embedwell.engines.wire import (
     BINARY,
     EMBED_PATH,
+    RERANK_PATH,
     TOKEN_STARTS_PATH,
     BinaryEmbedded,
     EmbedRequest,
     ErrorAnswer,
+    RerankAnswer,
+    RerankRequest,
     TokenStartsRequest,
 )
 
@@ -65,6 +68,14 @@ class HttpEngine:
             EmbedwellError: What the service refused it with.
         """
         return _decoded(self._post(EMBED_PATH, request, watch), BinaryEmbedded)
+
+    def rerank(self, request: RerankRequest, watch: Watch) -> RerankAnswer:
+        """Have texts ranked.
+
+        Raises:
+            EmbedwellError: As `embed` does.
+        """
+        return _decoded(self._post(RERANK_PATH, request, watch), RerankAnswer)
 
     def token_starts(self, request: TokenStartsRequest) -> bytes:
         """Offsets in code points of every token's first character.

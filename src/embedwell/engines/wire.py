@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 BINARY = "application/msgpack"
 EMBED_PATH = "/v1/embed"
 TOKEN_STARTS_PATH = "/v1/token-starts"  # noqa: S105 - a path
+RERANK_PATH = "/v1/rerank"
 
 
 class EmbedRequest(Struct, forbid_unknown_fields=True):
@@ -54,6 +55,54 @@ class TokenStartsRequest(Struct, forbid_unknown_fields=True):
 
     model: str
     text: str
+
+
+class RerankDocument(Struct):
+    """A text to rank, as several programs wrap it."""
+
+    text: str
+
+
+class RerankRequest(Struct):
+    """Texts to rank by how well they answer a query.
+
+    Attributes:
+        query: The question.
+        documents: The texts, bare or as `{"text": …}`.
+        model: Name of a model that reranks; `ms-marco-MiniLM-L6-v2` where left out.
+        top_n: How many of the best to give back; all where left out.
+        return_documents: Whether each result has its text.
+    """
+
+    query: str
+    documents: list[str | RerankDocument]
+    model: str = ""
+    top_n: Annotated[int, Meta(ge=1)] | None = None
+    return_documents: bool = False
+
+
+class RerankResult(Struct):
+    """A text that was ranked: its position among those sent, from 0, and its score, 0 to 1."""
+
+    index: int
+    relevance_score: float
+    document: RerankDocument | UnsetType = UNSET
+
+
+class RerankUsage(Struct):
+    """Tokens that the model read, and how many texts lost their end."""
+
+    total_tokens: int
+    n_truncated: int = 0
+
+
+class RerankAnswer(Struct):
+    """The texts, best first."""
+
+    model: str
+    results: list[RerankResult]
+    usage: RerankUsage
+    object: Literal["list"] = "list"
 
 
 class ErrorBody(Struct):

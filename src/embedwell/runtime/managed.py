@@ -19,7 +19,7 @@ from embedwell.core.space import Kind
 from embedwell.runtime.loaded import LoadedModels
 from embedwell.runtime.model import Local, as_embedder, as_reranker
 from embedwell.runtime.refusals import no_memory_to_run
-from embedwell.runtime.reranker import Relevance
+from embedwell.runtime.relevance import Relevance
 from embedwell.runtime.windows import windows
 
 # A model is let go after this much of a long call, so that another one gets its turn: some
@@ -104,8 +104,8 @@ def score(
         EngineError: It cannot be loaded, or some texts could not be scored.
         TaskCancelledError: `watch` was asked to stop.
     """
-    scores, n_tokens = np.empty(len(texts), np.float32), np.zeros(len(texts), np.int64)
-    n_truncated = 0
+    scores = np.empty(len(texts), np.float32)
+    n_tokens = n_truncated = 0
     for begin, end in windows(texts, _WINDOW_TEXTS, _WINDOW_CHARACTERS):
         told = Watch(partial(_shifted, watch, begin, end, len(texts)), watch.cancelled)
 
@@ -116,7 +116,8 @@ def score(
         if begin and used.key != artifact.key:
             return score(models, used, query, texts, watch)
         artifact = used
-        scores[begin:end], n_tokens[begin:end] = found.scores, found.n_tokens
+        scores[begin:end] = found.scores
+        n_tokens += found.n_tokens
         n_truncated += found.n_truncated
     return Relevance(scores, n_tokens, n_truncated)
 

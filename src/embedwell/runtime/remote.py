@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -24,7 +24,13 @@ from embedwell.core.events import Watch
 from embedwell.core.space import Kind, Space
 from embedwell.core.vectors import IntArray
 from embedwell.engines.http import HttpEngine
-from embedwell.engines.wire import BinaryEmbedded, EmbedRequest, TokenStartsRequest
+from embedwell.engines.wire import (
+    BinaryEmbedded,
+    EmbedRequest,
+    RerankRequest,
+    TokenStartsRequest,
+)
+from embedwell.runtime.relevance import Relevance
 from embedwell.runtime.windows import windows
 
 # Enough for the service to fill sorted batches, little enough that others' requests come between.
@@ -102,6 +108,27 @@ class RemoteEmbedder:
         if self._find_tokens is None:
             self._find_tokens = self._tokenizer() or self._ask_for_tokens
         return self._find_tokens(text)
+
+    def score(self, model: str, query: str, texts: Sequence[str], watch: Watch) -> Relevance:
+        """Score texts for a query with another model: one that scores pairs.
+
+        Raises:
+            ServiceGoneError: The service went away.
+            ServiceBusyError: It stayed too busy.
+            EmbedwellError: What the service refused it with.
+        """
+        scores = np.zeros(len(texts), np.float32)
+        n_tokens = n_truncated = 0
+        for begin, end in windows(texts, _TEXTS_PER_REQUEST, _CHARACTERS_PER_REQUEST):
+            watch.progress("rerank", begin, len(texts), "texts")
+            asked = [_sendable(text) for text in texts[begin:end]]
+            request = RerankRequest(_sendable(query), [*asked], model)
+            found = self._ask(partial(self._engine.rerank, request, watch), watch)
+            for result in found.results:
+                scores[begin + result.index] = result.relevance_score
+            n_tokens += found.usage.total_tokens
+            n_truncated += found.usage.n_truncated
+        return Relevance(scores, n_tokens, n_truncated)
 
     def answers(self) -> bool:
         """Whether the service is there; wakes no model."""

@@ -1,60 +1,25 @@
-"""Scores of texts for a query, and the model in this process that gives them."""
+"""The reranker that runs a model in this process."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from embedwell.core.artifact import Artifact
 from embedwell.core.errors import EngineError
 from embedwell.core.events import Watch
-from embedwell.core.vectors import FloatArray, IntArray
+from embedwell.core.vectors import FloatArray
 from embedwell.engines.protocol import Engine, TokenBatch
 from embedwell.runtime.batcher import Batcher, Ids
 from embedwell.runtime.batching import TOKENS_PER_BATCH, pad
 from embedwell.runtime.pairs import PairTokenizer
+from embedwell.runtime.relevance import Relevance
 from embedwell.runtime.windows import windows
 
 # Pairs are tokenized and sorted this many at a time, which bounds the memory of any call.
 _WINDOW_TEXTS = 1024
 _WINDOW_CHARACTERS = 1 << 22
-
-
-@dataclass(frozen=True)
-class Relevance:
-    """How well each of some texts answers a query.
-
-    Attributes:
-        scores: float32, shape (n,), 0 to 1: the logistic function (sigmoid) of what the network
-            gives. They order texts; that one is 0.5 does not make it right in half of all cases.
-        n_tokens: int64, shape (n,); tokens of each pair before any cut.
-        n_truncated: How many texts lost their end.
-    """
-
-    scores: FloatArray
-    n_tokens: IntArray
-    n_truncated: int
-
-
-class TextReranker(Protocol):
-    """Whatever scores texts for a query, wherever its model runs. Safe to call from all threads."""
-
-    def score(self, query: str, texts: Sequence[str], watch: Watch) -> Relevance:
-        """Score texts of any number and length.
-
-        Raises:
-            QueryError: The query leaves no room for a text.
-            EngineError: Some texts could not be scored.
-            TaskCancelledError: `watch` was asked to stop.
-        """
-        ...
-
-    def close(self) -> None:
-        """Give the memory back."""
-        ...
 
 
 class LocalReranker:
@@ -100,8 +65,9 @@ class LocalReranker:
                     "Leave them out, or rank them with another model.",
                 )
         watch.progress("rerank", len(texts), len(texts), "texts")
-        n_truncated = int((n_tokens > self.artifact.space.max_tokens).sum())
-        return Relevance(sigmoid(logits[:, 0]), n_tokens, n_truncated)
+        most = self.artifact.space.max_tokens
+        n_read, n_truncated = int(np.minimum(n_tokens, most).sum()), int((n_tokens > most).sum())
+        return Relevance(sigmoid(logits[:, 0]), n_read, n_truncated)
 
     def close(self) -> None:
         """Give the memory back."""

@@ -27,6 +27,7 @@ from embedwell.server import (
     openai,
     pages,
     reference,
+    rerank,
     search,
 )
 from embedwell.server.bodies import Bodies
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     *native.ENDPOINTS,
+    *rerank.ENDPOINTS,
     *search.ENDPOINTS,
     *compare.ENDPOINTS,
     *control.ENDPOINTS,

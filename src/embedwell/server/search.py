@@ -46,6 +46,7 @@ class SearchRequest(Struct, forbid_unknown_fields=True):
         language: Language that documents must be in.
         kind: Only text, or only code.
         metadata: Values that documents must have.
+        rerank: Name of a model that reads the best results again and orders them; empty for none.
     """
 
     query: str
@@ -56,6 +57,7 @@ class SearchRequest(Struct, forbid_unknown_fields=True):
     language: str = ""
     kind: Literal["text", "code"] | None = None
     metadata: dict[str, Any] = {}
+    rerank: str = ""
 
 
 class Hit(Struct):
@@ -165,7 +167,7 @@ async def search(service: Service, request: Request, body: SearchRequest) -> Res
 
     def find(watch: Watch) -> SearchResults:
         with service.indexes.using(file, watch) as index:
-            return index.search(body.query, body.k, body.mode, where)
+            return index.search(body.query, body.k, body.mode, where, rerank=body.rerank)
 
     found = await service.work(request, find)
     from embedwell.search.results import as_json  # noqa: PLC0415 - loaded with the first index
