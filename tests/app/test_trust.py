@@ -91,6 +91,18 @@ def test_other_settings_of_a_clone_count_without_consent(clone):
     assert (loaded.settings.quantization, loaded.settings.threads) == ("q4", 2)
 
 
+@pytest.mark.parametrize("name", ["model", "code_model"])
+def test_a_clone_names_models_of_the_hub_but_no_file_without_consent(clone, name):
+    write_config(clone, f'{name} = "hf:someone/model#v1@q8"')
+    assert load(folder=clone).origins[name] == ".embedwell/config.toml"
+    write_config(clone, f'{name} = "file:/home/me/secret.gguf"')
+    write_env(clone, f"EMBEDWELL_{name.upper()}=file:/home/me/secret.gguf")
+    with pytest.raises(SettingsError, match=f"{name} may not be set by"):
+        load(folder=clone)
+    trust(read_project(clone))
+    assert load(folder=clone).origins[name] == ".env"
+
+
 @pytest.mark.parametrize("changed", [".embedwell/config.toml", ".env"])
 def test_consent_ends_with_any_change_of_either_file(clone, changed):
     write_config(clone, 'service = "start"')

@@ -15,9 +15,11 @@ import msgspec
 from platformdirs import user_config_path
 
 from embedwell.app.place import shown_target
-from embedwell.app.settings import PERSONAL, SECRET, TYPES, Settings, faults_of, form
+from embedwell.app.setting_rules import PERSONAL, SECRET, TYPES, faults_of, form
+from embedwell.app.settings import Settings
 from embedwell.app.trust import CONFIG, DOTENV, Project, is_trusted, read_project
 from embedwell.core.errors import SettingsError
+from embedwell.models.names import FILE
 
 PREFIX = "EMBEDWELL_"
 # Names by which applications know the same; ours are stronger.
@@ -95,7 +97,16 @@ def personal_in(project: Project) -> dict[str, list[str]]:
         CONFIG: _toml(project.files[CONFIG].data, CONFIG, faults),
         DOTENV: _dotenv(project.files[DOTENV].data, faults, interpolate=False),
     }
-    return {name: found for name, values in read.items() if (found := sorted(PERSONAL & {*values}))}
+    asking = {
+        file: sorted(name for name, value in values.items() if _is_personal(name, value))
+        for file, values in read.items()
+    }
+    return {file: names for file, names in asking.items() if names}
+
+
+def _is_personal(name: str, value: object) -> bool:
+    """Whether a setting, or this value of one, needs the user's consent in a project's files."""
+    return name in PERSONAL or (isinstance(value, str) and value.startswith(FILE))
 
 
 def shown(name: str, value: object) -> object:

@@ -15,6 +15,7 @@ from embedwell.core.errors import EmbeddingsOffError, ServiceGoneError
 from embedwell.core.events import Listener, Watch, ignore_events
 from embedwell.models.catalogue import ModelCard
 from embedwell.models.known import Known
+from embedwell.models.names import BROUGHT
 
 if TYPE_CHECKING:
     from embedwell.engines.http import Address
@@ -52,6 +53,10 @@ def connect(settings: Settings, watch: Watch, on_event: Listener = ignore_events
         from embedwell.app.auto import with_model  # noqa: PLC0415 - only where it is asked for
 
         settings, _ = with_model(settings, watch)
+    if settings.model.startswith(BROUGHT):
+        from embedwell.app.models import named  # noqa: PLC0415 - only what a person brings
+
+        named(settings, settings.model, watch)
     make_local = partial(_in_this_process, settings, on_event)
     if settings.service == "off":
         return make_local(watch)

@@ -9,6 +9,9 @@ from embedwell.core.artifact import QUANTIZATIONS, Quantization
 from embedwell.core.errors import UnknownModelError
 
 HUB, FILE, REMOTE = "hf:", "file:", "remote:"
+BROUGHT = (HUB, FILE)
+"""How names begin of what only its own files can tell of."""
+
 # The rest of each form, as the settings' pattern and this parser share it.
 HUB_PATTERN = r"hf:[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(/[\w./-]+\.gguf)?(#[\w./-]+)?"
 REMOTE_PATTERN = r"remote:[A-Za-z0-9][\w./:@-]*"
@@ -40,7 +43,7 @@ class Name:
     @property
     def is_brought(self) -> bool:
         """Whether it names what only its own files can tell of."""
-        return self.model.startswith((HUB, FILE))
+        return self.model.startswith(BROUGHT)
 
     @property
     def suffix(self) -> str:

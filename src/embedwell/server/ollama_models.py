@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 # What "for ever" is in a date: the last second that 64 bits of nanoseconds hold.
 _FOR_EVER = datetime(2262, 4, 11, 23, 47, 16, tzinfo=UTC)
 _LINE_EVERY_S = 0.1
-_WEIGHTS = "model.safetensors"
 
 
 class Details(Struct):
@@ -195,7 +194,7 @@ async def _lines(service: Service, name: str, model: ModelCard) -> AsyncIterator
 
 def _step(progress: Progress, model: ModelCard) -> Step:
     """A step of ours in Ollama's words."""
-    digest = model.files[_WEIGHTS].sha256
+    digest = model.files[model.weights].sha256
     if progress.stage == "verify":
         return Step("verifying sha256 digest")
     is_download = progress.stage == "download"
