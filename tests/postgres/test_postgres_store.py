@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import psycopg
 import pytest
-from store_samples import DIMENSIONS, SETTINGS, SPACE, item, signs
+from store_samples import CODE_SPACE, DIMENSIONS, SETTINGS, SPACE, code_item, item, signs, wide
 
 from embedwell.core.errors import (
     ForeignStoreError,
@@ -21,6 +21,7 @@ from embedwell.stores.postgres import hnsw, vectors
 from embedwell.stores.postgres.store import PostgresStore
 from embedwell.stores.protocol import CollectionSettings, Filter
 from embedwell.stores.queue import Item, Outcome
+from embedwell.stores.spaces import CODE_ALONE, EVERYTHING
 
 ALL = Filter()
 
@@ -238,6 +239,35 @@ def test_plain_sql_follows_the_main_space(store, ask):
     (half,) = ask("SELECT embedding::real[] FROM documents")
     np.testing.assert_allclose(half[0][:3], [0.5**0.5, 0.5**0.5, 0], atol=1e-3)
     assert store.settings == CollectionSettings(wider, SETTINGS.chunk_tokens, "a test")
+
+
+def test_plain_sql_follows_the_spaces_of_a_pair(store, ask):
+    def seen():
+        of_chunks = "SELECT array_agg(vector_dims(embedding)) FROM {}"
+        views = [ask(of_chunks.format(name))[0][0] for name in ("document_chunks", "code_chunks")]
+        means = ask("SELECT vector_dims(embedding::vector) FROM documents ORDER BY key")
+        return [*views, [dimensions for (dimensions,) in means]]
+
+    store.put([item("a.md", ["alpha"]), item("b.py", ["beta", "gamma"], kind="code")])
+    assert seen() == [[16], [16, 16], [16, 16]]
+    code = store.spaces.add(CODE_SPACE, "next", "", holds=CODE_ALONE).number
+    ids = np.array([found.id for found in store.spaces.missing(code, 0, 9)])
+    store.spaces.fill(code, ids, np.array([wide(1), wide(2)]))
+    store.spaces.switch(code, keep=False)
+    assert seen() == [[16], [24, 24], [16, 24]]
+    store.spaces.split()
+    store.put([code_item("c.py", ["delta"])])
+    assert seen() == [[16], [24, 24, 24], [16, 24, 24]]
+    store.put([item("b.py", ["text"])])
+    assert seen() == [[16, 16], [24], [16, 16, 24]]
+    whole = store.spaces.add(SPACE, "next", "", holds=EVERYTHING).number
+    ids = np.array([found.id for found in store.spaces.missing(whole, 0, 9)])
+    store.spaces.fill(whole, ids, np.array([signs(n) for n in ids]))
+    store.spaces.switch(whole, keep=False)
+    assert seen() == [[16, 16], [24], [16, 16, 24]]
+    store.spaces.drop(code)
+    assert seen() == [[16, 16], [16], [16, 16, 16]]
+    assert store.check() == []
 
 
 def test_words_too_common_to_tell_are_left_out_but_one(store, monkeypatch):

@@ -1,4 +1,4 @@
-"""A store of revision 002 goes on as one of 003, and back."""
+"""A store of an older revision goes on as one of the newest, and back."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from contextlib import closing
 import psycopg
 import pytest
 from schema_catalog import catalog
-from store_samples import SETTINGS, item
+from store_samples import CODE_SPACE, PAIR, SETTINGS, SPACE, code_item, item, signs
 
+from embedwell.core.errors import StoreError
 from embedwell.core.events import Watch
 from embedwell.stores.postgres.migrations import PostgresMigrations
 from embedwell.stores.postgres.store import PostgresStore
+from embedwell.stores.protocol import Filter
 from embedwell.stores.queue import Item, Outcome, Which
+from embedwell.stores.spaces import CODE_ALONE, EVERYTHING
 
 
 @pytest.fixture
@@ -75,9 +78,10 @@ def test_an_older_store_without_files_has_no_source(database, ask):
         assert store.queue.add_source("folder", "notes", "", "", {}).prefix == ""
 
 
-def test_an_upgraded_store_has_the_schema_of_a_new_one(new_database):
+@pytest.mark.parametrize("revision", ["002", "003"])
+def test_an_upgraded_store_has_the_schema_of_a_new_one(new_database, revision):
     one, other = new_database(), new_database()
-    PostgresMigrations(one).upgrade("002")
+    PostgresMigrations(one).upgrade(revision)
     PostgresMigrations(one).upgrade("head")
     PostgresMigrations(other).upgrade("head")
     assert catalog(one) == catalog(other)
@@ -107,3 +111,33 @@ def test_going_back_to_002_leaves_documents_and_keeps_others_out_of_the_folder(d
     after = catalog(database)
     for kind in ("columns", "constraints", "indexes"):
         assert [one for one in after[kind] if "vectors_1" not in one] == before[kind]
+
+
+def test_spaces_of_an_older_store_hold_everything(database, ask):
+    with closing(PostgresStore.create(database, SETTINGS)) as store:
+        store.put([item("a.md", ["alpha"]), item("b.py", ["beta"], kind="code")])
+        light = store.spaces.add(SPACE, "light", "").number
+        begun = store.spaces.add(CODE_SPACE, "next", "", holds=CODE_ALONE).number
+    PostgresMigrations(database).downgrade("003")
+    assert ask("SELECT to_regclass(format('vectors_%s', id)) FROM spaces WHERE id > 1") == [
+        (f"vectors_{light}",)
+    ]
+    assert ask("SELECT COUNT(embedding) FROM code_chunks") == [(1,)]
+    with closing(PostgresStore.open(database)) as store:
+        assert [one.holds for one in store.spaces.all()] == [EVERYTHING, EVERYTHING]
+        assert store.spaces.add(CODE_SPACE, "next", "", holds=CODE_ALONE).number > begun
+        assert len(store.nearest(signs(4), 9, Filter()).ids) == 2
+        assert store.check() == []
+
+
+def test_a_pair_with_code_in_it_is_not_taken_back(database, ask):
+    with closing(PostgresStore.create(database, PAIR)) as store:
+        store.put([item("a.md", ["alpha"]), code_item("b.py", ["beta"])])
+        with pytest.raises(StoreError, match=r"no space for code alone.*--no-code"):
+            PostgresMigrations(database).downgrade("003")
+        store.delete(["b.py"])
+        assert store.check() == []
+    PostgresMigrations(database).downgrade("003")
+    assert ask("SELECT role FROM spaces") == [("main",)]
+    with closing(PostgresStore.open(database)) as store:
+        assert store.settings == SETTINGS

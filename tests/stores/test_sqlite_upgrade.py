@@ -71,7 +71,7 @@ def _add_old(db: sqlite3.Connection, number: int, one) -> None:
         )
 
 
-@pytest.fixture(params=[1, 2])
+@pytest.fixture(params=[1, 2, 3])
 def old(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     path = tmp_path / "old.db"
     make_old(path, request.param)
@@ -173,7 +173,7 @@ def test_further_spaces_have_tables_like_the_first(sqlite_store: SqliteStore):
 
 def test_opened_for_reading_an_old_file_stays_and_says_what_to_do(old: Path):
     before = old.read_bytes()
-    with pytest.raises(StoreReadOnlyError, match=r"older embedwell \(schema [12].*Open it once"):
+    with pytest.raises(StoreReadOnlyError, match=r"older embedwell \(schema [123].*Open it once"):
         SqliteStore.open(old, read_only=True)
     assert old.read_bytes() == before
 

@@ -3,24 +3,13 @@
 
 DO $$
 BEGIN
-    IF EXISTS (SELECT FROM spaces WHERE role = 'code') THEN
-        RAISE EXCEPTION 'schema 3 has no space for code alone: run `embedwell migrate --no-code`';
+    IF EXISTS (SELECT FROM spaces WHERE role = 'code')
+        AND EXISTS (SELECT FROM documents WHERE kind = 'code') THEN
+        RAISE EXCEPTION 'Schema 3 has no space for code alone, and there are documents in one'
+            USING HINT = 'Let one space hold everything first: `embedwell migrate --no-code`.';
     END IF;
 END
 $$;
-
--- What a migration to a pair has begun, or left behind.
-DO $$
-DECLARE
-    vectors text;
-BEGIN
-    FOR vectors IN SELECT format('vectors_%s', id) FROM spaces WHERE holds <> 'text,code' LOOP
-        EXECUTE format('DROP TABLE %I', vectors);
-    END LOOP;
-END
-$$;
-DELETE FROM spaces WHERE holds <> 'text,code';
-ALTER TABLE spaces DROP COLUMN holds;
 
 CREATE OR REPLACE VIEW code_chunks AS
 SELECT chunks.id, chunks.document, documents.key AS file_path, documents.language,
@@ -30,3 +19,16 @@ FROM chunks
 JOIN documents ON documents.id = chunks.document AND documents.kind = 'code'
 LEFT JOIN main_vectors ON main_vectors.chunk = chunks.id;
 DROP VIEW code_vectors;
+
+-- What is empty, was begun by a migration to a pair, or left behind by one.
+DO $$
+DECLARE
+    vectors text;
+BEGIN
+    FOR vectors IN SELECT format('vectors_%s', id) FROM spaces WHERE holds = 'code' LOOP
+        EXECUTE format('DROP TABLE %I', vectors);
+    END LOOP;
+END
+$$;
+DELETE FROM spaces WHERE holds = 'code';
+ALTER TABLE spaces DROP COLUMN holds;

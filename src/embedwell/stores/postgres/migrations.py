@@ -141,6 +141,8 @@ class PostgresMigrations:
         except DBAPIError as error:
             if isinstance(error.orig, psycopg.errors.DependentObjectsStillExist):
                 raise _depended_on(error.orig, self._address.shown) from error.orig
+            if isinstance(error.orig, psycopg.errors.RaiseException):  # by our own SQL
+                raise _refused(error.orig, self._address.shown) from error.orig
             if isinstance(error.orig, psycopg.Error):
                 raise named(error.orig, self._address.shown) from error.orig
             raise
@@ -155,6 +157,12 @@ def _depended_on(error: psycopg.Error, shown: str) -> StoreError:
     return StoreError(
         f"Not ours, but made on top of what would be dropped in {shown}: {what}.",
         "Drop it first; nothing was changed.",
+    )
+
+
+def _refused(error: psycopg.Error, shown: str) -> StoreError:
+    return StoreError(
+        f"{shown} stays as it is: {error.diag.message_primary}.", error.diag.message_hint or ""
     )
 
 
