@@ -38,6 +38,7 @@ def connect(settings: Settings, watch: Watch, on_event: Listener = ignore_events
         on_event: Called with what happens to models in this process.
 
     Raises:
+        RemoteError: The settings name a server (`engine = http`) that does not answer as it must.
         ServiceGoneError: The settings require the service and none answers.
         ServiceStartError: The settings start the service on demand, and it does not start.
         EmbeddingsOffError: The settings switch embeddings off.
@@ -49,6 +50,10 @@ def connect(settings: Settings, watch: Watch, on_event: Listener = ignore_events
             "Embeddings are switched off (`embeddings = false`).",
             "Search with `--mode lexical`, or switch them on.",
         )
+    if settings.engine == "http":
+        from embedwell.app.remote import http_embedder  # noqa: PLC0415 - one of the ways
+
+        return http_embedder(settings, watch)
     if settings.model == "auto":
         from embedwell.app.auto import with_model  # noqa: PLC0415 - only where it is asked for
 

@@ -55,7 +55,7 @@ def fault_of(answer: Answer, place: str, path: str) -> RemoteError:
         return RemoteBusyError(told, "Wait and run it again; what was embedded is kept.", wait_s)
     if status in _AWAY:
         return RemoteGoneError(told, "See whether the server behind it runs.")
-    is_too_much = bool(_TOO_MUCH.search(said)) and status not in _REMEDIES
+    is_too_much = says_too_much(said) and status not in _REMEDIES
     return RemoteRefusedError(
         told,
         _REMEDIES.get(status, "See the server's log."),
@@ -103,6 +103,11 @@ def retry_after_s(header: str, now: float) -> float:
         return max(parsedate_to_datetime(header).timestamp() - now, 0.0)
     except (ValueError, OverflowError):
         return 0.0
+
+
+def says_too_much(said: str) -> bool:
+    """Whether a refusal is about texts that are too many or too long."""
+    return bool(_TOO_MUCH.search(said))
 
 
 def said_in(body: bytes) -> str:
