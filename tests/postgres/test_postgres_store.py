@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +14,7 @@ from store_samples import CODE_SPACE, DIMENSIONS, SETTINGS, SPACE, code_item, it
 
 from embedwell.core.errors import (
     ForeignStoreError,
+    SpaceMovedError,
     StoreBusyError,
     StoreError,
     StoreNotFoundError,
@@ -288,3 +291,29 @@ def test_passages_of_any_length_are_indexed(store):
     store.put([item("a", ["word " * 300_000]), item("b", ["x" * 5_000 + " needle"])])
     assert len(store.matching("needle", 5, ALL).ids) == 1
     assert len(store.matching("word", 5, ALL).ids) == 1
+
+
+def test_a_writer_that_waited_for_a_pair_to_change_is_told(store, schema):
+    store.put([item("a.md", ["alpha"]), item("b.py", ["beta"], kind="code")])
+    code = store.spaces.add(CODE_SPACE, "next", "", holds=CODE_ALONE).number
+    ids = np.array([found.id for found in store.spaces.missing(code, 0, 9)])
+    store.spaces.fill(code, ids, np.array([wide(1)]))
+    main = store.spaces.main().number
+    both = code_item("b.py", ["gamma"], is_in_main=True)
+    with closing(PostgresStore.open(schema)) as other, ThreadPoolExecutor(1) as pool:
+
+        def put(known):
+            return pool.submit(other.put, [both], space=main, code=known)
+
+        for change, known in (
+            (lambda: store.spaces.switch(code, keep=False), None),
+            (store.spaces.split, code),
+        ):
+            with store._database.transaction():
+                change()
+                late = put(known)
+                assert not wait([late], 0.2).done
+            with pytest.raises(SpaceMovedError):
+                late.result()
+        assert other.check() == []
+    assert [one.chunk.text for one in store.passages("b.py")] == ["beta"]
