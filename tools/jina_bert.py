@@ -1,11 +1,11 @@
-"""JinaBERT v2 in the variant that reads code, in plain numpy, in double precision.
+"""JinaBERT v2 in both of its variants, for prose and for code, in plain numpy, in double precision.
 
 `transformers` has no such network. This one follows the papers: the encoder of Devlin et al. 2019
 (https://arxiv.org/abs/1810.04805) with the symmetric linear biases and gated feed-forward parts of
-Günther et al. 2023 (https://arxiv.org/abs/2310.19923), the slopes of Press et al. 2022
-(https://arxiv.org/abs/2108.12409), and, as the names of the published tensors tell, layer norms
-over queries and keys (Henry et al. 2020, https://arxiv.org/abs/2010.04245, normalize them too) and
-one more after each sum.
+Günther et al. 2023 (https://arxiv.org/abs/2310.19923) and the slopes of Press et al. 2022
+(https://arxiv.org/abs/2108.12409). The variant for code has, as the names of its tensors tell,
+layer norms over queries and keys (Henry et al. 2020, https://arxiv.org/abs/2010.04245, normalize
+them too), one more after each sum, and the halves of the gated part the other way round.
 """
 
 from __future__ import annotations
@@ -62,6 +62,11 @@ def _linear_biases(n_heads: int, length: int) -> Array:
 def _layer(config: dict[str, Any], read: Read, root: str, x: Array, bias: Array) -> Array:
     attended = _attention(config, read, f"{root}.attention", x, bias)
     summed = _norm(config, read, f"{root}.attention.output.LayerNorm", attended + x)
+    if not _is_for_code(config):
+        both = summed @ read(f"{root}.mlp.gated_layers.weight").T.astype(np.float64)
+        gate, up = np.split(both, 2, axis=1)
+        down = _dense(read, f"{root}.mlp.wo", _gelu(gate) * up)
+        return _norm(config, read, f"{root}.mlp.layernorm", down + summed)
     x = _norm(config, read, f"{root}.layer_norm_1", summed + x)
     both = x @ read(f"{root}.mlp.up_gated_layer.weight").T.astype(np.float64)
     up, gate = np.split(both, 2, axis=1)
@@ -74,13 +79,19 @@ def _attention(config: dict[str, Any], read: Read, root: str, x: Array, bias: Ar
     query = _dense(read, f"{root}.self.query", x)
     key = _dense(read, f"{root}.self.key", x)
     value = _heads(_dense(read, f"{root}.self.value", x), n_heads)
-    query = _heads(_norm(config, read, f"{root}.self.layer_norm_q", query), n_heads)
-    key = _heads(_norm(config, read, f"{root}.self.layer_norm_k", key), n_heads)
+    if _is_for_code(config):
+        query = _norm(config, read, f"{root}.self.layer_norm_q", query)
+        key = _norm(config, read, f"{root}.self.layer_norm_k", key)
+    query, key = _heads(query, n_heads), _heads(key, n_heads)
     scores = query @ key.swapaxes(1, 2) / math.sqrt(query.shape[2]) + bias
     shares = np.exp(scores - scores.max(axis=-1, keepdims=True))
     shares /= shares.sum(axis=-1, keepdims=True)
     mixed = (shares @ value).swapaxes(0, 1).reshape(len(x), -1)
     return _dense(read, f"{root}.output.dense", mixed)
+
+
+def _is_for_code(config: dict[str, Any]) -> bool:
+    return "qk-post-norm" in config["_name_or_path"]
 
 
 def _heads(x: Array, n_heads: int) -> Array:

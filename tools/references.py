@@ -100,8 +100,7 @@ def _config(wanted: Network) -> dict[str, Any]:
     """The entries that a class of `transformers` understands."""
     fields = {key: value for key, value in wanted.config.items() if key not in _OURS}
     if wanted.architecture != "nomic_bert":
-        labels = {"num_labels": 1} if wanted.pooling is None else {}
-        return fields | labels
+        return fields
     return {
         "vocab_size": fields["vocab_size"],
         "type_vocab_size": fields["type_vocab_size"],

@@ -226,8 +226,13 @@ def _jina(fields: dict[str, Any]) -> dict[str, Shape]:
         root = f"encoder.layer.{layer}"
         for part in ("self.query", "self.key", "self.value", "output.dense"):
             shapes |= _dense(f"{root}.attention.{part}", wide, wide)
-        for norm in ("self.layer_norm_q", "self.layer_norm_k", "output.LayerNorm"):
-            shapes |= _norm(f"{root}.attention.{norm}", wide)
+        shapes |= _norm(f"{root}.attention.output.LayerNorm", wide)
+        if "qk-post-norm" not in fields["_name_or_path"]:
+            shapes |= {f"{root}.mlp.gated_layers.weight": (2 * inner, wide)}
+            shapes |= _dense(f"{root}.mlp.wo", wide, inner) | _norm(f"{root}.mlp.layernorm", wide)
+            continue
+        for norm in ("layer_norm_q", "layer_norm_k"):
+            shapes |= _norm(f"{root}.attention.self.{norm}", wide)
         shapes |= {f"{root}.mlp.up_gated_layer.weight": (2 * inner, wide)}
         shapes |= _dense(f"{root}.mlp.down_layer", wide, inner)
         shapes |= _norm(f"{root}.layer_norm_1", wide) | _norm(f"{root}.layer_norm_2", wide)
@@ -302,6 +307,7 @@ _XLM_ROBERTA = _BERT | {
     "bos_token_id": 0,
     "eos_token_id": 2,
 }
+_ONE_SCORE = {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}}
 _MPNET = {
     "model_type": "mpnet",
     "architectures": ["MPNetModel"],
@@ -353,6 +359,11 @@ _JINA = _BERT | {
     "position_embedding_type": "alibi",
     "feed_forward_type": "geglu",
 }
+_JINA_PROSE = _JINA | {
+    "_name_or_path": "jinaai/jina-bert-implementation",
+    "auto_map": {"AutoModel": "jinaai/jina-bert-implementation--modeling_bert.JinaBertModel"},
+    "vocab_size": 30528,
+}
 _MODERNBERT = {
     "model_type": "modernbert",
     "architectures": ["ModernBertModel"],
@@ -387,15 +398,18 @@ _FAMILIES: dict[str, tuple[Any, dict[str, Any], Pooling | None]] = {
     "xlm-roberta-base": (_embedding, _XLM_ROBERTA, "mean"),
     "nomic-bert": (_nomic, _NOMIC, "mean"),
     "jina-bert-code": (_jina, _JINA, "mean"),
+    "jina-bert": (_jina, _JINA_PROSE, "mean"),
     "modernbert-base": (_modernbert, _MODERNBERT, "cls"),
     "bert-rerank": (
         _classified,
-        _MINILM | {"architectures": ["BertForSequenceClassification"], "num_hidden_layers": 6},
+        _MINILM
+        | _ONE_SCORE
+        | {"architectures": ["BertForSequenceClassification"], "num_hidden_layers": 6},
         None,
     ),
     "xlm-roberta-rerank": (
         _roberta_classified,
-        _XLM_ROBERTA | {"architectures": ["XLMRobertaForSequenceClassification"]},
+        _XLM_ROBERTA | _ONE_SCORE | {"architectures": ["XLMRobertaForSequenceClassification"]},
         None,
     ),
 }

@@ -10,7 +10,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from random_weights import EMBEDDING_NAMES, LENGTHS, Network, network, numbers, shallow
+from random_weights import (
+    EMBEDDING_NAMES,
+    LENGTHS,
+    RERANK_NAMES,
+    Network,
+    network,
+    numbers,
+    shallow,
+)
 from tiny_bert import batch_of
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
@@ -117,6 +125,23 @@ def test_every_pooling_is_the_independent_one_and_no_other(tmp_path, name, pooli
     for other in set(POOLINGS) - {pooling}:
         differences = np.abs(ours - reference(wanted, other)[order]).max(axis=1)
         assert differences.min() > FAR
+
+
+@pytest.mark.parametrize("name", RERANK_NAMES)
+def test_scores_of_pairs_are_the_independent_ones(tmp_path, name):
+    wanted = shallow(name)
+    artifact = built(wanted, tmp_path, head="rerank", pooling="cls")
+    batch, types = batch_of(wanted.texts()), batch_of(wanted.types())
+    engine = open_engine(artifact, 1)
+    logits = engine.run(replace(batch, types=types.ids))
+    path = REFERENCES / f"{name}.json"
+    expected = np.array(json.loads(path.read_text("utf-8"))["logits"])
+    assert logits.shape == (len(expected), 1)
+    assert farthest(logits[:, 0], expected) < CLOSE
+    if wanted.config["type_vocab_size"] > 1:  # the same tokens as if of one text
+        alike = engine.run(replace(batch, types=types.ids * 0))
+        assert np.abs(alike[:, 0] - expected).min() > FAR
+    engine.close()
 
 
 @dataclass(frozen=True)
