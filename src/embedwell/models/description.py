@@ -11,6 +11,7 @@ from embedwell.core.errors import ConversionError, WrongBytesError
 from embedwell.core.space import Pooling
 from embedwell.models.catalogue import ModelCard
 from embedwell.models.networks.registry import architecture_of
+from embedwell.models.static import MODEL_TYPE
 
 CONFIG, TOKENIZER = "config.json", "tokenizer.json"
 _MODULES, _PROMPTS = "modules.json", "config_sentence_transformers.json"
@@ -56,6 +57,7 @@ def describe(name: str, files: Mapping[str, bytes], weights_bytes: int) -> Model
         ConversionError: It is no network, or has a part, that is not known here.
     """
     fields = _object(files, CONFIG)
+    is_static = fields.get("model_type") == MODEL_TYPE
     front = _front_matter(files.get(_README, b""))
     query, document = _prompts(_object(files, _PROMPTS))
     return ModelCard(
@@ -64,17 +66,17 @@ def describe(name: str, files: Mapping[str, bytes], weights_bytes: int) -> Model
         revision="",
         licence=next(iter(front.get("license", ())), ""),
         summary="",
-        architecture=architecture_of(fields),
-        dimensions=_integer(fields, ("hidden_size", "n_embd")),
-        max_tokens=_max_tokens(fields, files),
-        pooling=_pooling(files),
+        architecture="static" if is_static else architecture_of(fields),
+        dimensions=_integer(fields, ("hidden_size", "n_embd", "hidden_dim")),
+        max_tokens=_USUAL_LENGTH if is_static else _max_tokens(fields, files),
+        pooling="mean" if is_static else _pooling(files),
         languages=tuple(front.get("language", ())),
         n_parameters=weights_bytes // _bytes_each(fields),
         query_prompt=query,
         document_prompt=document,
         matryoshka=_matryoshka(fields, files),
         head=_head(fields, files),
-        vocabulary=_integer(fields, ("vocab_size",)),
+        vocabulary=0 if is_static else _integer(fields, ("vocab_size",)),
     )
 
 
@@ -159,7 +161,7 @@ def _max_tokens(fields: Mapping[str, Any], files: Mapping[str, bytes]) -> int:
 
 
 def _matryoshka(fields: Mapping[str, Any], files: Mapping[str, bytes]) -> tuple[int, ...]:
-    whole = _integer(fields, ("hidden_size", "n_embd"))
+    whole = _integer(fields, ("hidden_size", "n_embd", "hidden_dim"))
     given = fields.get("matryoshka_dimensions") or _object(files, _PROMPTS).get(
         "matryoshka_dimensions"
     )
