@@ -11,6 +11,7 @@ from embedwell.core.errors import ConversionError
 from embedwell.core.events import Watch
 from embedwell.models.gguf.config import check_known
 from embedwell.models.gguf.header import GgufHeader, read_header
+from embedwell.models.gguf.names import has_two_norms
 from embedwell.models.gguf.tokenizer import tokenizer_json
 from embedwell.models.source import SourceFiles
 
@@ -22,9 +23,7 @@ _BLOCK = 16 << 20
 _LEVELS: tuple[tuple[float, Quantization], ...] = ((24, "q32"), (12, "q16"), (6.5, "q8"))
 
 
-def write_gguf_artifact(
-    source: SourceFiles, quantization: Quantization, folder: Path, watch: Watch
-) -> None:
+def write_gguf(source: SourceFiles, quantization: Quantization, folder: Path, watch: Watch) -> None:
     """Write `model.gguf` and `tokenizer.json` into an empty folder.
 
     The file is linked where the disk allows it and the file can be written to, else copied.
@@ -57,6 +56,7 @@ def write_gguf_artifact(
             f"asked for was {quantization}.",
             f"Set `quantization` to {found}, or `engine` to onnx.",
         )
+    _refuse_exchanged_halves(header)
     text = tokenizer_json(header)
     _link_or_copy(path.resolve(), folder / GGUF_FILE, watch)
     (folder / "tokenizer.json").write_text(text, "utf-8")
@@ -72,6 +72,19 @@ def quantization_of(header: GgufHeader) -> Quantization:
     n_weights = sum(prod(place.shape) for place in matrices)
     bits = 8 * sum(place.n_bytes for place in matrices) / max(n_weights, 1)
     return next((level for least, level in _LEVELS if bits >= least), "q4")
+
+
+def _refuse_exchanged_halves(header: GgufHeader) -> None:
+    """llama-cpp-python 0.3.36 applies GELU to the wrong half in Jina's code models.
+
+    Their cosine with the right vectors was 0.5 on random weights; files that have the two halves
+    apart give the right ones.
+    """
+    if has_two_norms(header) and "blk.0.ffn_gate.weight" not in header.tensors:
+        raise ConversionError(
+            f"llama.cpp computes the network in '{header.path.name}' wrongly.",
+            "Set `engine` to onnx, which reads the same file.",
+        )
 
 
 def _link_or_copy(path: Path, target: Path, watch: Watch) -> None:

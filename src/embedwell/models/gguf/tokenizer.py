@@ -6,12 +6,13 @@ import json
 import unicodedata
 from base64 import b64encode
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from embedwell.models.gguf.charsmap import check_charsmap
-from embedwell.models.gguf.header import GgufHeader
+from embedwell.models.gguf.header import GgufHeader, read_header
 
 # llama.cpp marks where words begin; BERT's published vocabulary marks where they go on.
 _WORD_START, _GOES_ON = "\u2581", "##"
@@ -22,6 +23,11 @@ _ODD_SHARE = 0.01
 
 _KEY = "tokenizer.ggml."
 _BPE_WITH_NFC = frozenset({"modern-bert"})
+
+
+def write_tokenizer(path: Path, target: Path) -> None:
+    """Write the tokenizer in a GGUF file as `tokenizer.json`; raises as `tokenizer_json` does."""
+    target.write_text(tokenizer_json(read_header(path)), "utf-8")
 
 
 def tokenizer_json(header: GgufHeader) -> str:
