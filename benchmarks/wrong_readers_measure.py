@@ -27,7 +27,7 @@ from embedwell.core.embedded import Embedded
 from embedwell.core.errors import DriftError
 from embedwell.core.events import Watch
 from embedwell.core.space import Kind, Space
-from embedwell.engines.onnx import OnnxEngine
+from embedwell.engines.onnx import open_engine
 from embedwell.handshake.admit import admitted
 from embedwell.handshake.drift import BOUNDS, Drift
 from embedwell.handshake.probes import PROBES
@@ -201,7 +201,7 @@ def workshop() -> Iterator[Workshop]:
 
 def _local(right: Artifact, space: dict[str, str]) -> LocalEmbedder:
     asked = replace(right, space=replace(right.space, **space))
-    return LocalEmbedder(asked, OnnxEngine(asked, 1))
+    return LocalEmbedder(asked, open_engine(asked, 1))
 
 
 def write_store(shop: Workshop, texts: Texts, *, prompted: bool) -> Stored:

@@ -14,11 +14,12 @@ from benchmarks.metrics import Floats
 from embedwell.core.artifact import Artifact
 from embedwell.core.space import Pooling
 from embedwell.core.vectors import FloatArray
-from embedwell.engines.onnx import OnnxEngine
+from embedwell.engines.onnx import open_engine
 from embedwell.engines.protocol import Engine, EngineBuild, TokenBatch
-from embedwell.models.bert import BertConfig, BertGraph, read_config
+from embedwell.models.encoder import EncoderGraph
 from embedwell.models.graph import FLOAT, WEIGHTS_FILE, GraphWriter
 from embedwell.models.layers import FloatLayers
+from embedwell.models.opening import open_network as open_published
 from embedwell.models.source import SourceFiles
 from embedwell.models.tensors import Tensors
 from embedwell.runtime.embedder import LocalEmbedder
@@ -41,7 +42,7 @@ class Network:
 
     Attributes:
         change: Of the published weights.
-        config: Fields of `BertConfig` with another value.
+        config: Fields of `EncoderConfig` with another value.
         operators: What is written instead of an operator, by its name.
         pool: Another pooling than the mean.
         pad_to: Length to which every batch is padded.
@@ -78,18 +79,18 @@ def open_network(
         network.tokenizer(tokenizer)
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer), "utf-8")
     wrong = replace(artifact, folder=folder, space=replace(artifact.space, **network.space))
-    engine: Engine = OnnxEngine(wrong, 1)
+    engine: Engine = open_engine(wrong, 1)
     if network.pad_to:
         engine = _Padding(engine, network.pad_to, sees_padding=network.sees_padding)
     return LocalEmbedder(wrong, engine)
 
 
 def _write_graph(network: Network, source: SourceFiles, folder: Path) -> None:
-    config: BertConfig = replace(read_config(source.paths["config.json"]), **network.config)
     with (
-        Tensors(source.paths["model.safetensors"], config.shapes()) as published,
+        open_published(source) as (right, published),
         (folder / WEIGHTS_FILE).open("wb") as weights,
     ):
+        config = replace(right, **network.config)
         tensors: Any = _Changed(published, network.change)
         graph = _Writer(weights, network.operators)
         layers = FloatLayers(graph, config, tensors, np.float32)
@@ -125,7 +126,7 @@ class _Writer(GraphWriter):
 
 
 @dataclass(frozen=True)
-class _Graph(BertGraph):
+class _Graph(EncoderGraph):
     """The network with another pooling."""
 
     pool: Pool | None

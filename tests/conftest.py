@@ -49,6 +49,16 @@ def real_source() -> SourceFiles:
 
 
 @pytest.fixture(scope="session")
+def published(real_source: SourceFiles, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the default model's published files under their names."""
+    folder = tmp_path_factory.mktemp("published")
+    for name, path in real_source.paths.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).symlink_to(path)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def real_artifact(real_source: SourceFiles) -> Callable[[Quantization], Artifact]:
     """The real model at a quantization, made once and kept in the user's cache."""
 

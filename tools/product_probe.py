@@ -1,4 +1,4 @@
-"""Write the tiny graph that `engines/onnx.py` asks whether 8-bit products are exact here."""
+"""Write the tiny graph that `engines/sessions.py` asks whether 8-bit products are exact here."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from embedwell.engines import onnx as engine
+from embedwell.engines import sessions as engine
 from embedwell.engines.protocol import TokenBatch
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -30,7 +30,7 @@ def test_products_are_exact_once_asked_to_be():
     session = onnxruntime.InferenceSession(
         engine._PROBE_FILE.read_bytes(),
         engine._options(1, exact_products=True),
-        providers=engine._PROVIDERS,
+        providers=engine.PROCESSOR,
     )
     (products,) = session.run(None, {"rows": np.full((4, 64), 255, np.uint8)})
     assert (products == 64 * 255 * 127).all()
@@ -41,9 +41,9 @@ def test_vectors_do_not_depend_on_how_the_processor_multiplies(
     real_artifact, monkeypatch, overflow
 ):
     batch = TokenBatch(np.array([[101, 7592, 2088, 102]]), np.ones((1, 4), np.int64))
-    expected = engine.open_engine(real_artifact("q8"), 1).run(batch)[0]
+    expected = engine.Session(real_artifact("q8"), 1, "onnx").run(batch)[0]
     monkeypatch.setattr(engine, "_products_overflow", lambda: overflow)
-    found = engine.open_engine(real_artifact("q8"), 1).run(batch)[0]
+    found = engine.Session(real_artifact("q8"), 1, "onnx").run(batch)[0]
     cosine = found @ expected / np.linalg.norm(found) / np.linalg.norm(expected)
     assert cosine > 0.99999
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from onnx import NodeProto, TensorProto, helper, save
 
 from embedwell.core.artifact import Artifact
@@ -19,6 +20,14 @@ def artifact_of_sums(folder: Path) -> Artifact:
         helper.make_node("Cast", ["sums"], ["embedding"], to=TensorProto.FLOAT),
     ]
     return artifact_of(folder, "sums", nodes, {"axes": [1]}, 1)
+
+
+def random_table(folder: Path) -> Artifact:
+    """A table of random rows for 60 tokens."""
+    table = np.random.default_rng(0).standard_normal((60, 48)).astype(np.float32)
+    np.save(folder / "table.npy", table)
+    space = Space("random", "1", "mean", False, "", "", 8, 48)
+    return Artifact(space, "q32", "static", folder, "key", "", "", 0)
 
 
 def artifact_of(

@@ -15,6 +15,9 @@ from embedwell.core.cgroup import MEMBERSHIP, ROOT, limited_groups
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
+# Processes that run models for this one: their memory is its memory, to whoever keeps a budget.
+_helpers: set[int] = set()
+
 _M_ARENA_MAX = -8  # of mallopt(3)
 _N_ARENAS = 2  # with one, embedding is 5 % slower
 
@@ -50,15 +53,32 @@ def total_memory_bytes(cgroup: Path = ROOT, membership: Path = MEMBERSHIP) -> in
 
 
 def resident_bytes() -> int:
-    """Resident set size of this process; on Linux cheap enough (2 us) to ask before each batch."""
+    """Resident set size of this process and of those that run models for it.
+
+    On Linux cheap enough (2 us a process) to ask before each batch.
+    """
+    return _resident("self") + sum(map(_resident, tuple(_helpers)))
+
+
+def count_helper(pid: int, *, runs: bool) -> None:
+    """Count the memory of a process of ours to this one's from now on, or no longer."""
+    (_helpers.add if runs else _helpers.discard)(pid)
+
+
+def _resident(process: int | str) -> int:
+    """Resident set size of a process; 0 where it has ended."""
     try:
-        file = os.open("/proc/self/statm", os.O_RDONLY)
+        file = os.open(f"/proc/{process}/statm", os.O_RDONLY)
         try:
             return int(os.read(file, 64).split()[1]) * _PAGE_BYTES
         finally:
             os.close(file)
-    except OSError:  # not Linux
-        return int(psutil.Process().memory_info().rss)
+    except (OSError, IndexError):  # not Linux, or it has ended
+        with suppress(psutil.Error):
+            return int(
+                psutil.Process(None if process == "self" else int(process)).memory_info().rss
+            )
+    return 0
 
 
 def return_freed_memory() -> None:
@@ -77,6 +97,10 @@ def keep_few_arenas() -> None:
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):  # musl has no mallopt
             ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _N_ARENAS)
+
+
+if hasattr(os, "register_at_fork"):  # what was forked did not start them
+    os.register_at_fork(after_in_child=_helpers.clear)
 
 
 def _cpu_quota(cgroup: Path) -> float | None:

@@ -10,13 +10,17 @@ from embedwell.core.errors import EngineError
 from embedwell.engines.protocol import Engine, OpenEngine
 
 ENGINES = {
+    "cuda": "embedwell.engines.cuda:open_engine",
+    "llamacpp": "embedwell.engines.llamacpp:open_engine",
     "onnx": "embedwell.engines.onnx:open_engine",
     "openvino": "embedwell.engines.openvino:open_engine",
+    "static": "embedwell.engines.static:open_engine",
 }
 _FORMS: dict[str, Form] = {"llamacpp": "gguf", "static": "static"}  # all others: onnx
 # The graphs of q4 and q8 are made of onnxruntime's own operators. OpenVINO translates them since
-# 2026.2, whose q8 vectors were wrong throughout; 2026.4 had them right.
-_RUN = {"openvino": frozenset[Quantization]({"q16", "q32"})}
+# 2026.2, whose q8 vectors were wrong throughout; 2026.4 had them right. CUDA has none for q8.
+_RUN = dict.fromkeys(("cuda", "openvino"), frozenset[Quantization]({"q16", "q32"}))
+_RUN["static"] = frozenset({"q8", "q16", "q32"})
 
 
 def open_engine(artifact: Artifact, n_threads: int) -> Engine:
