@@ -23,6 +23,8 @@ _BUDGET_SHARE = 0.8
 _Q8_SHARE = 0.25
 # Special tokens, and a token or two that a passage may gain when it is cut out of its text.
 _SPARE_TOKENS = 6
+# What people read as one passage, and what most models were trained on.
+_PAGE_TOKENS = 506
 # From so much available memory, a new collection gets the stronger of the models.
 STRONG_FROM_BYTES = 3 << 30
 
@@ -106,7 +108,8 @@ def choose_model(
     """
     is_strong = available_bytes > STRONG_FROM_BYTES
     passed: list[str] = []
-    for model in _by_strength([c for c in cards if c.domain == "text"], strongest_first=is_strong):
+    fit = [card for card in cards if card.domain == "text" and card.head == "embedding"]
+    for model in _by_strength(fit, strongest_first=is_strong):
         if is_present(model) or is_reachable(model):
             return ModelChoice(model.name, _reason(model, cards, available_bytes, passed))
         passed.append(model.name)
@@ -145,9 +148,12 @@ def runnable(choice: QuantizationChoice, engine: str) -> QuantizationChoice:
 
 
 def fitting(chunk_tokens: int, max_tokens: int) -> int:
-    """Most tokens of a chunk, so that a model takes it whole; 0 asks for what fits."""
+    """Most tokens of a chunk, so that a model takes it whole; 0 asks for what fits.
+
+    A model may take whole books: a passage is not longer than a page unless that is asked for.
+    """
     most = max_tokens - _SPARE_TOKENS
-    return min(chunk_tokens or most, most)
+    return min(chunk_tokens or min(most, _PAGE_TOKENS), most)
 
 
 def machine(settings: Settings) -> tuple[int, int]:
