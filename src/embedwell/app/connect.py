@@ -14,6 +14,7 @@ from embedwell.app.settings import Settings
 from embedwell.core.errors import EmbeddingsOffError, ServiceGoneError
 from embedwell.core.events import Listener, Watch, ignore_events
 from embedwell.models.catalogue import ModelCard
+from embedwell.models.heads import check_head
 from embedwell.models.known import Known
 from embedwell.models.names import BROUGHT
 
@@ -42,6 +43,7 @@ def connect(settings: Settings, watch: Watch, on_event: Listener = ignore_events
         ServiceGoneError: The settings require the service and none answers.
         ServiceStartError: The settings start the service on demand, and it does not start.
         EmbeddingsOffError: The settings switch embeddings off.
+        WrongTaskError: The model scores pairs of texts.
         ModelError: The model is unknown, cannot be had, or its bytes are wrong.
         OverBudgetError: The model does not fit the memory budget.
     """
@@ -62,6 +64,7 @@ def connect(settings: Settings, watch: Watch, on_event: Listener = ignore_events
         from embedwell.app.models import named  # noqa: PLC0415 - only what a person brings
 
         named(settings, settings.model, watch)
+    check_head(Known(settings.cache).card(settings.model), "embedding")
     make_local = partial(_in_this_process, settings, on_event)
     if settings.service == "off":
         return make_local(watch)

@@ -16,6 +16,7 @@ from embedwell.core.events import Watch
 from embedwell.core.space import Space
 from embedwell.handshake.admit import AdmittedEmbedder
 from embedwell.jobs.migrate import Plan, found_space, plan
+from embedwell.models.heads import check_head
 from embedwell.models.known import Known
 from embedwell.stores.protocol import Store
 from embedwell.stores.spaces import StoredSpace
@@ -41,8 +42,10 @@ def target_named(settings: Settings, name: str) -> Target:
 
     Raises:
         UnknownModelError: The catalogue has no such model.
+        WrongTaskError: It scores pairs of texts.
     """
     card, level = Known(settings.cache).named(name)
+    check_head(card, "embedding")
     settings = structs.replace(settings, model=card.name, quantization=level or "auto")
     chosen = quantization_for(settings, card).quantization
     settings = structs.replace(settings, quantization=chosen)

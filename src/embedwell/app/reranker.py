@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Self, TypeAlias
 
 from embedwell.app.configuration import load
-from embedwell.app.connect import ServiceWay
+from embedwell.app.connect import BROUGHT, ServiceWay
 from embedwell.app.settings import Settings
 from embedwell.core.errors import (
     EmbeddingsOffError,
@@ -125,6 +125,10 @@ def connect_reranker(
         raise EmbeddingsOffError(
             "No model may run (`embeddings = false`).", "Search without reranking."
         )
+    if model.startswith(BROUGHT):
+        from embedwell.app.models import named  # noqa: PLC0415 - only what a person brings
+
+        named(settings, model, watch)
     check_head(Known(settings.cache).card(model), "rerank")
 
     def make_local(watch: Watch) -> TextReranker:
