@@ -227,6 +227,8 @@ class Stores(RuleBasedStateMachine):
         assert self.other.settings == self.store.settings == self.plain.settings
         counts, expected = self.store.counts(), self.plain.counts()
         assert (counts.documents, counts.chunks) == (expected.documents, expected.chunks)
+        for kind in ("text", "code"):
+            assert self.store.n_chunks(kind) == self.plain.n_chunks(kind)
         ids = self.every_id()
         assert len(ids) == expected.chunks
         assert self.store.chunks(ids) == self.plain.chunks(ids)

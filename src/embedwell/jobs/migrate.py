@@ -15,11 +15,12 @@ from embedwell.core.vectors import FloatArray, IntArray, normalized
 from embedwell.handshake.admit import AdmittedEmbedder
 from embedwell.jobs.fill import fill_space
 from embedwell.runtime.protocol import TextEmbedder
-from embedwell.stores.protocol import Filter, Store
-from embedwell.stores.spaces import StoredSpace
+from embedwell.stores.protocol import ChunkKind, Filter, Store
+from embedwell.stores.spaces import CODE_ALONE, EVERYTHING, TEXT_ALONE, Holds, StoredSpace
 
 _ROUNDS = 1000
 _TIMED = 64
+_LOOKED_AT = 1_024  # for so many of one kind, where the space holds both
 _CHECKED = 64
 _DEPTH = 10
 # A chunk asked for by its own text must come first or nearly so; copies of it may come before.
@@ -99,7 +100,7 @@ class MigrationReport:
 
 
 def found_space(
-    store: Store, space: Space, artifact: str, *, keep_both: bool
+    store: Store, space: Space, artifact: str, *, keep_both: bool = False, of_code: bool = False
 ) -> StoredSpace | None:
     """What there is of the space that a migration would fill: begun, kept, or light.
 
@@ -108,30 +109,49 @@ def found_space(
         space: The new space.
         artifact: Name of what is to compute it, such as `all-MiniLM-L6-v2@q8`.
         keep_both: Whether it is to be kept beside the main one.
+        of_code: Whether it is to be the code space, instead of the main one.
 
     Raises:
-        MigrationError: It is the main space, or another migration or light space is in the way.
+        MigrationError: It is there already, or another migration or light space is in the way.
     """
     role = "light" if keep_both else "next"
+    holds = CODE_ALONE if of_code else store.spaces.main().holds
     for stored in store.spaces.all():
-        same = stored.space == space and _is_made_by(stored, artifact)
-        if same and stored.role == "main":
+        same = (
+            (stored.space, stored.is_of_code) == (space, of_code)
+            and set(holds) <= set(stored.holds)
+            and is_made_by(stored, artifact)
+        )
+        if same and stored.role in {"main", "code"}:
             raise MigrationError(
-                f"The index is in the space of {artifact} already.", "Name another with `--to`."
+                f"The index is in the space of {artifact} already.", "Name another model."
             )
         if same and (stored.role == role or not keep_both):
             return stored
         if stored.role == role:
-            raise MigrationError(
-                f"A migration to {stored.made_by} was begun already."
-                if role == "next"
-                else f"The index has a light space of {stored.made_by} already.",
-                f"Finish it with the same `--to`, or drop it: `embedwell migrate --drop {role}`.",
-            )
+            raise in_the_way(stored)
     return None
 
 
-def plan(store: Store, space: Space, filled: StoredSpace | None, embedder: TextEmbedder) -> Plan:
+def in_the_way(stored: StoredSpace) -> MigrationError:
+    """Another space has the role that a new one would have."""
+    return MigrationError(
+        f"A migration to {stored.made_by} was begun already."
+        if stored.role == "next"
+        else f"The index has a light space of {stored.made_by} already.",
+        f"Finish it with the same `--{'code' if stored.is_of_code else 'to'}`, or drop it: "
+        f"`embedwell migrate --drop {stored.role}`.",
+    )
+
+
+def plan(
+    store: Store,
+    space: Space,
+    filled: StoredSpace | None,
+    embedder: TextEmbedder,
+    *,
+    of_code: bool = False,
+) -> Plan:
     """Look at what a migration would take; nothing is written.
 
     Args:
@@ -139,21 +159,23 @@ def plan(store: Store, space: Space, filled: StoredSpace | None, embedder: TextE
         space: The new space.
         filled: What there is of it already.
         embedder: Of the new model.
+        of_code: Whether it is to be the code space, instead of the main one.
     """
-    main = store.spaces.main()
-    n_chunks = store.counts().chunks
-    ids = store.spaces.sample(main.number, _TIMED)
-    texts = [titled(found.chunk.title, found.chunk.text) for found in store.chunks(ids.tolist())]
+    main, code = store.spaces.main(), store.spaces.code()
+    old = (code or main) if of_code else main
+    kind = kind_of(CODE_ALONE if of_code else main.holds)
+    n_chunks = store.n_chunks(kind) if kind else store.counts().chunks
+    texts = _sampled_texts(store, old.number, kind)
     embedder.embed(texts[:1], "document", Watch())  # loads what is loaded at first use
     began = time.perf_counter()
     embedded = embedder.embed(texts, "document", Watch())
     rate = len(texts) / max(time.perf_counter() - began, 1e-6) if texts else 0.0
     missing = store.spaces.n_missing(filled.number) if filled else n_chunks
     return Plan(
-        from_model=main.space.model,
+        from_model=old.space.model,
         to_model=space.model,
         to_artifact=embedded.artifact,
-        dimensions=(main.space.dimensions, space.dimensions),
+        dimensions=(old.space.dimensions, space.dimensions),
         n_chunks=n_chunks,
         n_missing=missing,
         chunks_per_s=rate,
@@ -172,6 +194,7 @@ def migrate(
     keep_old: bool = False,
     keep_both: bool = False,
     chunks_per_s: float = 0.0,
+    copy_from: int | None = None,
 ) -> MigrationReport:
     """Fill a space, look whether it is good, and switch to it.
 
@@ -185,6 +208,7 @@ def migrate(
         keep_old: Whether the vectors of the old space stay, for `roll_back`.
         keep_both: Whether the new space is kept beside the main one instead of taking its place.
         chunks_per_s: Most chunks embedded in a second; 0 for as many as can be.
+        copy_from: See `fill_space`.
 
     Raises:
         MigrationError: The new space is not good, or writes come faster than it is filled.
@@ -192,8 +216,11 @@ def migrate(
         TaskCancelledError: `watch` was asked to stop; what was stored is kept.
     """
     began = time.perf_counter()
-    before = store.spaces.main()
-    n_embedded = fill_space(store, embedder, watch, chunks_per_s)
+    stored = store.spaces.get(embedder.number)
+    code = store.spaces.code() if stored.is_of_code else None
+    before = code or store.spaces.main()
+    is_split = store.spaces.main().holds == TEXT_ALONE
+    n_embedded = fill_space(store, embedder, watch, chunks_per_s, copy_from=copy_from)
     validation = validate(store, before.number, embedder, watch)
     if validation.n_found < (1 - _MOST_LOST) * validation.n_checked:
         raise MigrationError(
@@ -203,7 +230,9 @@ def migrate(
             "--drop next`.",
         )
     if not keep_both:
-        n_embedded += _switch(store, embedder, watch, keep_old=keep_old)
+        n_embedded += _switch(store, embedder, watch, keep_old=keep_old, copy_from=copy_from)
+        if stored.role != "next":
+            _narrow_again(store, is_split=is_split)
     return MigrationReport(
         from_model=before.space.model,
         to_model=embedder.space.model,
@@ -217,7 +246,8 @@ def migrate(
 
 def validate(store: Store, old: int, embedder: AdmittedEmbedder, watch: Watch) -> Validation:
     """Ask for a sample of chunks by their own texts, in the new space and in the old one."""
-    ids = store.spaces.sample(old, _CHECKED)
+    where = Filter(kind=kind_of(store.spaces.get(embedder.number).holds))
+    ids = store.spaces.sample(embedder.number, _CHECKED)
     found = store.chunks(ids.tolist())
     texts = [titled(one.chunk.title, one.chunk.text) for one in found]
     asked = embedder.embed(texts, "document", Watch(cancelled=watch.cancelled)).vectors
@@ -225,9 +255,11 @@ def validate(store: Store, old: int, embedder: AdmittedEmbedder, watch: Watch) -
     n_found, overlaps = 0, []
     for one, new, before in zip(found, asked, normalized(stored), strict=True):
         watch.check("migrate")
-        now = _top(store, new, embedder.number)
+        now = _top(store, new, embedder.number, where)
         n_found += int(one.id in now)
-        overlaps.append(len(np.intersect1d(now, _top(store, before, old))) / max(len(now), 1))
+        if not np.isnan(before).any():  # the old space holds its kind, too
+            then = _top(store, before, old, where)
+            overlaps.append(len(np.intersect1d(now, then)) / max(len(now), 1))
     return Validation(len(found), n_found, float(np.mean(overlaps)) if overlaps else 1.0)
 
 
@@ -249,15 +281,24 @@ def roll_back(store: Store) -> StoredSpace:
             f"{missing:,} chunks were written since and have no vector of {last.space.model}.",
             f"Run `embedwell migrate --to {last.space.model}`: only these are embedded.",
         )
+    is_split = store.spaces.main().holds == TEXT_ALONE
     store.spaces.switch(last.number, keep=True)
+    _narrow_again(store, is_split=is_split)
     return store.spaces.get(last.number)
 
 
-def _switch(store: Store, embedder: AdmittedEmbedder, watch: Watch, *, keep_old: bool) -> int:
+def _switch(
+    store: Store,
+    embedder: AdmittedEmbedder,
+    watch: Watch,
+    *,
+    keep_old: bool,
+    copy_from: int | None,
+) -> int:
     """Switch in a moment when nothing is missing; how many more chunks that took."""
     n_embedded = 0
     for _ in range(_ROUNDS):
-        n_embedded += fill_space(store, embedder, watch)
+        n_embedded += fill_space(store, embedder, watch, copy_from=copy_from)
         try:
             store.spaces.switch(embedder.number, keep=keep_old)
         except StoreError:
@@ -271,10 +312,28 @@ def _switch(store: Store, embedder: AdmittedEmbedder, watch: Watch, *, keep_old:
     )
 
 
-def _top(store: Store, vector: FloatArray, number: int) -> IntArray:
-    return store.nearest(vector, _DEPTH, Filter(), space=number).ids
+def _narrow_again(store: Store, *, is_split: bool) -> None:
+    """After a switch to a space of everything, such as a light one: a split pair stays one."""
+    if is_split and store.spaces.main().holds == EVERYTHING:
+        store.spaces.split()
 
 
-def _is_made_by(stored: StoredSpace, artifact: str) -> bool:
+def _sampled_texts(store: Store, number: int, kind: ChunkKind | None) -> list[str]:
+    """Some texts as they are embedded, of documents of a kind, or of all."""
+    ids = store.spaces.sample(number, _TIMED if kind is None else _LOOKED_AT)
+    found = [one for one in store.chunks(ids.tolist()) if kind in {None, one.kind}]
+    return [titled(one.chunk.title, one.chunk.text) for one in found[:_TIMED]]
+
+
+def _top(store: Store, vector: FloatArray, number: int, where: Filter) -> IntArray:
+    return store.nearest(vector, _DEPTH, where, space=number).ids
+
+
+def kind_of(holds: Holds) -> ChunkKind | None:
+    """The one kind of documents that a space holds; None for all."""
+    return holds[0] if len(holds) == 1 else None
+
+
+def is_made_by(stored: StoredSpace, artifact: str) -> bool:
     """Whether an artifact made it; before its name stands the program's version, where known."""
     return stored.made_by.rpartition(" ")[2] == artifact

@@ -24,6 +24,7 @@ from embedwell.stores.memory_rows import Documents
 from embedwell.stores.memory_spaces import MemorySpaces
 from embedwell.stores.pairs import check_known, given_vectors
 from embedwell.stores.protocol import (
+    ChunkKind,
     CollectionSettings,
     Compacted,
     Counts,
@@ -227,6 +228,10 @@ class MemoryStore:
     def counts(self) -> Counts:
         """Documents, chunks, and no bytes."""
         return Counts(len(self._documents), len(self._entries), 0)
+
+    def n_chunks(self, kind: ChunkKind) -> int:
+        """How many chunks of documents of a kind there are."""
+        return sum(self._documents[entry.key].kind == kind for entry in self._entries.values())
 
     def check(self) -> list[str]:
         """Nothing can break."""

@@ -217,6 +217,10 @@ class Store(Protocol):
         """Documents, chunks and bytes."""
         ...
 
+    def n_chunks(self, kind: ChunkKind) -> int:
+        """How many chunks of documents of a kind there are."""
+        ...
+
     def free_bytes(self) -> int | None:
         """Free bytes where the store lies; None where that cannot be known."""
         ...

@@ -156,6 +156,10 @@ COUNTS = """
 
 # Chunks and vectors
 
+N_CHUNKS_OF_KIND = """
+    SELECT count(*) FROM chunks JOIN documents ON documents.id = chunks.document
+    WHERE documents.collection = %s AND documents.kind = %s
+"""
 NEW_CHUNK_IDS = """
     SELECT nextval(pg_get_serial_sequence('chunks', 'id')) FROM generate_series(1, %s)
 """

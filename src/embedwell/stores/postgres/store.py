@@ -32,6 +32,7 @@ from embedwell.stores.postgres.statements import of_space
 from embedwell.stores.postgres.texts import from_stored, to_stored
 from embedwell.stores.postgres.vectors import Vectors, decoded
 from embedwell.stores.protocol import (
+    ChunkKind,
     CollectionSettings,
     Compacted,
     Counts,
@@ -296,6 +297,12 @@ class PostgresStore:
                 statements.COUNTS, {"collection": self._collection}
             )[0]
             return Counts(documents, chunks, self._database.value(statements.SIZE))
+
+    def n_chunks(self, kind: ChunkKind) -> int:
+        """How many chunks of documents of a kind there are."""
+        row = (self._collection, kind)
+        n: int = self._database.value(statements.N_CHUNKS_OF_KIND, row)
+        return n
 
     def check(self) -> list[str]:
         """What is broken in the database, a sentence each."""

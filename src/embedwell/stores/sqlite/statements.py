@@ -264,6 +264,10 @@ COUNTS = """
 # Chunks and vectors
 
 N_CHUNKS = "SELECT count(*) FROM chunks"
+N_CHUNKS_OF_KIND = """
+    SELECT count(*) FROM chunks JOIN documents ON documents.id = chunks.document
+    WHERE documents.collection = ? AND documents.kind = ?
+"""
 LAST_CHUNK = "SELECT seq FROM sqlite_sequence WHERE name = 'chunks'"
 ADD_CHUNK = """
     INSERT INTO chunks (id, document, start_offset, end_offset, start_line, end_line, title, text,

@@ -19,6 +19,7 @@ from embedwell.stores.leases import still_held
 from embedwell.stores.lock import locked
 from embedwell.stores.pairs import Searched, check_known, given_vectors, settings_spaces
 from embedwell.stores.protocol import (
+    ChunkKind,
     CollectionSettings,
     Compacted,
     Counts,
@@ -273,6 +274,12 @@ class SqliteStore:
             statements.COUNTS, {"collection": self._collection}
         )[0]
         return Counts(documents, chunks, size_bytes(self.path))
+
+    def n_chunks(self, kind: ChunkKind) -> int:
+        """How many chunks of documents of a kind there are."""
+        row = (self._collection, kind)
+        n: int = self._database.value(statements.N_CHUNKS_OF_KIND, row)
+        return n
 
     def check(self) -> list[str]:
         """What is broken in the database, a sentence each."""
