@@ -24,11 +24,12 @@ from tokenizers.processors import TemplateProcessing
 
 from embedwell.core.artifact import Artifact, Quantization
 from embedwell.core.events import Watch
-from embedwell.models.bert import read_config
 from embedwell.models.blobs import sha256_of
 from embedwell.models.catalogue import PinnedFile, card
 from embedwell.models.convert import convert
+from embedwell.models.networks.registry import read_network
 from embedwell.models.source import SourceFiles
+from embedwell.models.tensors import published_name
 
 N_WORDS = 30522
 MAX_TOKENS = 512
@@ -74,13 +75,15 @@ def random_bert(
 def _source(folder: Path, name: str, width: int, n_layers: int, seed: int) -> SourceFiles:
     names = ("config.json", "tokenizer.json", "model.safetensors")
     paths = {file: folder / file for file in names}
-    paths["config.json"].write_text(json.dumps(_config(width, n_layers)))
+    config = _config(width, n_layers)
+    paths["config.json"].write_text(json.dumps(config))
     rng = np.random.default_rng(seed)
-    shapes = read_config(paths["config.json"]).shapes()
-    save_file(
-        {tensor: _random(rng, tensor, shape) for tensor, shape in shapes.items()},
-        paths["model.safetensors"],
-    )
+    network = read_network(config)
+    weights = {
+        published_name(network.layout, tensor): _random(rng, tensor, shape)
+        for tensor, shape in network.config.shapes().items()
+    }
+    save_file(weights, paths["model.safetensors"])
     _tokenizer().save(str(paths["tokenizer.json"]))
     row = replace(
         card("all-MiniLM-L6-v2"),
@@ -111,7 +114,7 @@ def _config(width: int, n_layers: int) -> dict[str, str | float]:
 
 
 def _random(rng: np.random.Generator, name: str, shape: tuple[int, ...]):
-    if "LayerNorm.weight" in name:
+    if name.endswith("norm.weight"):
         return rng.uniform(0.5, 1.5, shape).astype(np.float32)
     values = rng.standard_normal(shape, np.float32)
     values *= shape[-1] ** -0.5

@@ -20,9 +20,8 @@ from benchmarks import wrong_readers_vectors as after
 from benchmarks import wrong_readers_weights as weights
 from benchmarks.wrong_readers_networks import Change, Json, Network, weighted
 from benchmarks.wrong_readers_vectors import Alter, ChangeText, Learn
-from benchmarks.wrong_readers_weights import edited, everywhere, layer
+from benchmarks.wrong_readers_weights import POSITIONS, TYPES, WORDS, edited, everywhere, layer
 from embedwell.core.artifact import Quantization
-from embedwell.models.bert import POSITIONS, TYPES, WORDS
 
 PROMPTS = {"query_prompt": "query: ", "document_prompt": "passage: "}
 _HELD_BACK = 3  # one reader of so many is for tuning
@@ -183,12 +182,11 @@ def _weights() -> dict[str, Change]:
         **{f"{part} of layer {n} transposed": edited(layer(n, part), weights.transposed)
            for n, part in ((0, "attention.self.query"), (1, value), (3, key), (5, out))},
         **{f"layers {a} and {b} exchanged":
-           weights.renamed({f"layer.{a}.": f"layer.{b}.", f"layer.{b}.": f"layer.{a}."})
+           weights.renamed({f"{a}.": f"{b}.", f"{b}.": f"{a}."})
            for a, b in ((0, 5), (1, 2), (3, 4))},
         **{f"head {head} of layer {n} zeroed": edited(layer(n, out), weights.zeroed_head(head))
            for n, head in ((0, 0), (2, 7), (5, 11))},
-        "query for key in layer 2": weights.renamed({"layer.2.attention.self.query":
-                                                     "layer.2.attention.self.key"}),
+        "query for key in layer 2": weights.renamed({"2.query": "2.key"}),
         "heads of layer 1 in another order": edited(layer(1, value), weights.shuffled_rows),
         "one matrix zero": edited(layer(4, wide), weights.zeroed),
         "the last half of one matrix zero": edited(layer(3, wide), weights.zeroed_from(0.5)),
@@ -252,7 +250,7 @@ def _roundings() -> dict[str, Change]:
 
 def _networks() -> dict[str, Network]:
     return {
-        "GELU by its tanh formula": Network(config={"gelu": "tanh"}),
+        "GELU by its tanh formula": Network(config={"activation": "gelu_tanh"}),
         "GELU by its sigmoid formula": Network(operators={"Gelu": op.quick_gelu}),
         "ReLU for GELU": Network(operators={"Gelu": op.relu}),
         "norms with 1e-5 added": Network(config={"norm_epsilon": 1e-5}),
@@ -263,8 +261,7 @@ def _networks() -> dict[str, Network]:
         "the last layer left out": Network(config={"n_layers": 5}),
         "two layers left out": Network(config={"n_layers": 4}),
         "the third layer left out": Network(
-            weights.renamed({"layer.2.": "layer.3.", "layer.3.": "layer.4.",
-                             "layer.4.": "layer.5."}), config={"n_layers": 5}),
+            weights.renamed({"2.": "3.", "3.": "4.", "4.": "5."}), config={"n_layers": 5}),
         "6 heads for 12": Network(config={"n_heads": 6}),
         "24 heads for 12": Network(config={"n_heads": 24}),
         "attention scores not scaled": Network(operators={"FusedMatMul": op.unscaled}),

@@ -8,15 +8,23 @@ import numpy as np
 
 from benchmarks.metrics import Floats
 from benchmarks.wrong_readers_networks import Change, Read
-from embedwell.models.bert import WORDS
 
 N_HEADS, HEAD_WIDTH = 12, 32  # of all-MiniLM-L6-v2
+WORDS, POSITIONS, TYPES = "words.weight", "positions.weight", "types.weight"
+_PARTS = {
+    "attention.self.query": "query",
+    "attention.self.key": "key",
+    "attention.self.value": "value",
+    "attention.output.dense": "attention_out",
+    "intermediate.dense": "ffn_up",
+    "output.dense": "ffn_down",
+}
 Edit = Callable[[Floats], Floats]
 
 
 def layer(number: int, part: str) -> str:
-    """Full name of a tensor of a layer."""
-    return f"encoder.layer.{number}.{part}.weight"
+    """The product's name of a layer's tensor that was published so."""
+    return f"{number}.{_PARTS[part]}.weight"
 
 
 def edited(name: str, edit: Edit) -> Change:
@@ -32,14 +40,14 @@ def everywhere(edit: Edit, *, words: bool = True) -> Change:
     """Every matrix changed, the table of words too unless told otherwise."""
 
     def change(read: Read, asked: str) -> Floats:
-        is_dense = "encoder" in asked and asked.endswith(".weight") and "LayerNorm" not in asked
+        is_dense = asked[0].isdigit() and asked.endswith(".weight") and "norm" not in asked
         return edit(read(asked).copy()) if is_dense or (words and asked == WORDS) else read(asked)
 
     return change
 
 
 def renamed(names: Mapping[str, str]) -> Change:
-    """Parts of names exchanged, as `layer.1.` for `layer.2.`."""
+    """Parts of names exchanged, as `1.` for `2.`."""
 
     def change(read: Read, asked: str) -> Floats:
         for old, new in names.items():

@@ -17,18 +17,17 @@ from embedwell.core.errors import ConversionError, TaskCancelledError, WrongByte
 from embedwell.core.events import Progress, Watch
 from embedwell.core.vectors import normalized
 from embedwell.engines.registry import open_engine
-from embedwell.models import bert, forward
+from embedwell.models import forward
 from embedwell.models.convert import convert
 from embedwell.models.forward import Texts
 from embedwell.models.key import conversion_key, recipe_hash
-from embedwell.models.tensors import Tensors
+from embedwell.models.opening import open_network
 
 
 def numpy_vectors(source, texts):
     """The whole network in plain numpy."""
-    config = bert.read_config(source.paths["config.json"])
-    with Tensors(source.paths["model.safetensors"], config.shapes()) as tensors:
-        return forward.pooled(config, tensors, Texts.of(texts))
+    with open_network(source) as (config, tensors):
+        return forward.pooled(config, tensors, Texts.of(texts), source.card.pooling)
 
 
 @pytest.mark.parametrize("width", [16, 48, 80])
@@ -153,7 +152,7 @@ def test_cancelling_stops_at_the_next_tensor(tmp_path):
     ("changes", "named"),
     [
         ({"model_type": "gpt2"}, "gpt2"),
-        ({"hidden_act": "swish"}, "swish"),
+        ({"hidden_act": "mish"}, "mish"),
         ({"position_embedding_type": "relative_key"}, "relative_key"),
         ({"num_attention_heads": 5}, "5 attention heads"),
         ({"hidden_size": 64}, "shape"),
@@ -168,7 +167,7 @@ def test_a_network_that_is_not_known_is_refused_by_name(tmp_path, changes, named
 
 def test_an_unknown_architecture_or_pooling_is_refused(tmp_path):
     source = tiny_source(tmp_path / "source")
-    for name, change in (("a", {"architecture": "rnn"}), ("b", {"pooling": "last"})):
+    for name, change in (("a", {"architecture": "rnn"}), ("b", {"pooling": "unknown"})):
         other = replace(source, card=replace(source.card, **change))
         with pytest.raises(ConversionError, match=next(iter(change.values()))):
             make(other, "q32", tmp_path / name)

@@ -17,10 +17,11 @@ from tokenizers.processors import TemplateProcessing
 from embedwell.core.artifact import Artifact, Quantization
 from embedwell.core.events import Watch
 from embedwell.engines.protocol import TokenBatch
-from embedwell.models.bert import read_config
 from embedwell.models.catalogue import PinnedFile, card
 from embedwell.models.convert import convert
+from embedwell.models.networks.registry import read_network
 from embedwell.models.source import SourceFiles
+from embedwell.models.tensors import published_name
 
 N_WORDS = 60
 MAX_TOKENS = 32
@@ -44,8 +45,10 @@ def tiny_source(folder: Path, width: int = 48, n_layers: int = 2, **changes) -> 
     place = folder / "config.json"
     place.write_text(json.dumps(config))
     rng = np.random.default_rng(width)
+    network = read_network(config)
     weights = {
-        name: _random(rng, name, shape) for name, shape in read_config(place).shapes().items()
+        published_name(network.layout, name): _random(rng, name, shape)
+        for name, shape in network.config.shapes().items()
     }
     save_file(weights, folder / "model.safetensors")
     place.write_text(json.dumps(config | changes))
@@ -95,7 +98,7 @@ def batch_of(texts: list[list[int]]) -> TokenBatch:
 
 
 def _random(rng: np.random.Generator, name: str, shape: tuple[int, ...]):
-    if "LayerNorm.weight" in name:
+    if name.endswith("norm.weight"):
         return rng.uniform(0.5, 1.5, shape).astype(np.float32)
     return (rng.standard_normal(shape) / np.sqrt(shape[-1])).astype(np.float32)
 

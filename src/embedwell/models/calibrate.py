@@ -11,7 +11,7 @@ second comes out as the first, so a layer also mends what the layers before it d
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,12 +21,13 @@ from tokenizers import Tokenizer
 from embedwell.core.errors import ConversionError
 from embedwell.core.events import Watch
 from embedwell.core.vectors import FloatArray, IntArray
-from embedwell.models import bert, forward
-from embedwell.models.forward import Texts
+from embedwell.models.forward import NumpyParts, Texts, embed_tokens
+from embedwell.models.networks.config import Site
+from embedwell.models.networks.layer import run_layers
+from embedwell.models.opening import open_network
 from embedwell.models.quantize import row_scales
 from embedwell.models.recipe import Recipe, SiteRecipe
 from embedwell.models.source import SourceFiles
-from embedwell.models.tensors import Tensors
 
 _CLIPS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7)
 _COPIES_SHARE = 48  # one channel in so many of the feed-forward part gets a copy
@@ -86,11 +87,12 @@ def calibrate(source: SourceFiles, texts: Sequence[str], watch: Watch) -> Recipe
             f"{len(texts)} texts are too few to calibrate with, expected at least 50.",
             "Give more texts of the kind that will be embedded.",
         )
-    config = bert.read_config(source.paths["config.json"])
     tokens = _tokens(source, texts)
-    with Tensors(source.paths["model.safetensors"], config.shapes()) as tensors:
-        sites = _walk(config, tensors, tokens, watch)
-    return Recipe(source.card.files["model.safetensors"].sha256, sites)
+    with open_network(source) as (config, tensors):
+        fitting = _Fitting(NumpyParts(config, tensors, tokens), _sampled_rows(tokens), watch)
+        exact = embed_tokens(fitting.numpy)
+        run_layers(config, fitting, _Streams(exact, exact))
+    return Recipe(source.card.files[source.card.weights].sha256, fitting.fitted)
 
 
 def _tokens(source: SourceFiles, texts: Sequence[str]) -> Texts:
@@ -100,44 +102,59 @@ def _tokens(source: SourceFiles, texts: Sequence[str]) -> Texts:
     return Texts.of([encoding.ids for encoding in tokenizer.encode_batch(list(texts))])
 
 
-def _walk(
-    config: bert.BertConfig, tensors: Tensors, tokens: Texts, watch: Watch
-) -> dict[str, SiteRecipe]:
-    fitted: dict[str, SiteRecipe] = {}
-    rows, shares = _sampled_rows(tokens)
+@dataclass(frozen=True)
+class _Fitting:
+    """See `networks.layer.Parts`: values are streams, and each site is fitted as it is met.
 
-    def fit(streams: _Streams, site: bert.Site) -> _Streams:
+    Attributes:
+        numpy: The exact parts.
+        sample: Tokens to fit on, and how much each counts.
+        watch: Told of each finished site.
+        fitted: What was found so far, by `Site.key`.
+    """
+
+    numpy: NumpyParts
+    sample: tuple[IntArray, FloatArray]
+    watch: Watch
+    fitted: dict[str, SiteRecipe] = field(default_factory=dict)
+
+    def dense(self, x: _Streams, site: Site) -> list[_Streams]:
+        rows, shares = self.sample
+        config, tensors = self.numpy.config, self.numpy.tensors
         weight = np.concatenate([tensors.read(f"{name}.weight") for name in site.names])
-        bias = np.concatenate([tensors.read(f"{name}.bias") for name in site.names])
-        wanted = streams.exact @ weight.T + bias
+        bias = np.zeros(len(weight), np.float32)
+        if config.has_bias(site):
+            bias = np.concatenate([tensors.read(f"{name}.bias") for name in site.names])
+        wanted = x.exact @ weight.T + bias
         problem = _Problem(
-            low=streams.rounded.min(axis=0),
-            high=streams.rounded.max(axis=0),
-            rounded=streams.rounded[rows],
+            low=x.rounded.min(axis=0),
+            high=x.rounded.max(axis=0),
+            rounded=x.rounded[rows],
             wanted=wanted[rows],
             weight=weight,
             bias=bias,
             shares=shares,
         )
         n_copies = weight.shape[1] // _COPIES_SHARE if site.place == "ffn_out" else 0
-        recipe = fitted[site.key] = fit_site(problem, n_copies)
-        watch.progress("calibrate", len(fitted), 4 * config.n_layers, "sites")
-        got = _in_blocks(lambda x: recipe.apply(weight, x), streams.rounded)
-        return _Streams(wanted, got)
+        recipe = self.fitted[site.key] = fit_site(problem, n_copies)
+        self.watch.progress("calibrate", len(self.fitted), 4 * config.n_layers, "sites")
+        got = _in_blocks(lambda some: recipe.apply(weight, some), x.rounded)
+        parts = (np.split(stream, len(site.names), axis=1) for stream in (wanted, got))
+        return [_Streams(*pair) for pair in zip(*parts, strict=True)]
 
-    exact = forward.embed_tokens(config, tensors, tokens)
-    x = _Streams(exact, exact)
-    for layer in range(config.n_layers):
-        attention_in, attention_out, ffn_in, ffn_out = bert.layer_sites(layer)
-        after_attention, after_ffn = (
-            forward.read_norm(tensors, name, config.norm_epsilon) for name in bert.norm_names(layer)
+    def norm(self, x: _Streams, name: str) -> _Streams:
+        return _both(x, lambda stream: self.numpy.norm(stream, name))
+
+    def add(self, a: _Streams, b: _Streams) -> _Streams:
+        return _Streams(a.exact + b.exact, a.rounded + b.rounded)
+
+    def attend(self, parts: list[_Streams], layer: int) -> _Streams:
+        return _together(parts, lambda streams: self.numpy.attend(streams, layer))
+
+    def activate(self, parts: list[_Streams]) -> _Streams:
+        return _together(
+            parts, lambda streams: _in_blocks(lambda *some: self.numpy.activate([*some]), *streams)
         )
-        parts = fit(x, attention_in)
-        mixed = fit(_both(parts, lambda part: _attention(config, part, tokens)), attention_out)
-        x = _residual(x, mixed, after_attention)
-        inner = _both(fit(x, ffn_in), lambda part: _gelu(config, part))
-        x = _residual(x, fit(inner, ffn_out), after_ffn)
-    return fitted
 
 
 def fit_site(problem: _Problem, n_copies: int) -> SiteRecipe:
@@ -259,22 +276,16 @@ def _sampled_rows(tokens: Texts) -> tuple[IntArray, FloatArray]:
     return rows, shares / shares.mean()
 
 
-def _in_blocks(part: Callable[[FloatArray], FloatArray], x: FloatArray) -> FloatArray:
+def _in_blocks(part: Callable[..., FloatArray], *x: FloatArray) -> FloatArray:
     """A function of rows, applied to some rows after the other to keep memory low."""
-    return np.concatenate([part(x[at : at + 4096]) for at in range(0, len(x), 4096)])
+    starts = range(0, len(x[0]), 4096)
+    return np.concatenate([part(*(one[at : at + 4096] for one in x)) for at in starts])
 
 
-def _both(streams: _Streams, part: Callable[[FloatArray], FloatArray]) -> _Streams:
-    return _Streams(part(streams.exact), part(streams.rounded))
+def _both(x: _Streams, part: Callable[[FloatArray], FloatArray]) -> _Streams:
+    return _Streams(part(x.exact), part(x.rounded))
 
 
-def _residual(x: _Streams, added: _Streams, norm: forward.Norm) -> _Streams:
-    return _Streams(norm(added.exact + x.exact), norm(added.rounded + x.rounded))
-
-
-def _attention(config: bert.BertConfig, joined: FloatArray, tokens: Texts) -> FloatArray:
-    return forward.attention(config, np.split(joined, 3, axis=1), tokens)
-
-
-def _gelu(config: bert.BertConfig, x: FloatArray) -> FloatArray:
-    return _in_blocks(lambda rows: forward.gelu(rows, config.gelu), x)
+def _together(parts: list[_Streams], part: Callable[[list[FloatArray]], FloatArray]) -> _Streams:
+    """A part that takes several inputs, of each stream."""
+    return _Streams(part([x.exact for x in parts]), part([x.rounded for x in parts]))

@@ -8,18 +8,20 @@ from pathlib import Path
 import numpy as np
 
 from embedwell.core.artifact import Form, Quantization
-from embedwell.core.errors import ConversionError, WrongBytesError
+from embedwell.core.errors import WrongBytesError
 from embedwell.core.events import Watch
-from embedwell.models import bert
+from embedwell.models.encoder import EncoderGraph, LayerWriter
 from embedwell.models.graph import WEIGHTS_FILE, GraphWriter
 from embedwell.models.key import recipe_place
 from embedwell.models.layers import FloatLayers, FourBitLayers, RowDynamicLayers, StaticLayers
+from embedwell.models.networks.config import EncoderConfig
+from embedwell.models.opening import open_network
 from embedwell.models.recipe import Recipe, check_recipe, read_recipe
 from embedwell.models.source import SourceFiles
 from embedwell.models.tensors import Tensors
 
 MODEL_FILE = "model.onnx"
-_CONFIG, _TOKENIZER = "config.json", "tokenizer.json"
+_TOKENIZER = "tokenizer.json"
 
 
 def convert(
@@ -44,28 +46,41 @@ def convert(
         ConversionError: The network is not one that the builder knows.
         TaskCancelledError: The watch asked to stop.
     """
-    if source.card.architecture != "bert" or form != "onnx":
-        raise ConversionError(
-            f"There is no builder for the architecture '{source.card.architecture}'.",
-            "Choose a model of the architecture 'bert'.",
-        )
-    config = bert.read_config(source.paths[_CONFIG])
-    recipe = _recipe(source, config) if quantization == "q8" else None
-    shapes = config.shapes()
-    count = _Count(watch, len(shapes))
+    if form == "static":
+        from embedwell.models.static import write_static  # noqa: PLC0415 - one of several forms
+
+        write_static(source, quantization, folder, watch)
+        return
+    if form == "gguf":
+        from embedwell.models.gguf.artifact import write_gguf  # noqa: PLC0415 - the same
+
+        write_gguf(source, quantization, folder, watch)
+        return
     with (
-        Tensors(source.paths[source.card.weights], shapes, count.add_one) as tensors,
+        open_network(source, watch) as (config, tensors),
         (folder / WEIGHTS_FILE).open("wb") as weights,
     ):
+        recipe = _recipe(source, config) if quantization == "q8" else None
         graph = GraphWriter(weights)
         layers = _layers(quantization, (graph, config, tensors), recipe)
-        network = bert.BertGraph(graph, config, layers, tensors)
-        network.write(source.card.pooling, source.card.max_tokens)
+        EncoderGraph(graph, config, layers, tensors).write(
+            source.card.pooling, source.card.max_tokens
+        )
     (folder / MODEL_FILE).write_bytes(graph.to_bytes())
-    shutil.copyfile(source.paths[_TOKENIZER], folder / _TOKENIZER)
+    _write_tokenizer(source, folder / _TOKENIZER)
 
 
-def _recipe(source: SourceFiles, config: bert.BertConfig) -> Recipe | None:
+def _write_tokenizer(source: SourceFiles, target: Path) -> None:
+    """The published tokenizer, or that in the GGUF file."""
+    if _TOKENIZER in source.paths:
+        shutil.copyfile(source.paths[_TOKENIZER], target)
+        return
+    from embedwell.models.gguf.tokenizer import write_tokenizer  # noqa: PLC0415 - one of two forms
+
+    write_tokenizer(source.paths[source.card.weights], target)
+
+
+def _recipe(source: SourceFiles, config: EncoderConfig) -> Recipe | None:
     path = recipe_place(source)
     if path is None:
         return None
@@ -81,9 +96,9 @@ def _recipe(source: SourceFiles, config: bert.BertConfig) -> Recipe | None:
 
 def _layers(
     quantization: Quantization,
-    parts: tuple[GraphWriter, bert.BertConfig, Tensors],
+    parts: tuple[GraphWriter, EncoderConfig, Tensors],
     recipe: Recipe | None,
-) -> bert.LayerWriter:
+) -> LayerWriter:
     match quantization:
         case "q32":
             return FloatLayers(*parts, np.float32)
@@ -93,16 +108,3 @@ def _layers(
             return StaticLayers(*parts, recipe) if recipe else RowDynamicLayers(*parts)
         case "q4":
             return FourBitLayers(*parts)
-
-
-class _Count:
-    """Tells a watch how many tensors were read."""
-
-    def __init__(self, watch: Watch, total: int) -> None:
-        self._watch = watch
-        self._done = 0
-        self._total = total
-
-    def add_one(self) -> None:
-        self._done += 1
-        self._watch.progress("convert", self._done, self._total, "tensors")

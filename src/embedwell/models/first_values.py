@@ -7,10 +7,10 @@ from tokenizers import Tokenizer
 
 from embedwell.core.errors import WrongBytesError
 from embedwell.core.vectors import FloatArray, normalized
-from embedwell.models import bert, forward
+from embedwell.models import forward
 from embedwell.models.forward import Texts
+from embedwell.models.opening import open_network
 from embedwell.models.source import SourceFiles
-from embedwell.models.tensors import Tensors
 
 
 def check_first_values(source: SourceFiles) -> None:
@@ -36,11 +36,10 @@ def check_first_values(source: SourceFiles) -> None:
 
 def vector(source: SourceFiles, text: str) -> FloatArray:
     """The vector of one text as the publisher's float32 network gives it: shape (d,)."""
-    config = bert.read_config(source.paths["config.json"])
     tokenizer = Tokenizer.from_file(str(source.paths["tokenizer.json"]))
     tokenizer.no_padding()
     texts = Texts.of([tokenizer.encode(text).ids])
-    with Tensors(source.paths["model.safetensors"], config.shapes()) as tensors:
-        pooled = forward.pooled(config, tensors, texts)
+    with open_network(source) as (config, tensors):
+        pooled = forward.pooled(config, tensors, texts, source.card.pooling)
     found: FloatArray = (normalized(pooled) if source.card.normalized else pooled)[0]
     return found

@@ -1,6 +1,6 @@
-"""The BERT family in plain numpy: slow, exact, and open between its parts.
+"""Networks in plain numpy: slow, exact, and open between their parts.
 
-Calibration walks through it a layer at a time; the tests hold the ONNX graph against it.
+Calibration walks through them a part at a time; the tests hold the ONNX graph against them.
 """
 
 from __future__ import annotations
@@ -10,33 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from embedwell.core.space import Pooling
 from embedwell.core.vectors import FloatArray, IntArray
-from embedwell.models.bert import (
-    EMBEDDING_NORM,
-    WORDS,
-    BertConfig,
-    Site,
-    layer_sites,
-    norm_names,
-    position_table,
-)
+from embedwell.models.encoder import position_table
+from embedwell.models.networks.config import Activation, EncoderConfig, Site
+from embedwell.models.networks.distance import MASKED, alibi_slopes, bucket_bias, rotary_tables
+from embedwell.models.networks.layer import run_layers
 from embedwell.models.tensors import Tensors
-
-
-@dataclass(frozen=True)
-class Norm:
-    """A layer norm: weight and bias, float32, shape (width,)."""
-
-    weight: FloatArray
-    bias: FloatArray
-    epsilon: float
-
-    def __call__(self, x: FloatArray) -> FloatArray:
-        """Normalize rows of shape (n, width)."""
-        centred = x - x.mean(axis=1, keepdims=True)
-        variance = np.square(centred).mean(axis=1, keepdims=True)
-        normed: FloatArray = centred / np.sqrt(variance + np.float32(self.epsilon))
-        return normed * self.weight + self.bias
 
 
 @dataclass(frozen=True)
@@ -54,7 +34,8 @@ class Texts:
     @classmethod
     def of(cls, texts: Sequence[Sequence[int]]) -> Texts:
         """From token ids, a sequence for each text."""
-        return cls(np.concatenate([np.asarray(text, np.int64) for text in texts]), _lengths(texts))
+        ids = np.concatenate([np.asarray(text, np.int64) for text in texts])
+        return cls(ids, tuple(len(text) for text in texts))
 
     def slices(self) -> list[slice]:
         """Where each text lies among all tokens."""
@@ -66,97 +47,135 @@ class Texts:
         return np.concatenate([np.arange(length) for length in self.lengths])
 
 
-def read_norm(tensors: Tensors, name: str, epsilon: float) -> Norm:
-    """The layer norm of that name."""
-    return Norm(tensors.read(f"{name}.weight"), tensors.read(f"{name}.bias"), epsilon)
+@dataclass(frozen=True)
+class NumpyParts:
+    """See `networks.layer.Parts`: values are float32, shape (n_tokens, width).
+
+    Attributes:
+        config: The network.
+        tensors: Its weights.
+        texts: Which tokens belong together.
+    """
+
+    config: EncoderConfig
+    tensors: Tensors
+    texts: Texts
+
+    def dense(self, x: FloatArray, site: Site) -> list[FloatArray]:
+        """See `Parts`."""
+        products = [x @ self.tensors.read(f"{name}.weight").T for name in site.names]
+        if not self.config.has_bias(site):
+            return products
+        biases = [self.tensors.read(f"{name}.bias") for name in site.names]
+        return [product + bias for product, bias in zip(products, biases, strict=True)]
+
+    def norm(self, x: FloatArray, name: str) -> FloatArray:
+        """See `Parts`."""
+        centred = x - x.mean(axis=1, keepdims=True)
+        variance = np.square(centred).mean(axis=1, keepdims=True)
+        normed: FloatArray = centred / np.sqrt(variance + np.float32(self.config.norm_epsilon))
+        normed = normed * self.tensors.read(f"{name}.weight")
+        return normed + self.tensors.read(f"{name}.bias") if self.config.norm_bias else normed
+
+    def add(self, a: FloatArray, b: FloatArray) -> FloatArray:
+        """See `Parts`."""
+        return a + b
+
+    def attend(self, parts: list[FloatArray], layer: int) -> FloatArray:
+        """See `Parts`."""
+        config = self.config
+        mixed = np.empty_like(parts[0])
+        table = self.tensors.read("relative_bias.weight") if config.n_buckets else None
+        for place in self.texts.slices():
+            query, key, value = (
+                part[place].reshape(-1, config.n_heads, config.head_width).swapaxes(0, 1)
+                for part in parts
+            )
+            if config.rotary_bases:
+                query, key = (_turned(part, config.rotary_bases[layer]) for part in (query, key))
+            scores = query @ key.swapaxes(1, 2) * np.float32(config.head_width**-0.5)
+            scores += _score_bias(config, table, scores.shape[1], config.window(layer))
+            shares = np.exp(scores - scores.max(axis=-1, keepdims=True))
+            shares /= shares.sum(axis=-1, keepdims=True)
+            mixed[place] = (shares @ value).swapaxes(0, 1).reshape(-1, config.width)
+        return mixed
+
+    def activate(self, parts: list[FloatArray]) -> FloatArray:
+        """See `Parts`."""
+        active = activated(parts[0], self.config.activation)
+        return active * parts[1] if len(parts) > 1 else active
 
 
-def pooled(config: BertConfig, tensors: Tensors, texts: Texts) -> FloatArray:
+def pooled(config: EncoderConfig, tensors: Tensors, texts: Texts, pooling: Pooling) -> FloatArray:
     """The whole network: one vector a text, not normalized: float32, shape (n_texts, width)."""
-    x = embed_tokens(config, tensors, texts)
-    for layer in range(config.n_layers):
-        x = _layer(config, tensors, texts, x, layer)
-    return mean_pooled(x, texts)
+    parts = NumpyParts(config, tensors, texts)
+    x = run_layers(config, parts, embed_tokens(parts))
+    by_text = [x[place] for place in texts.slices()]
+    match pooling:
+        case "cls":
+            return np.stack([tokens[0] for tokens in by_text])
+        case "last":
+            return np.stack([tokens[-1] for tokens in by_text])
+        case _:
+            return np.stack([tokens.mean(axis=0) for tokens in by_text])
 
 
-def embed_tokens(config: BertConfig, tensors: Tensors, texts: Texts) -> FloatArray:
+def embed_tokens(parts: NumpyParts) -> FloatArray:
     """What enters the first layer: float32, shape (n_tokens, width)."""
+    config, tensors, texts = parts.config, parts.tensors, parts.texts
     used, places = np.unique(texts.ids, return_inverse=True)
     words = np.empty((len(used), config.width), np.float32)
     start = 0
-    for block in tensors.blocks(WORDS):
+    for block in tensors.blocks("words.weight"):
         here = (used >= start) & (used < start + len(block))
         words[here] = block[used[here] - start]
         start += len(block)
-    table = position_table(tensors, config.n_positions)
-    summed: FloatArray = words[places] + table[texts.positions()]
-    return read_norm(tensors, EMBEDDING_NORM, config.norm_epsilon)(summed)
+    summed: FloatArray = words[places]
+    table = position_table(config, tensors, max(texts.lengths))
+    if table is not None:
+        summed = summed + table[texts.positions() if len(table) > 1 else 0]
+    return parts.norm(summed, "embedding_norm")
 
 
-def attention(config: BertConfig, parts: Sequence[FloatArray], texts: Texts) -> FloatArray:
-    """Mix the tokens of each text.
-
-    Args:
-        config: The network's sizes.
-        parts: Query, key and value, each float32, shape (n_tokens, width).
-        texts: Which tokens belong together.
-
-    Returns:
-        float32, shape (n_tokens, width).
-    """
-    mixed = np.empty_like(parts[0])
-    for place in texts.slices():
-        query, key, value = (
-            part[place].reshape(-1, config.n_heads, config.head_width).swapaxes(0, 1)
-            for part in parts
-        )
-        scores = query @ key.swapaxes(1, 2) * np.float32(config.head_width**-0.5)
-        shares = np.exp(scores - scores.max(axis=-1, keepdims=True))
-        shares /= shares.sum(axis=-1, keepdims=True)
-        mixed[place] = (shares @ value).swapaxes(0, 1).reshape(-1, config.width)
-    return mixed
-
-
-def gelu(x: FloatArray, kind: str) -> FloatArray:
-    """The GELU of Hendrycks and Gimpel 2016 (https://arxiv.org/abs/1606.08415).
+def activated(x: FloatArray, activation: Activation) -> FloatArray:
+    """An activation of each element; GELUs are those of https://arxiv.org/abs/1606.08415.
 
     Args:
         x: float32, any shape.
-        kind: `none` for the exact one, `tanh` for its published approximation.
+        activation: Which one; `gelu_tanh` is the published approximation.
     """
-    if kind == "tanh":
-        inner = np.float32((2 / np.pi) ** 0.5) * (x + np.float32(0.044715) * x**3)
-        tanh_form: FloatArray = np.float32(0.5) * x * (1 + np.tanh(inner))
-        return tanh_form
-    return x * np.float32(0.5) * (1 + _erf(x * np.float32(0.5**0.5)))
+    match activation:
+        case "silu":
+            share: FloatArray = np.float32(1) / (np.float32(1) + np.exp(-x))
+        case "gelu_tanh":
+            inner = np.float32((2 / np.pi) ** 0.5) * (x + np.float32(0.044715) * x**3)
+            share = np.float32(0.5) * (1 + np.tanh(inner))
+        case _:
+            share = np.float32(0.5) * (1 + _erf(x * np.float32(0.5**0.5)))
+    return x * share
 
 
-def mean_pooled(x: FloatArray, texts: Texts) -> FloatArray:
-    """Mean of each text's tokens: float32, shape (n_texts, width)."""
-    return np.stack([x[place].mean(axis=0) for place in texts.slices()])
+def _turned(x: FloatArray, base: float) -> FloatArray:
+    """Rotary positions: from and to shape (n_heads, n_tokens, head_width)."""
+    cosines, sines = rotary_tables(base, x.shape[2], x.shape[1])
+    first, second = np.split(x, 2, axis=2)
+    turned = [first * cosines - second * sines, second * cosines + first * sines]
+    return np.concatenate(turned, axis=2)
 
 
-def _layer(
-    config: BertConfig, tensors: Tensors, texts: Texts, x: FloatArray, layer: int
+def _score_bias(
+    config: EncoderConfig, table: FloatArray | None, length: int, window: int
 ) -> FloatArray:
-    attention_in, attention_out, ffn_in, ffn_out = layer_sites(layer)
-    after_attention, after_ffn = (
-        read_norm(tensors, name, config.norm_epsilon) for name in norm_names(layer)
-    )
-    mixed = attention(config, _dense(tensors, attention_in, x), texts)
-    x = after_attention(_dense(tensors, attention_out, mixed)[0] + x)
-    inner = gelu(_dense(tensors, ffn_in, x)[0], config.gelu)
-    return after_ffn(_dense(tensors, ffn_out, inner)[0] + x)
-
-
-def _dense(tensors: Tensors, site: Site, x: FloatArray) -> list[FloatArray]:
-    return [
-        x @ tensors.read(f"{name}.weight").T + tensors.read(f"{name}.bias") for name in site.names
-    ]
-
-
-def _lengths(texts: Sequence[Sequence[int]]) -> tuple[int, ...]:
-    return tuple(len(text) for text in texts)
+    """What is added to the scores of one text: broadcast to (n_heads, length, length)."""
+    after = np.arange(length)[None, :] - np.arange(length)[:, None]
+    bias = np.zeros((1, length, length), np.float32)
+    if config.alibi:
+        bias = bias - alibi_slopes(config.n_heads)[:, None, None] * np.abs(after)
+    if table is not None:
+        bias = bias + bucket_bias(table, length)[after + length - 1].transpose(2, 0, 1)
+    if window:
+        bias = np.where(np.abs(after) > window, np.float32(-MASKED), bias)
+    return bias.astype(np.float32)
 
 
 def _erf(x: FloatArray) -> FloatArray:

@@ -19,6 +19,7 @@ from onnx import (
 
 WEIGHTS_FILE = "weights.bin"
 FLOAT = 1  # ONNX's number for float32
+INT64 = 7  # for int64
 BOOL = 9  # and for booleans
 CONTRIB = "com.microsoft"  # domain of onnxruntime's own operators
 
@@ -101,6 +102,10 @@ class GraphWriter:
     def ints(self, *values: int) -> str:
         """An int64 vector constant, as operators take axes and shapes."""
         return self.constant(np.array(values, np.int64))
+
+    def scalar(self, value: int) -> str:
+        """An int64 constant without dimensions."""
+        return self.constant(np.array(value, np.int64))
 
     def stream(
         self, dtype: npt.DTypeLike, shape: Sequence[int], blocks: Iterable[npt.NDArray[Any]]

@@ -18,7 +18,7 @@ from safetensors.numpy import save
 
 from embedwell.core.errors import WrongBytesError
 from embedwell.core.vectors import FloatArray
-from embedwell.models.bert import BertConfig, layer_sites
+from embedwell.models.networks.config import EncoderConfig
 from embedwell.models.quantize import Int8Array, to_int8
 
 VERSION = "2"
@@ -145,7 +145,7 @@ def read_recipe(path: Path) -> Recipe:
     return Recipe(weights_sha256, sites)
 
 
-def check_recipe(recipe: Recipe, config: BertConfig) -> None:
+def check_recipe(recipe: Recipe, config: EncoderConfig) -> None:
     """Refuse a recipe that was made for another network.
 
     Raises:
@@ -153,8 +153,8 @@ def check_recipe(recipe: Recipe, config: BertConfig) -> None:
     """
     shapes = config.shapes()
     for layer in range(config.n_layers):
-        for site in layer_sites(layer):
-            n_out = sum(shapes[f"{name}.bias"][0] for name in site.names)
+        for site in config.sites(layer):
+            n_out = sum(shapes[f"{name}.weight"][0] for name in site.names)
             n_in = shapes[f"{site.names[0]}.weight"][1]
             found = recipe.sites.get(site.key)
             if found is None or (len(found.bias), len(found.smooth)) != (n_out, n_in):

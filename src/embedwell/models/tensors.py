@@ -1,100 +1,115 @@
-"""Published weights, read from a safetensors file one tensor at a time."""
+"""The tensors of a network under our own names, read one at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 
-import numpy as np
-from safetensors import SafetensorError, safe_open
-
-from embedwell.core.errors import ConversionError, WrongBytesError
+from embedwell.core.errors import ConversionError
+from embedwell.core.events import Watch
 from embedwell.core.vectors import FloatArray
-
-Shape = tuple[int, ...]
+from embedwell.models.networks.config import Shape
+from embedwell.models.networks.family import Layout, Network
+from embedwell.models.published import Published
 
 # Rows are read in blocks of about this many bytes, so that no big table is ever whole in memory.
 _BLOCK_BYTES = 4 << 20
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Some rows of a published tensor."""
+
+    name: str
+    start: int
+    stop: int
+
+
 class Tensors:
-    """The tensors of one safetensors file. Nothing is read before it is asked for.
+    """A network's tensors, wherever they were published.
 
     Args:
-        path: The file.
-        shapes: Shape by name of every tensor that will be read. A prefix that all published
-            names share, such as `bert.`, is found and put before each name.
-        on_read: Called after each whole tensor was read.
+        published: The published tensors. A prefix that all their names share, such as `bert.`, is
+            found and put before each name.
+        network: Which tensors there are, and where.
+        watch: Told of each whole tensor that was read, as `convert`.
 
     Raises:
-        WrongBytesError: The file is not safetensors, or is cut short.
         ConversionError: A tensor is missing or has another shape.
     """
 
-    def __init__(
-        self, path: Path, shapes: Mapping[str, Shape], on_read: Callable[[], None] = lambda: None
-    ) -> None:
-        self._shapes = shapes
-        self._on_read = on_read
-        self._file = _open(path)
-        self._prefix = _common_prefix(set(self._file.keys()), next(iter(shapes)))
-        self._check(path)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        self._file.__exit__(kind, error, at)
+    def __init__(self, published: Published, network: Network, watch: Watch | None = None) -> None:
+        self._published = published
+        self._watch = watch or Watch()
+        self._n_read = 0
+        self._places = _places(published, network)
 
     def read(self, name: str) -> FloatArray:
         """One whole tensor as float32."""
-        tensor: FloatArray = np.asarray(self._file.get_tensor(self._prefix + name), np.float32)
-        self._on_read()
+        place = self._places[name]
+        tensor = self._published.rows(place.name, place.start, place.stop)
+        self._count()
         return tensor
 
     def blocks(self, name: str) -> Iterator[FloatArray]:
         """A matrix as consecutive blocks of rows, float32, a few megabytes each."""
-        n_rows, width = self._shapes[name]
+        place = self._places[name]
+        width = self._published.shape(place.name)[1]
         step = max(1, _BLOCK_BYTES // (4 * width))
-        rows = self._file.get_slice(self._prefix + name)
-        for start in range(0, n_rows, step):
-            yield np.asarray(rows[start : min(start + step, n_rows)], np.float32)
-        self._on_read()
+        for start in range(place.start, place.stop, step):
+            yield self._published.rows(place.name, start, min(start + step, place.stop))
+        self._count()
 
-    def _check(self, path: Path) -> None:
-        names = set(self._file.keys())
-        for name, expected in self._shapes.items():
-            if self._prefix + name not in names:
-                raise ConversionError(
-                    f"'{path.name}' has no tensor '{name}', which its config.json asks for.",
-                    "Check that the catalogue names the right architecture for these weights.",
-                )
-            shape = tuple(self._file.get_slice(self._prefix + name).get_shape())
-            if shape != expected:
-                raise ConversionError(
-                    f"The tensor '{name}' in '{path.name}' has shape {shape}, "
-                    f"but config.json asks for {expected}.",
-                    "Fetch config.json and the weights again, of the same revision.",
-                )
+    def _count(self) -> None:
+        self._n_read += 1
+        self._watch.progress("convert", self._n_read, len(self._places), "tensors")
 
 
-def _open(path: Path) -> Any:  # noqa: ANN401 - safetensors publishes no types
-    try:
-        return safe_open(path, framework="numpy")
-    except (SafetensorError, OSError) as error:
-        raise WrongBytesError(
-            f"'{path}' cannot be read as safetensors ({error}).",
-            "Remove the model with `embedwell models remove` and fetch it again.",
-        ) from error
+def _places(published: Published, network: Network) -> dict[str, _Place]:
+    shapes = network.config.shapes()
+    names = published.names()
+    prefix = _common_prefix(names, published_name(network.layout, next(iter(shapes))))
+    places = {}
+    for ours, shape in shapes.items():
+        name = published_name(network.layout, ours)
+        # A scoring head is published beside the network, not within.
+        name = prefix + name if prefix + name in names or name not in names else name
+        if name not in names:
+            raise ConversionError(
+                f"'{published.label}' has no tensor '{name}', which its config.json asks for.",
+                "Check that config.json and the weights are of the same model and revision.",
+            )
+        places[ours] = _place(published, network.layout, ours, (name, shape))
+    return places
 
 
-def _common_prefix(names: set[str], first: str) -> str:
+def _place(published: Published, layout: Layout, ours: str, wanted: tuple[str, Shape]) -> _Place:
+    name, shape = wanted
+    part = layout[_role(ours)]
+    expected = (shape[0] * part.of, *shape[1:])
+    found = published.shape(name)
+    if found != expected:
+        raise ConversionError(
+            f"The tensor '{name}' in '{published.label}' has shape {found}, "
+            f"but config.json asks for {expected}.",
+            "Fetch config.json and the weights again, of the same revision.",
+        )
+    return _Place(name, shape[0] * part.part, shape[0] * (part.part + 1))
+
+
+def _role(ours: str) -> str:
+    """`query` of `3.query.weight`."""
+    return ours.split(".")[-2]
+
+
+def published_name(layout: Layout, ours: str) -> str:
+    """The published name of a tensor that we call so."""
+    layer, suffix = ours.split(".", 1)[0], ours.rsplit(".", 1)[1]
+    return f"{layout[_role(ours)].name.format(n=layer)}.{suffix}"
+
+
+def _common_prefix(names: AbstractSet[str], first: str) -> str:
     """What stands before the first expected name; empty where it is missing altogether."""
-    return next((name.removesuffix(first) for name in names if name.endswith(first)), "")
+    found = sorted((name for name in names if name.endswith(first)), key=len)
+    return found[0].removesuffix(first) if found else ""

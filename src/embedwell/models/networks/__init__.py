@@ -1,0 +1,1 @@
+"""Networks as data: what each family's configuration and tensor names say."""
