@@ -62,7 +62,7 @@ def test_choosing_can_be_cancelled(tiny, tmp_path):
 def test_the_chosen_name_is_written_into_a_new_index_and_stays(real_cache, tmp_path):
     with embedwell.open(tmp_path, model="auto") as index:
         assert index.space == card(NAME).space
-        assert "the catalogue has no other" in index.chosen.reason
+        assert "The model is all-MiniLM-L6-v2" in index.chosen.reason
         assert index.store.settings.made_by.endswith(f"{NAME}@q8")
         index.add(["some words"])
     with embedwell.open(tmp_path, model="auto") as index:

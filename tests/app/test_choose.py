@@ -127,6 +127,23 @@ def test_what_cannot_be_had_is_passed_over():
     assert chosen(8 * GIB, present=["code"]) is None
 
 
+UNVERIFIED = replace(STRONG, name="unverified", dimensions=1024, verified=False)
+HUGE = replace(STRONG, name="huge", dimensions=2048, n_parameters=3 << 30)
+SCORES = replace(STRONG, name="scores", dimensions=1024, head="rerank")
+TABLE = replace(SMALL, name="table", dimensions=64, architecture="static")
+
+
+@pytest.mark.parametrize("other", [UNVERIFIED, HUGE, SCORES, TABLE], ids=lambda card: card.name)
+@pytest.mark.parametrize("available", [GIB, 8 * GIB])
+def test_what_is_unverified_too_large_or_for_something_else_is_not_fetched(other, available):
+    names = [SMALL.name, other.name]
+    assert chosen(available, reachable=names, cards=[SMALL, other]) == SMALL.name
+
+
+def test_an_unverified_model_that_is_here_may_be_chosen():
+    assert chosen(8 * GIB, present=["unverified"], cards=[SMALL, UNVERIFIED]) == "unverified"
+
+
 def test_nobody_is_asked_for_a_model_below_the_one_that_is_taken():
     asked = []
     choose_model(CARDS, 8 * GIB, lambda c: c.name == "strong", lambda c: asked.append(c.name))
@@ -143,7 +160,7 @@ def test_the_choice_says_which_and_why():
     assert "not more than 3.0 GiB; all-MiniLM-L6-v2, middle would have come first" in found.reason
     found = choose_model([SMALL], GIB, lambda c: True, lambda c: False)
     assert found.reason == (
-        "The model is all-MiniLM-L6-v2 (384 dimensions): the catalogue has no other."
+        "The model is all-MiniLM-L6-v2 (384 dimensions): no other is verified or here, and fits."
     )
 
 

@@ -1,10 +1,15 @@
 import re
+import tomllib
+from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
 from embedwell.core.artifact import QUANTIZATIONS
 from embedwell.core.errors import UnknownModelError
-from embedwell.models.catalogue import card, catalogue
+from embedwell.models import catalogue as catalogue_module
+from embedwell.models.catalogue import ModelCard, card, catalogue
+from embedwell.models.networks.registry import FAMILIES
 
 CARDS = list(catalogue().values())
 
@@ -24,15 +29,31 @@ def test_an_unknown_model_is_answered_with_the_known_ones():
 
 @pytest.mark.parametrize("row", CARDS, ids=lambda row: row.name)
 class TestEveryRow:
-    def test_files_are_pinned_by_hash_and_size(self, row):
-        assert row.files
-        for pin in row.files.values():
-            assert re.fullmatch("[0-9a-f]{64}", pin.sha256)
-            assert pin.size_bytes > 0
+    def test_files_are_pinned_by_hash_and_size_or_at_first_use(self, row):
+        pins = [*row.files.values(), *([row.gguf.pin] if row.gguf else [])]
+        assert pins
+        for pin in pins:
+            assert re.fullmatch("[0-9a-f]{64}|", pin.sha256)
+            assert (pin.size_bytes > 0) == bool(pin.sha256)
 
-    def test_the_revision_is_a_commit(self, row):
-        assert re.fullmatch("[0-9a-f]{40}", row.revision)
+    def test_the_revision_is_a_commit_or_is_recorded_at_first_use(self, row):
+        assert re.fullmatch("[0-9a-f]{40}|main", row.revision)
         assert re.fullmatch("[^/]+/[^/]+", row.hub_id)
+
+    def test_its_architecture_is_one_that_can_be_built(self, row):
+        assert row.architecture in {*FAMILIES, "static"}
+
+    def test_a_cut_is_shorter_than_the_whole(self, row):
+        assert all(length < row.dimensions for length in row.matryoshka)
+        assert row.matryoshka == tuple(sorted(row.matryoshka, reverse=True))
+
+    def test_languages_are_codes(self, row):
+        assert row.languages
+        assert all(re.fullmatch("[a-z]{2}", code) for code in row.languages)
+
+    def test_no_entry_is_misspelt(self, row):
+        text = Path(catalogue_module.__file__).with_name("catalogue.toml").read_text("utf-8")
+        assert tomllib.loads(text)[row.name].keys() <= {field.name for field in fields(ModelCard)}
 
     def test_the_name_can_be_a_folders(self, row):
         assert re.fullmatch(r"[\w.-]+", row.name)

@@ -21,7 +21,6 @@ from embedwell.core.errors import (
     PressureError,
     ServiceBusyError,
 )
-from embedwell.models import catalogue
 from embedwell.models.catalogue import card
 from embedwell.server.texts import check_dimensions
 from embedwell.testing import FAKE_BUILD
@@ -222,7 +221,7 @@ def test_a_model_that_was_trained_for_it_gives_shorter_vectors(monkeypatch, clie
     from dataclasses import replace
 
     row = replace(card(MODEL), matryoshka=(128, 64))
-    monkeypatch.setattr(catalogue, "catalogue", lambda: {MODEL: row})
+    monkeypatch.setattr("embedwell.models.known.catalogue", lambda: {MODEL: row})
     whole = rows(client.embeddings.create(model=MODEL, input=TEXTS))
     short = rows(client.embeddings.create(model=MODEL, input=TEXTS, dimensions=64))
     expected = whole[:, :64] / np.linalg.norm(whole[:, :64], axis=1, keepdims=True)

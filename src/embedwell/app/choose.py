@@ -97,6 +97,9 @@ def choose_model(
 ) -> ModelChoice | None:
     """The model for a new collection of texts, in the order of what the machine is fit for.
 
+    Only what embeds texts, fits a quarter of the memory at q8, and was run here on its real weights
+    or is on this machine already. A table of token vectors is for those who ask for it by name.
+
     Args:
         cards: What there is to choose from.
         available_bytes: Memory that could still be taken.
@@ -107,17 +110,29 @@ def choose_model(
         None where no model is present or reachable.
     """
     is_strong = available_bytes > STRONG_FROM_BYTES
+    fit = [
+        model
+        for model in cards
+        if (model.domain, model.head) == ("text", "embedding")
+        and model.architecture != "static"
+        and model.n_parameters <= available_bytes * _Q8_SHARE
+        and (model.verified or is_present(model))
+    ]
     passed: list[str] = []
-    fit = [card for card in cards if card.domain == "text" and card.head == "embedding"]
     for model in _by_strength(fit, strongest_first=is_strong):
         if is_present(model) or is_reachable(model):
-            return ModelChoice(model.name, _reason(model, cards, available_bytes, passed))
+            return ModelChoice(model.name, _reason(model, fit, available_bytes, passed))
         passed.append(model.name)
     return None
 
 
 def engine_for(settings: Settings, model: ModelCard) -> str:
-    """What runs a model: what the settings name, but a table of token vectors runs by itself."""
+    """What runs a model: what the settings name, where it can.
+
+    A table of token vectors runs by itself, and pairs of texts only on onnxruntime.
+    """
+    if model.head == "rerank":
+        return "onnx"
     return "static" if model.architecture == "static" else settings.engine
 
 
@@ -173,7 +188,7 @@ def _reason(
 ) -> str:
     size = f"{model.dimensions} dimensions"
     if len(cards) == 1:
-        return f"The model is {model.name} ({size}): the catalogue has no other."
+        return f"The model is {model.name} ({size}): no other is verified or here, and fits."
     side = "more" if available_bytes > STRONG_FROM_BYTES else "not more"
     memory = f"{format_bytes(available_bytes)} of memory are available, {side} than "
     said = f"The model is {model.name} ({size}): {memory}{format_bytes(STRONG_FROM_BYTES)}"
