@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Self, TypeAlias
 
 from embedwell.app.configuration import load
-from embedwell.app.connect import BROUGHT, ServiceWay
+from embedwell.app.connect import ServiceWay
 from embedwell.app.settings import Settings
 from embedwell.core.errors import (
     EmbeddingsOffError,
@@ -18,6 +18,7 @@ from embedwell.core.errors import (
 from embedwell.core.events import Listener, Watch, ignore_events
 from embedwell.models.heads import RERANKER, check_head
 from embedwell.models.known import Known
+from embedwell.models.names import BROUGHT
 from embedwell.runtime.relevance import Relevance, TextReranker
 
 _log = logging.getLogger("embedwell")
