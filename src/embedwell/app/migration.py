@@ -9,6 +9,7 @@ from msgspec import structs
 
 from embedwell.app.choose import quantization_for
 from embedwell.app.embedders import Embedders
+from embedwell.app.models import named
 from embedwell.app.settings import Settings
 from embedwell.app.sizes import format_bytes
 from embedwell.core.errors import MigrationError, StoreFullError
@@ -17,9 +18,8 @@ from embedwell.core.space import Space
 from embedwell.handshake.admit import AdmittedEmbedder
 from embedwell.jobs.migrate import Plan, found_space, plan
 from embedwell.models.heads import check_head
-from embedwell.models.known import Known
 from embedwell.stores.protocol import Store
-from embedwell.stores.spaces import StoredSpace
+from embedwell.stores.spaces import CODE_ALONE, StoredSpace
 
 
 @dataclass(frozen=True)
@@ -30,60 +30,69 @@ class Target:
         space: The new space.
         artifact: Name of what computes it here, such as `all-MiniLM-L6-v2@q8`.
         settings: The index's, with this model and quantization.
+        is_exact: Whether the quantization was named, not chosen.
     """
 
     space: Space
     artifact: str
     settings: Settings
+    is_exact: bool = True
 
 
-def target_named(settings: Settings, name: str) -> Target:
-    """The target of `--to MODEL[@quantization]`.
+def target_named(settings: Settings, name: str, watch: Watch | None = None) -> Target:
+    """The target of `--to MODEL[@quantization]`, or of `--code`.
 
     Raises:
-        UnknownModelError: The catalogue has no such model.
+        ModelError: There is no such model, or it cannot be looked at.
         WrongTaskError: It scores pairs of texts.
     """
-    card, level = Known(settings.cache).named(name)
+    card, level = named(settings, name, watch or Watch())
     check_head(card, "embedding")
-    settings = structs.replace(settings, model=card.name, quantization=level or "auto")
+    settings = structs.replace(settings, model=card.called, quantization=level or "auto")
     chosen = quantization_for(settings, card).quantization
     settings = structs.replace(settings, quantization=chosen)
-    return Target(card.space, f"{card.name}@{chosen}", settings)
+    return Target(card.space, f"{card.called}@{chosen}", settings, level is not None)
 
 
 def look_ahead(
-    store: Store, embedders: Embedders, to: Target, *, keep_both: bool, watch: Watch
+    store: Store,
+    embedders: Embedders,
+    to: Target,
+    *,
+    keep_both: bool = False,
+    of_code: bool = False,
+    watch: Watch,
 ) -> Plan:
     """What a migration would take; see `Index.plan_migration`."""
-    filled = found_space(store, to.space, to.artifact, keep_both=keep_both)
+    filled = found_space(store, to.space, to.artifact, keep_both=keep_both, of_code=of_code)
     embedder = embedders.unadmitted(to.settings, watch)
     try:
-        found = plan(store, to.space, filled, embedder)
+        found = plan(store, to.space, filled, embedder, of_code=of_code)
     finally:
         embedder.close()
-    free = store.free_bytes()
-    if free is not None and free < found.bytes:
-        raise StoreFullError(
-            f"The new vectors take about {format_bytes(found.bytes)}, and "
-            f"{format_bytes(free)} are free.",
-            "Free some space first.",
-        )
+    check_room(store, found)
     return found
 
 
 def embedder_for(
-    store: Store, embedders: Embedders, to: Target, *, keep_both: bool, watch: Watch
+    store: Store,
+    embedders: Embedders,
+    to: Target,
+    *,
+    keep_both: bool = False,
+    of_code: bool = False,
+    watch: Watch,
 ) -> AdmittedEmbedder:
     """The embedder of the space that a migration fills, which is added where it is missing.
 
     Raises:
         MigrationError: It cannot be done as asked.
     """
-    stored = found_space(store, to.space, to.artifact, keep_both=keep_both)
+    stored = found_space(store, to.space, to.artifact, keep_both=keep_both, of_code=of_code)
     if stored is None:
         role: Literal["next", "light"] = "light" if keep_both else "next"
-        stored = store.spaces.add(to.space, role, to.artifact)
+        holds = CODE_ALONE if of_code else None
+        stored = store.spaces.add(to.space, role, to.artifact, holds=holds)
     return embedders.of(stored, watch, to.settings)
 
 
@@ -96,3 +105,18 @@ def drop(store: Store, role: Literal["next", "light", "kept"]) -> list[StoredSpa
         store.spaces.drop(stored.number)
     store.compact()
     return gone
+
+
+def check_room(store: Store, found: Plan) -> None:
+    """Look whether the disk has room for what a plan adds.
+
+    Raises:
+        StoreFullError: It has not.
+    """
+    free = store.free_bytes()
+    if free is not None and free < found.bytes:
+        raise StoreFullError(
+            f"The new vectors take about {format_bytes(found.bytes)}, and "
+            f"{format_bytes(free)} are free.",
+            "Free some space first.",
+        )

@@ -26,6 +26,13 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Do not switch: keep the new space beside, searched when the main model does not fit.",
 )
+@click.option(
+    "--code",
+    metavar="MODEL[@QUANTIZATION]",
+    help="Give code a model and a space of its own, beside the main one.",
+)
+@click.option("--hybrid", is_flag=True, help="With --code: keep code in the main space too.")
+@click.option("--no-code", is_flag=True, help="Go back to one space for text and code.")
 @click.option("--back", is_flag=True, help="Go back to the space that was kept.")
 @click.option(
     "--drop",
@@ -63,6 +70,9 @@ def command(
     chunk_tokens: int | None,
     keep_old: bool,
     keep_both: bool,
+    code: str | None,
+    hybrid: bool,
+    no_code: bool,
     back: bool,
     drop: str | None,
     plan_only: bool,
@@ -85,12 +95,17 @@ def command(
     from embedwell.cli.output import tell
 
     del table, column, text, key  # read by `choices_of`
-    if sum((to is not None, chunk_tokens is not None, back, drop is not None)) != 1:
-        raise click.UsageError("Give one of --to MODEL, --chunk-tokens, --back and --drop.")
+    is_named = (to is not None, chunk_tokens is not None, drop is not None, code is not None)
+    if sum((*is_named, back, no_code)) != 1:
+        raise click.UsageError(
+            "Give one of --to MODEL, --code MODEL, --no-code, --chunk-tokens, --back and --drop."
+        )
     if keep_old and keep_both:
         raise click.UsageError("--keep-both keeps the main space anyway; leave --keep-old out.")
-    if choices := migrate_column.choices_of(click.get_current_context().params):
-        migrate_column.run(choices)
+    if hybrid and code is None:
+        raise click.UsageError("--hybrid goes with --code MODEL.")
+    if of_column := migrate_column.choices_of(click.get_current_context().params):
+        migrate_column.run(of_column)
         return
     with open_index(db=db, create=False) as index:
         if back:
@@ -100,13 +115,12 @@ def command(
             tell({"dropped": ", ".join(space.model for space in gone)}, as_json=as_json)
         elif chunk_tokens is not None:
             _rechunk(index, chunk_tokens, as_json=as_json)
-        elif to:
-            _migrate(
-                index,
-                to,
-                _Choices(keep_old, keep_both, rate, plan_only=plan_only, yes=yes),
-                as_json=as_json,
-            )
+        else:
+            choices = _Choices(keep_old, keep_both, rate, plan_only=plan_only, yes=yes)
+            if to:
+                _migrate(index, to, choices, as_json=as_json)
+            else:
+                _settle(index, code, choices, hybrid=hybrid, as_json=as_json)
 
 
 @dataclass(frozen=True)
@@ -142,6 +156,40 @@ def _migrate(index: Index, to: str, choices: _Choices, *, as_json: bool) -> None
         write_json(asdict(report))
     else:
         sys.stdout.write(_reported(report))
+
+
+def _settle(
+    index: Index, code: str | None, choices: _Choices, *, hybrid: bool, as_json: bool
+) -> None:
+    from embedwell.cli.output import agreed, write_json
+    from embedwell.cli.progress import watching
+
+    with watching() as watch:
+        plans = index.pairing.plan(code, hybrid=hybrid, watch=watch)
+    if choices.plan_only and as_json:
+        write_json([asdict(plan) for plan in plans])
+    elif not as_json:
+        sys.stdout.write("".join(map(_told, plans)) or "no chunk is to be embedded\n")
+    if choices.plan_only or not (choices.yes or as_json or agreed()):
+        return
+    with watching() as watch:
+        report = index.pairing.settle(
+            code,
+            hybrid=hybrid,
+            keep_old=choices.keep_old,
+            chunks_per_s=choices.rate,
+            watch=watch,
+        )
+    if as_json:
+        write_json(asdict(report))
+        return
+    sys.stdout.write("".join(map(_reported, report.moves)))
+    both = " (in both spaces)" if report.hybrid else ""
+    sys.stdout.write(
+        f"text: {report.main_model}; code: {report.code_model}{both}\n"
+        if report.code_model
+        else f"text and code: {report.main_model}\n"
+    )
 
 
 def _rechunk(index: Index, chunk_tokens: int, *, as_json: bool) -> None:

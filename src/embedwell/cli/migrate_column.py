@@ -60,9 +60,12 @@ def choices_of(options: Mapping[str, Any]) -> ColumnChoices | None:
         return None
     if not options["table"] or not options["column"]:
         raise click.UsageError("--table and --column belong together.")
-    if options["chunk_tokens"] is not None or options["keep_both"] or options["drop"] == "light":
+    of_index = ("keep_both", "code", "hybrid", "no_code")
+    is_of_index = options["chunk_tokens"] is not None or options["drop"] == "light"
+    if is_of_index or any(options[name] for name in of_index):
         raise click.UsageError(
-            "--chunk-tokens, --keep-both and --drop light are for an index, not for --table."
+            "--chunk-tokens, --code, --no-code, --keep-both and --drop light are for an index, "
+            "not for --table."
         )
     if options["to"] and not options["text"]:
         raise click.UsageError("Name the column with the texts: --text COLUMN[,COLUMN…].")

@@ -180,10 +180,15 @@ def plan(
         n_missing=missing,
         chunks_per_s=rate,
         seconds=missing / rate if rate else 0.0,
-        bytes=missing * (2 * space.dimensions + space.dimensions // 8 + _BYTES_A_ROW),
+        bytes=bytes_of(missing, space.dimensions),
         n_truncated=embedded.n_truncated,
         n_sampled=len(texts),
     )
+
+
+def bytes_of(n_chunks: int, dimensions: int) -> int:
+    """About how many bytes vectors take on disk, with their codes."""
+    return n_chunks * (2 * dimensions + dimensions // 8 + _BYTES_A_ROW)
 
 
 def migrate(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from embedwell.core.events import Watch
 from embedwell.handshake.admit import AdmittedEmbedder
-from embedwell.jobs.migrate import MigrationReport, in_the_way, migrate
+from embedwell.jobs.migrate import MigrationReport, Plan, bytes_of, in_the_way, migrate, plan
 from embedwell.stores.protocol import Store
 from embedwell.stores.spaces import EVERYTHING, StoredSpace
 
@@ -31,6 +31,19 @@ class PairReport:
     code_model: str
     hybrid: bool
     moves: list[MigrationReport]
+
+
+def plan_wider(store: Store, embedder: AdmittedEmbedder) -> Plan:
+    """Look at what it would take to let a main space of text hold code too; nothing is written.
+
+    Args:
+        store: What would be changed.
+        embedder: The main space's.
+    """
+    main = store.spaces.main()
+    found = plan(store, main.space, None, embedder, of_code=True)
+    n_chunks = store.counts().chunks  # those of text are copied
+    return replace(found, bytes=bytes_of(n_chunks, main.space.dimensions))
 
 
 def settle(
