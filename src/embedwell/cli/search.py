@@ -19,6 +19,13 @@ RERANKER = "ms-marco-MiniLM-L6-v2"  # models.heads has it; --help imports nothin
 _LINES = 4
 
 
+def _is_one_word(_context: click.Context, _option: click.Parameter, given: str) -> str:
+    """The option's value may be left out, and then click takes a query that follows for it."""
+    if " " in given:
+        raise click.BadParameter(f"'{given}' is no model. Write it after the query.")
+    return given
+
+
 @click.command("search")
 @click.argument("query")
 @click.option(
@@ -38,6 +45,7 @@ _LINES = 4
     flag_value=RERANKER,
     default="",
     metavar="[MODEL]",
+    callback=_is_one_word,
     help="Read the 50 best again with a model that reranks, and order them by its scores; "
     f"{RERANKER} unless another is named. After QUERY.",
 )
