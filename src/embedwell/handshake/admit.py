@@ -16,6 +16,7 @@ from embedwell.core.errors import (
     BadTextsError,
     DriftError,
     EngineError,
+    RemoteChangedError,
     SpaceMismatchError,
     SpaceMovedError,
     StoreError,
@@ -83,19 +84,26 @@ class AdmittedEmbedder:
             DriftError: What computed them is not fit for the store.
             BadVectorError: It would be the first to write, and its vectors cannot be right.
             EngineError: What computes keeps changing.
+            RemoteChangedError: A server's model keeps changing.
             SpaceMovedError: The store no longer has the space.
             TaskCancelledError: `watch` was asked to stop.
         """
+        changed: RemoteChangedError | None = None
         for _ in range(_ATTEMPTS):
             failed = None
             try:
                 found = self.unproven.embed(texts, kind, watch)
             except BadTextsError as error:
                 failed, found = error, error.embedded
+            except RemoteChangedError as error:  # the next one is measured before it is let in
+                changed = error
+                continue
             if not len(texts) or self._is_admitted(found.build, watch):
                 if failed is not None:
                     raise failed
                 return _scaled(found, self.space)
+        if changed is not None:
+            raise changed
         raise EngineError(
             f"What embeds for {self._target} changed {_ATTEMPTS} times in a row; now it is "
             f"{found.build}.",

@@ -33,7 +33,7 @@ FINGERPRINTED = (
 
 # Between servers that compute the same text twice the cosine was 0.9999 at worst; another
 # quantization of the same model moves it further, another model altogether.
-_MOST_MOVED = 2e-3
+_MOST_MOVED = 5e-4
 # Coarse enough that the last digits of a sum do not matter, fine enough for 8 bits against 4.
 _STEPS = 2.0
 

@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -143,7 +143,7 @@ class HttpEmbedder:
         cut |= {at for at, one in enumerate(asked) if one.is_cut}
         embedded = Embedded(vectors, n_tokens, len(cut - failures.keys()), present.build)
         if failures:
-            raise BadTextsError(failures, embedded)
+            raise BadTextsError(dict(sorted(failures.items())), embedded)
         return embedded
 
     def token_starts(self, text: str) -> IntArray:
@@ -234,8 +234,11 @@ class HttpEmbedder:
         texts: Sequence[str] = FINGERPRINTED if told.max_texts >= len(FINGERPRINTED) else ()
         found = None
         if texts:
-            with suppress(RemoteRefusedError):  # the long one may be too long for it
+            try:
                 found = self._server.embed(told.model, texts, watch, cut=True)
+            except RemoteRefusedError as error:
+                if not error.is_of_texts:  # the long one may be too long for it
+                    raise
         if found is None or unusable(found.vectors):
             found = self._server.embed(told.model, [SENTINEL], watch, cut=True)
         if unusable(found.vectors):

@@ -7,6 +7,10 @@ import errno
 from embedwell.core.errors import (
     EngineMemoryError,
     PressureError,
+    RemoteBusyError,
+    RemoteChangedError,
+    RemoteGoneError,
+    RemoteSlowError,
     ServiceBusyError,
     ServiceGoneError,
     ServiceSlowError,
@@ -25,6 +29,10 @@ ENGINE_AWAY = (
     ServiceGoneError,
     ServiceBusyError,
     ServiceSlowError,
+    RemoteGoneError,
+    RemoteBusyError,
+    RemoteSlowError,
+    RemoteChangedError,
     PressureError,
     EngineMemoryError,
 )
