@@ -31,6 +31,7 @@ COMMANDS = {
     "mcp": ("server.mcp.command", "Let programs that speak MCP search an index."),
     "models": ("cli.models", "List, pull, remove and calibrate models."),
     "db": ("cli.db", "Upgrade the schema in PostgreSQL; adopt a database with its own tables."),
+    "engines": ("cli.engines", "Show what can run models here, and measure it."),
     "config": ("cli.config", "Show each setting, its value and where it came from."),
     "doctor": ("cli.doctor", "Check this machine and the index; say what to mend."),
 }

@@ -12,8 +12,8 @@ import onnxruntime
 
 from embedwell.core.artifact import Artifact
 from embedwell.core.errors import EngineError
-from embedwell.engines.protocol import Engine
-from embedwell.engines.sessions import PROCESSOR, Session
+from embedwell.engines.protocol import Engine, EngineBuild
+from embedwell.engines.sessions import PROCESSOR, Session, build
 
 PROVIDER = "CUDAExecutionProvider"
 INSTALL = (
@@ -55,6 +55,11 @@ def open_engine(artifact: Artifact, n_threads: int) -> Engine:
             "nvidia-cuda-runtime-cu12`, or set `engine` to onnx.",
         )
     return session
+
+
+def engine_build() -> EngineBuild:
+    """The code that is installed."""
+    return build("cuda")
 
 
 def _load_libraries() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
 import threading
 from functools import cache
 from importlib.metadata import version
@@ -21,8 +22,14 @@ from embedwell.core.artifact import Artifact
 from embedwell.core.errors import EngineError, EngineMemoryError, MissingExtraError
 from embedwell.core.vectors import FloatArray
 from embedwell.engines.faults import does_not_load, does_not_run, is_closed
-from embedwell.engines.llamacpp_child import Start, packed
-from embedwell.engines.llamacpp_process import DiedError, Process, RefusedError
+from embedwell.engines.llamacpp_child import ABOUT, Start, packed
+from embedwell.engines.llamacpp_process import (
+    PROGRAM,
+    DiedError,
+    Process,
+    RefusedError,
+    signal_name,
+)
 from embedwell.engines.native import native_build
 from embedwell.engines.protocol import Engine, EngineBuild, TokenBatch
 
@@ -72,9 +79,8 @@ class LlamaCppEngine:
         self._is_closed = False
         self._owner = os.getpid()
         self._process: Process | None = self._started()
-        about = self._process.about
-        self._dimensions = about.dimensions
-        self._build = EngineBuild("llamacpp", version("llama-cpp-python"), _native(about.system))
+        self._dimensions = self._process.about.dimensions
+        self._build = _build(self._process.about.system)
 
     @property
     def build(self) -> EngineBuild:
@@ -152,6 +158,23 @@ class LlamaCppEngine:
                 "Free memory on this machine, or take a lower quantization.",
             )
         return EngineError(problem, "Try again; if it goes on, set `engine` to onnx.")
+
+
+def engine_build() -> EngineBuild:
+    """The code that is installed: asked of a process of its own.
+
+    Raises:
+        EngineError: It does not start.
+    """
+    done = subprocess.run((*PROGRAM, ABOUT), capture_output=True, check=False)  # noqa: S603 - ours
+    if done.returncode:
+        how = f"it died of {name}" if (name := signal_name(done.returncode)) else "it does not load"
+        raise EngineError(f"llama.cpp does not start: {how}.", _REBUILD)
+    return _build(done.stdout.decode("utf-8", "replace"))
+
+
+def _build(system: str) -> EngineBuild:
+    return EngineBuild("llamacpp", version("llama-cpp-python"), _native(system))
 
 
 @cache

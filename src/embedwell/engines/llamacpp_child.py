@@ -26,6 +26,8 @@ import numpy.typing as npt
 from embedwell.core.space import Pooling
 from embedwell.core.vectors import FloatArray
 
+ABOUT = "--about"
+"""The argument with which the program only says what it was compiled for."""
 DONE, FAILED = b"+", b"-"
 MOST_BYTES = 1 << 28
 """No message is longer."""
@@ -144,8 +146,7 @@ class Network:
     @property
     def about(self) -> About:
         """What has been loaded."""
-        system = self._library.llama_print_system_info().decode("utf-8", "replace")
-        return About(self._dimensions, system)
+        return About(self._dimensions, system(self._library))
 
     def vector(self, ids: Ids) -> FloatArray:
         """The pooled vector of one text, not normalized: float32, shape (d,).
@@ -206,6 +207,11 @@ class Network:
         return batch
 
 
+def system(library: ModuleType) -> str:
+    """What llama.cpp says that it was compiled for."""
+    return str(library.llama_print_system_info().decode("utf-8", "replace"))
+
+
 _MEANING = {-1: ": it does not take these tokens", -2: ": Failed to allocate memory"}
 
 
@@ -259,6 +265,9 @@ def _said(error: Exception) -> bytes:
 
 def main() -> None:
     """Serve on the standard streams; what else is printed goes to the standard error."""
+    if sys.argv[1:] == [ABOUT]:
+        sys.stdout.write(system(_library()))
+        return
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     with os.fdopen(os.dup(1), "wb") as answers:
         os.dup2(2, 1)

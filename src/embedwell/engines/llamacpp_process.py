@@ -151,7 +151,7 @@ class Process:
         self.close()
         if killed_by_us:
             return DiedError(self._hangs + said, "", killed=False)
-        name = _signal_name(status)
+        name = signal_name(status)
         if name:
             return DiedError(f"it died of {name}{said}", name, killed=name == "SIGKILL")
         return DiedError(f"it ended with status {status}{said}", "", killed=False)
@@ -175,7 +175,8 @@ class Process:
             time.sleep(_LOOK_S)
 
 
-def _signal_name(status: int | None) -> str:
+def signal_name(status: int | None) -> str:
+    """The signal that a process died of, by its exit status; empty where it was none."""
     if status is None or status >= 0:
         return ""
     try:

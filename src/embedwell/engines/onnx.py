@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from embedwell.core.artifact import Artifact
-from embedwell.engines.protocol import Engine
-from embedwell.engines.sessions import Session
+from embedwell.engines.protocol import Engine, EngineBuild
+from embedwell.engines.sessions import Session, build
 
 
 def open_engine(artifact: Artifact, n_threads: int) -> Engine:
@@ -18,3 +18,8 @@ def open_engine(artifact: Artifact, n_threads: int) -> Engine:
         EngineError: The artifact cannot be loaded.
     """
     return Session(artifact, n_threads, "onnx")
+
+
+def engine_build() -> EngineBuild:
+    """The code that is installed."""
+    return build("onnx")

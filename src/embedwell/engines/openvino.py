@@ -70,7 +70,7 @@ class OpenVinoEngine:
     @property
     def build(self) -> EngineBuild:
         """See `Engine.build`."""
-        return EngineBuild("openvino", openvino.__version__, native_build(_library()))
+        return engine_build()
 
     def run(self, batch: TokenBatch) -> FloatArray:
         """See `Engine.run`."""
@@ -88,6 +88,11 @@ class OpenVinoEngine:
         with self._lock:
             self._request = None
         return_freed_memory()
+
+
+def engine_build() -> EngineBuild:
+    """The code that is installed."""
+    return EngineBuild("openvino", openvino.__version__, native_build(_library()))
 
 
 def _library() -> Path:

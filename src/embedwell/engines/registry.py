@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import cast
 
 from embedwell.core.artifact import QUANTIZATIONS, Artifact, Form, Quantization
 from embedwell.core.errors import EngineError
-from embedwell.engines.protocol import Engine, OpenEngine
+from embedwell.engines.protocol import Engine, EngineBuild, OpenEngine
 
+_GROUP = "embedwell.engines"
 ENGINES = {
     "cuda": "embedwell.engines.cuda:open_engine",
     "llamacpp": "embedwell.engines.llamacpp:open_engine",
@@ -60,13 +62,31 @@ def import_engine(name: str) -> None:
     _find(name)
 
 
+def build_of(name: str) -> EngineBuild | None:
+    """The code of an engine that is installed; None where it tells only once it has loaded.
+
+    Raises:
+        EngineError: No engine of that name is installed, or it does not start.
+        MissingExtraError: The engine's library is not installed.
+    """
+    tell = getattr(sys.modules[_find(name).__module__], "engine_build", None)
+    return tell() if tell else None
+
+
+def names() -> tuple[str, ...]:
+    """All engines: ours, then those of other packages."""
+    from importlib.metadata import entry_points  # noqa: PLC0415 - as below
+
+    return (*ENGINES, *sorted({entry.name for entry in entry_points(group=_GROUP)} - set(ENGINES)))
+
+
 def _find(name: str) -> OpenEngine:
     if target := ENGINES.get(name):
         module, attribute = target.split(":")
         return cast("OpenEngine", getattr(import_module(module), attribute))
     from importlib.metadata import entry_points  # noqa: PLC0415 - costs as much as a small model
 
-    for entry in entry_points(group="embedwell.engines", name=name):
+    for entry in entry_points(group=_GROUP, name=name):
         return cast("OpenEngine", entry.load())
     raise EngineError(
         f"There is no engine '{name}'.", f"Choose one of: {', '.join(ENGINES)}, or install it."

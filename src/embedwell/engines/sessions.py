@@ -70,8 +70,7 @@ class Session:
     @property
     def build(self) -> EngineBuild:
         """See `Engine.build`."""
-        library = Path(onnxruntime_pybind11_state.__file__)
-        return EngineBuild(self._engine, onnxruntime.__version__, native_build(library))
+        return build(self._engine)
 
     @property
     def providers(self) -> list[str]:
@@ -95,6 +94,12 @@ class Session:
         """See `Engine.close`."""
         self._session = None
         return_freed_memory()
+
+
+def build(engine: str) -> EngineBuild:
+    """The onnxruntime that is installed, as the build of an engine."""
+    library = Path(onnxruntime_pybind11_state.__file__)
+    return EngineBuild(engine, onnxruntime.__version__, native_build(library))
 
 
 def _must_ask_for_exact_products(artifact: Artifact) -> bool:

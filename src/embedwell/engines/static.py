@@ -50,8 +50,7 @@ class StaticEngine:
     @property
     def build(self) -> EngineBuild:
         """See `Engine.build`."""
-        library = Path(str(sys.modules[_NATIVE].__file__))
-        return EngineBuild("static", np.__version__, native_build(library))
+        return engine_build()
 
     def run(self, batch: TokenBatch) -> FloatArray:
         """See `Engine.run`.
@@ -82,3 +81,9 @@ class StaticEngine:
         assert self._table is not None  # noqa: S101 - for the type checker
         rows: FloatArray = self._table[ids].astype(np.float32)
         return rows if self._scales is None else rows * self._scales[ids]
+
+
+def engine_build() -> EngineBuild:
+    """The code that is installed."""
+    library = Path(str(sys.modules[_NATIVE].__file__))
+    return EngineBuild("static", np.__version__, native_build(library))
