@@ -115,7 +115,7 @@ def choose_model(
         for model in cards
         if (model.domain, model.head) == ("text", "embedding")
         and model.architecture != "static"
-        and model.n_parameters <= available_bytes * _Q8_SHARE
+        and fits(model, available_bytes)
         and (model.verified or is_present(model))
     ]
     passed: list[str] = []
@@ -124,6 +124,11 @@ def choose_model(
             return ModelChoice(model.name, _reason(model, fit, available_bytes, passed))
         passed.append(model.name)
     return None
+
+
+def fits(model: ModelCard, memory_bytes: int) -> bool:
+    """Whether a model's q8 weights take no more than a quarter of so much memory."""
+    return model.n_parameters <= memory_bytes * _Q8_SHARE
 
 
 def engine_for(settings: Settings, model: ModelCard) -> str:

@@ -15,6 +15,7 @@ from embedwell.app.checkup import Check, service_checks
 from embedwell.app.choose import AUTO, machine, quantization_for
 from embedwell.app.configuration import load, personal_in
 from embedwell.app.index import Index
+from embedwell.app.language import uncovered
 from embedwell.app.opening import open_index
 from embedwell.app.place import shown_target, target_of
 from embedwell.app.runtime import Runtime
@@ -171,11 +172,14 @@ def _index(settings: Settings, *, deep: bool) -> Iterator[Check]:
         with open_index(db=str(target), create=False) as index:
             number = index.store.spaces.main().number
             embedder = index.load() if deep else None
+            foreign = uncovered(index.store, index.settings)
             broken = [*index.store.check(), *check_vectors_of(index.store, number, embedder)]
             found = _index_found(index)
     except EmbedwellError as error:
         yield Check("index", ok=False, found=error.problem, remedy=error.remedy)
         return
+    if foreign is not None:
+        yield Check("language", ok=True, found=foreign.said, remedy=foreign.remedy)
     if broken:
         remedy = "See `embedwell compare`; restore a backup, or index again into another place."
         yield Check("index", ok=False, found=f"{shown}: {'; '.join(broken)}", remedy=remedy)

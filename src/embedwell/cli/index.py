@@ -57,6 +57,7 @@ def command(**options: Any) -> None:  # noqa: ANN401 - what click gives
     Without PATH, all that an index was filled from is indexed again. Ctrl-C keeps what was done;
     the next run goes on from there.
     """
+    from embedwell.app.language import uncovered
     from embedwell.app.opening import open_index
     from embedwell.app.place import shown_target
     from embedwell.cli.output import write_json
@@ -85,10 +86,14 @@ def command(**options: Any) -> None:  # noqa: ANN401 - what click gives
             return
         report = _indexed(index, request, watch, options)
         counts = index.counts()
+        foreign = uncovered(index.store, index.settings) if report.n_embedded else None
     if options["as_json"]:
-        write_json(asdict(report) | {"db": shown_target(index.target), "total": asdict(counts)})
+        total = {"db": shown_target(index.target), "total": asdict(counts)}
+        write_json(asdict(report) | total | {"uncovered": asdict(foreign) if foreign else None})
     else:
         _tell(report)
+        if foreign is not None:
+            sys.stderr.write(f"{foreign.said} {foreign.remedy}\n")
         place = shown_target(index.target)
         sys.stdout.write(f"{place}: {counts.documents:,} documents, {counts.chunks:,} chunks\n")
     if report.failed:
