@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -47,7 +46,7 @@ class Served(FakeEmbedder):
         return found
 
 
-class Refusal(Exception):
+class RefusalError(Exception):
     """An answer that is none."""
 
     def __init__(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
@@ -57,7 +56,7 @@ class Refusal(Exception):
         self.headers = headers or {}
 
 
-class Cut(Exception):
+class CutError(Exception):
     """The connection ends before the answer."""
 
 
@@ -67,13 +66,13 @@ Fault = Callable[["FakeServer", list[str]], Any]
 
 def refuse(status: int, body: Any = "no", **headers: str) -> Fault:
     def fault(server: FakeServer, texts: list[str]) -> None:
-        raise Refusal(status, body, {name.replace("_", "-"): v for name, v in headers.items()})
+        raise RefusalError(status, body, {name.replace("_", "-"): v for name, v in headers.items()})
 
     return fault
 
 
 def cut(server: FakeServer, texts: list[str]) -> None:
-    raise Cut
+    raise CutError
 
 
 def say(body: bytes) -> Fault:
@@ -131,6 +130,10 @@ class FakeServer:
     def texts(self) -> list[list[str]]:
         return [body.get("inputs", body.get("input")) for body in self.asked]
 
+    def let_in(self) -> None:
+        if self.key and self.keys[-1] != f"Bearer {self.key}":
+            raise RefusalError(401, {"error": {"message": f"bad key: {self.keys[-1]}"}})
+
     def get(self, path: str) -> Any:
         match self.dialect, path:
             case "ollama", "/api/version":
@@ -145,7 +148,7 @@ class FakeServer:
                 return {"version": "0.7.0"}
             case "tei", "/info":
                 return self.info()
-        raise Refusal(404, {"error": "not found"})
+        raise RefusalError(404, {"error": "not found"})
 
     def info(self) -> dict[str, Any]:
         return {
@@ -163,10 +166,10 @@ class FakeServer:
         if (self.dialect, path) == ("ollama", "/api/show"):
             return json.dumps({"model_info": {"bert.context_length": self.max_tokens}}).encode()
         if path != PATHS[self.dialect]:
-            raise Refusal(404, {"error": "not found"})
+            raise RefusalError(404, {"error": "not found"})
         self.asked.append(body)
         if unknown := set(body) - FIELDS[self.dialect]:
-            raise Refusal(422, {"error": f"unknown fields {unknown}"})
+            raise RefusalError(422, {"error": f"unknown fields {unknown}"})
         texts = body["inputs"] if self.dialect == "tei" else body["input"]
         if self.faults:
             fault = self.faults[0] if self.keeps else self.faults.pop(0)
@@ -178,14 +181,14 @@ class FakeServer:
         if self.dialect in {"ollama", "openai"} and body["model"].removesuffix(":latest") != (
             self.name
         ):
-            raise Refusal(404, {"error": {"message": f"model '{body['model']}' not found"}})
+            raise RefusalError(404, {"error": {"message": f"model '{body['model']}' not found"}})
         if len(texts) > self.max_texts:
             said = f"batch size {len(texts)} > maximum allowed batch size {self.max_texts}"
-            raise Refusal(422, {"error": said, "error_type": "Validation"})
+            raise RefusalError(422, {"error": said, "error_type": "Validation"})
         if self.dialect in {"tei", "openai"} and "" in texts:
-            raise Refusal(422, {"error": "`inputs` cannot be empty"})
+            raise RefusalError(422, {"error": "`inputs` cannot be empty"})
         if self.bad_word and any(self.bad_word in text for text in texts):
-            raise Refusal(400, {"error": "this text is not wanted"})
+            raise RefusalError(400, {"error": "this text is not wanted"})
         return self.written(self.limited(texts, cut=body.get("truncate", True)))
 
     def limited(self, texts: list[str], *, cut: bool) -> list[Any]:
@@ -194,9 +197,11 @@ class FakeServer:
         can_cut = cut and self.dialect != "openai"
         if any(long) and not can_cut and self.dialect != "koboldcpp":
             said = f"maximum context length is {self.max_tokens} tokens"
-            raise Refusal(400, {"error": {"message": said, "code": "too_long"}})
+            raise RefusalError(400, {"error": {"message": said, "code": "too_long"}})
         found = self.model.rows([" ".join(text.split()[:most]) for text in texts]).tolist()
-        return [row if can_cut or not is_long else [] for row, is_long in zip(found, long)]
+        return [
+            row if can_cut or not is_long else [] for row, is_long in zip(found, long, strict=True)
+        ]
 
     def written(self, found: list[Any]) -> bytes:
         if self.dialect == "tei":
@@ -209,49 +214,49 @@ class FakeServer:
         return json.dumps({"object": "list", "data": data[::-1], "model": self.name}).encode()
 
 
+class Handler(BaseHTTPRequestHandler):
+    """Answers as its `fake` does."""
+
+    protocol_version = "HTTP/1.1"
+    fake: FakeServer
+
+    def do_GET(self) -> None:
+        self.do(lambda _: json.dumps(self.fake.get(self.path)).encode())
+
+    def do_POST(self) -> None:
+        self.do(lambda body: self.fake.post(self.path, json.loads(body)))
+
+    def do(self, make: Callable[[bytes], bytes]) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.fake.seen.append(f"{self.command} {self.path}")
+        self.fake.keys.append(self.headers.get("Authorization", ""))
+        try:
+            self.fake.let_in()
+            self.send(200, make(body), {})
+        except RefusalError as refusal:
+            self.send(refusal.status, refusal.body, refusal.headers)
+        except CutError:
+            self.close_connection = True
+
+    def send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in (headers | {"Content-Length": str(len(body))}).items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: object) -> None: ...
+
+    def handle(self) -> None:
+        with suppress(ConnectionError):  # a client that did not wait
+            super().handle()
+
+
 @contextmanager
 def serving(server: FakeServer) -> Iterator[FakeServer]:
     """Answer at a port of this machine until the end of the block."""
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            self.do(lambda body: json.dumps(server.get(self.path)).encode())
-
-        def do_POST(self) -> None:
-            self.do(lambda body: server.post(self.path, json.loads(body)))
-
-        def do(self, make: Callable[[bytes], bytes]) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            server.seen.append(f"{self.command} {self.path}")
-            server.keys.append(self.headers.get("Authorization", ""))
-            try:
-                if server.key and server.keys[-1] != f"Bearer {server.key}":
-                    raise Refusal(401, {"error": {"message": f"bad key: {server.keys[-1]}"}})
-                self.send(200, make(body), {})
-            except Refusal as refusal:
-                self.send(refusal.status, refusal.body, refusal.headers)
-            except Cut:
-                self.close_connection = True
-
-        def send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *args: object) -> None: ...
-
-        def handle(self) -> None:
-            try:
-                super().handle()
-            except (ConnectionError, BrokenPipeError):  # a client that did not wait
-                pass
-
-    listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    handler = type("FakeHandler", (Handler,), {"fake": server})
+    listening = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     listening.daemon_threads = True
     thread = threading.Thread(target=listening.serve_forever, args=(0.02,), daemon=True)
     thread.start()
@@ -268,9 +273,3 @@ def serving(server: FakeServer) -> Iterator[FakeServer]:
 def served_space(**changed: Any) -> Any:
     """The space of what the servers serve."""
     return replace(FAKE_SPACE, **changed)
-
-
-def seconds_of(call: Callable[[], object]) -> float:
-    begun = time.monotonic()
-    call()
-    return time.monotonic() - begun
