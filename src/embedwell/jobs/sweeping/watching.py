@@ -74,7 +74,7 @@ class Notices:
         try:
             import watchfiles  # noqa: PLC0415 - an extra
         except ImportError:
-            self.problem = "the package watchfiles is not installed (`embedwell[watch]`)"
+            self.problem = 'watchfiles is not installed (`pip install "embedwell[watch]"`)'
             return
         try:
             for changes in watchfiles.watch(

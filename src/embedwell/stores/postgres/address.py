@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
-from embedwell.core.errors import SettingsError
+from embedwell.core.errors import MissingExtraError, SettingsError
 from embedwell.stores.postgres.upgrade import Names
 
 SCHEMA = "embedwell_schema"
@@ -81,8 +81,10 @@ def _split(rest: str) -> SplitResult:
 
 def _parameters(query: str) -> tuple[dict[str, str], dict[str, str]]:
     """Ours, and those for libpq."""
-    from psycopg import pq  # noqa: PLC0415 - only where a server is named
-
+    try:
+        from psycopg import pq  # noqa: PLC0415 - only where a server is named
+    except ImportError as error:
+        raise MissingExtraError("An index in PostgreSQL", "postgres") from error
     known = {option.keyword.decode() for option in pq.Conninfo.get_defaults()} | {"ssl"}
     given = dict(parse_qsl(query, keep_blank_values=True))
     ours = {name: given.pop(name) for name in _OURS if name in given}
