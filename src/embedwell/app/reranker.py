@@ -153,14 +153,14 @@ class Rerankers:
         self._connect = connect
         self._open: dict[str, TextReranker] = {}
 
-    def get(self, settings: Settings, model: str) -> TextReranker:
-        """The reranker of that name.
+    def get(self, settings: Settings, model: str, watch: Watch | None = None) -> TextReranker:
+        """The reranker of that name; its model is brought here now if it was not.
 
         Raises:
             EmbedwellError: As `connect_reranker` does.
         """
         if model not in self._open:
-            self._open[model] = self._connect(settings, model, Watch())
+            self._open[model] = self._connect(settings, model, watch or Watch())
         return self._open[model]
 
     def close(self) -> None:

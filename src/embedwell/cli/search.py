@@ -87,6 +87,8 @@ def command(
             with suppress(EmbeddingsOffError, PressureError):  # the search itself says what it does
                 index.load(watch)
                 index.store.warm()
+        if rerank:
+            index.rerankers.get(index.settings, rerank, watch)
         chosen = cast('Literal["hybrid", "semantic", "lexical"]', mode)
         found = index.search(query, k, chosen, where, rerank=rerank)
     if as_json:
