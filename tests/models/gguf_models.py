@@ -67,7 +67,7 @@ def _bert_config(n_words: int, width: int, n_layers: int) -> dict[str, Any]:
         "max_position_embeddings": 512,
         "type_vocab_size": 2,
         "hidden_size": width,
-        "intermediate_size": 4 * width,
+        "intermediate_size": width,
         "num_hidden_layers": n_layers,
         "num_attention_heads": max(width // 64, 2),
         "layer_norm_eps": 1e-12,
