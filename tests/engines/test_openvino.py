@@ -11,8 +11,12 @@ from onnx import TensorProto, helper
 from tiny_artifact import artifact_of, artifact_of_sums
 
 from embedwell.core.errors import EngineError, MissingExtraError
+from embedwell.core.events import Watch
 from embedwell.engines.protocol import TokenBatch
 from embedwell.engines.registry import open_engine
+from embedwell.handshake.drift import BOUNDS, measure
+from embedwell.handshake.probes import PROBES, embed_probes
+from embedwell.runtime.embedder import LocalEmbedder
 
 
 def ones(n_texts, length):
@@ -39,6 +43,36 @@ def test_the_build_says_which_plugin_computes(tmp_path):
     build = open_engine(replace(artifact_of_sums(tmp_path), engine="openvino"), 1).build
     assert build.version == openvino.__version__
     assert len(build.native) >= 32
+
+
+def test_bfloat16_is_another_build_whose_vectors_are_admitted(real_artifact, monkeypatch):
+    """Where the processor cannot, the library computes in float32 all the same."""
+    from embedwell.engines import openvino
+
+    found = {}
+    for can in (False, True):
+        monkeypatch.setattr(openvino, "_multiplies_bf16", lambda can=can: can)
+        artifact = replace(real_artifact("q16"), engine="openvino")
+        embedder = LocalEmbedder(artifact, open_engine(artifact, 1))
+        build, vectors = embed_probes(embedder, Watch())
+        found[build.native.split()[-1]] = vectors
+        texts = [probe.text for probe in PROBES[:6]]
+        together = embedder.embed(texts, "document", Watch()).vectors
+        alone = [embedder.embed([text], "document", Watch()).vectors[0] for text in texts]
+        assert np.einsum("nd,nd->n", together, alone).min() > 0.99999
+        embedder.close()
+    assert set(found) == {"f32", "bf16"}
+    drift = measure(found["f32"], found["bf16"], PROBES)
+    assert drift.mean < BOUNDS.mean / 50
+    assert drift.worst < BOUNDS.worst / 50
+
+
+@pytest.mark.parametrize("level", ["q32", "q8"])
+def test_only_q16_is_computed_in_bfloat16(real_artifact, monkeypatch, level):
+    from embedwell.engines import openvino
+
+    monkeypatch.setattr(openvino, "_multiplies_bf16", lambda: True)
+    assert openvino._precision(real_artifact(level)) == "f32"
 
 
 def test_a_process_ends_cleanly_with_its_model_still_loaded(real_artifact, real_cache):
