@@ -50,6 +50,30 @@ def test_a_light_space_is_kept_current(indexed, run):
     assert "@q4" in roles(run)["light"]
 
 
+def test_code_gets_a_space_of_its_own_and_gives_it_up(indexed, run):
+    (indexed / "parse.py").write_text("def parse_config(path):\n    return path.read_text()\n")
+    run("index")
+    plans = run("migrate", "--code", "all-MiniLM-L6-v2@q32", "--plan", "--json").json
+    assert [(one["n_missing"], one["n_chunks"]) for one in plans] == [(2, 2)]
+    ran = run("migrate", "--code", "all-MiniLM-L6-v2@q32", "--hybrid", "--yes")
+    assert ran.out.endswith("text: all-MiniLM-L6-v2; code: all-MiniLM-L6-v2 (in both spaces)\n")
+    report = run("migrate", "--code", "all-MiniLM-L6-v2@q32", "--json").json
+    assert (report["hybrid"], report["moves"]) == (False, [])
+    found = roles(run)
+    assert ("@q8" in found["main"], "@q32" in found["code"]) == (True, True)
+    (indexed / "more.py").write_text("def read_settings(place):\n    return place\n")
+    assert run("index").code == 0
+    assert first(run) == "disk.md"
+    ran = run("search", "parse the configuration", "--json")
+    assert ran.json["results"][0]["path"] == "parse.py"
+    assert run("doctor", "--deep").code == 0
+    ran = run("migrate", "--no-code", "--yes")
+    assert "3 chunks embedded" in ran.out
+    assert ran.out.endswith("text and code: all-MiniLM-L6-v2\n")
+    assert list(roles(run)) == ["main"]
+    assert "one space for text and code already" in run("migrate", "--no-code").err
+
+
 def test_few_bits_are_refused_on_an_index_of_more_and_read_what_they_wrote(
     indexed, run, monkeypatch
 ):
@@ -77,6 +101,9 @@ def test_documents_are_cut_anew(indexed, run):
         ([], "Give one of --to"),
         (["--back", "--to", "x"], "Give one of --to"),
         (["--to", "x", "--keep-old", "--keep-both"], "leave --keep-old out"),
+        (["--code", "x", "--no-code"], "Give one of --to"),
+        (["--back", "--hybrid"], "--hybrid goes with --code"),
+        (["--code", "unheard-of"], "unheard-of"),
         (["--to", "unheard-of"], "unheard-of"),
         (["--to", "all-MiniLM-L6-v2@q8"], "already"),
         (["--back"], "No earlier space was kept"),
