@@ -22,9 +22,12 @@ from embedwell.core.events import Watch
 from embedwell.engines import llamacpp_process
 from embedwell.engines.protocol import TokenBatch
 from embedwell.engines.registry import open_engine
+from embedwell.handshake.admit import admitted
 from embedwell.handshake.probes import PROBES, embed_probes
 from embedwell.runtime.embedder import LocalEmbedder
 from embedwell.runtime.loaded import Limits, LoadedModels
+from embedwell.stores.memory import MemoryStore
+from embedwell.stores.protocol import CollectionSettings
 
 BATCH = TokenBatch(np.array([[1, 9, 2]]), np.ones((1, 3), np.int64))
 # A child that answers as ours does, and does what a test wants when it has got a batch.
@@ -250,6 +253,18 @@ def test_a_token_that_the_model_lacks_fails_and_the_next_batch_runs(llamacpp, ti
     assert np.isfinite(engine.run(BATCH)).all()
     assert engine._process.pid == child
     engine.close()
+
+
+@pytest.mark.parametrize("kind", ["F32", "Q8_0"])
+def test_llamacpp_and_our_own_network_read_each_others_stores(gguf_of, real_artifact, kind):
+    both = [LocalEmbedder(one, open_engine(one, 1)) for one in (real_artifact("q8"), gguf_of(kind))]
+    for writer, reader in (both, reversed(both)):
+        store = MemoryStore(CollectionSettings(writer.space, 200))
+        for one in (writer, reader):
+            admitted(store, 1, one, (), "a.db").embed(["a text"], "document", Watch())
+        assert len(store.spaces.admissions(1)) == 2
+    for one in both:
+        one.close()
 
 
 @pytest.mark.parametrize(("kind", "least"), [("F32", 0.9999), ("Q8_0", 0.999), ("Q4_0", 0.88)])
