@@ -12,13 +12,13 @@ from typing import Any, Self
 from embedwell.app.choose import AUTO
 from embedwell.app.configuration import load
 from embedwell.app.connect import connect
+from embedwell.app.models import named
 from embedwell.core.build import BuildRecord
 from embedwell.core.errors import QueryError, SettingsError
 from embedwell.core.events import Watch
 from embedwell.core.space import Space
 from embedwell.core.vectors import FloatArray
 from embedwell.handshake.adopted import N_TEXTS, agreement, check_agreement
-from embedwell.models.known import Known
 from embedwell.runtime.protocol import TextEmbedder
 from embedwell.stores.foreign.tables import Place, TextPlace
 from embedwell.stores.foreign.vectors import ForeignVectors, Neighbour
@@ -218,7 +218,7 @@ def adopt(
     if isinstance(text, tuple):
         where_text = TextPlace(table=text[0], key=text[1], column=text[2])
     place = Place(table, id, vector, where or {}, where_text)
-    space = Known(settings.cache).card(settings.model).space
+    space = named(settings, settings.model, Watch())[0].space
     return Adopted(
         ForeignVectors(Path(file), place, space.dimensions),
         f"'{table}.{vector}' in {file}",

@@ -11,7 +11,7 @@ from embedwell.app.choose import AUTO, ModelChoice, choose_model
 from embedwell.app.models import pull_source
 from embedwell.app.settings import Settings
 from embedwell.core.device import available_memory_bytes
-from embedwell.core.errors import ModelUnavailableError
+from embedwell.core.errors import ModelUnavailableError, SettingsError
 from embedwell.core.events import Watch
 from embedwell.models.artifacts import ArtifactStore
 from embedwell.models.blobs import BlobCache
@@ -31,10 +31,16 @@ def with_model(settings: Settings, watch: Watch) -> tuple[Settings, ModelChoice 
 
     Raises:
         ModelUnavailableError: No model is here or can be had.
+        SettingsError: Another program's server has the models: nothing here chooses among them.
         TaskCancelledError: `watch` was asked to stop.
     """
     if settings.model != AUTO:
         return settings, None
+    if settings.engine == "http":
+        raise SettingsError(
+            "`model = auto` does not say which of the server's models is meant (`engine = http`).",
+            "Name one of the catalogue that it serves, or `remote:` and the server's own name.",
+        )
     faults: dict[str, ModelUnavailableError] = {}
     found = choose_model(
         Known(settings.cache).all(),

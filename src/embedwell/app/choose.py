@@ -10,8 +10,9 @@ from embedwell.app.settings import Settings
 from embedwell.app.sizes import format_bytes, parse_budget
 from embedwell.core.artifact import QUANTIZATIONS, Quantization
 from embedwell.core.device import total_memory_bytes
-from embedwell.engines.registry import runs
+from embedwell.engines.registry import form_of, runs
 from embedwell.models.catalogue import ModelCard
+from embedwell.models.gguf.level import level_of
 from embedwell.runtime.profile import MINIMUM_RAM_BYTES, profile_for
 
 AUTO = "auto"
@@ -23,6 +24,7 @@ _BUDGET_SHARE = 0.8
 _Q8_SHARE = 0.25
 # Special tokens, and a token or two that a passage may gain when it is cut out of its text.
 _SPARE_TOKENS = 6
+_USUAL_CHUNK = 512 - _SPARE_TOKENS
 # What people read as one passage, and what most models were trained on.
 _PAGE_TOKENS = 506
 # From so much available memory, a new collection gets the stronger of the models.
@@ -134,15 +136,23 @@ def fits(model: ModelCard, memory_bytes: int) -> bool:
 def engine_for(settings: Settings, model: ModelCard) -> str:
     """What runs a model: what the settings name, where it can.
 
-    A table of token vectors runs by itself, and pairs of texts only on onnxruntime.
+    A table of token vectors runs by itself, pairs of texts only on onnxruntime, and what another
+    program's server has (`http`) there.
     """
     if model.head == "rerank":
         return "onnx"
+    if settings.engine == "http":
+        return "http"
     return "static" if model.architecture == "static" else settings.engine
 
 
 def quantization_for(settings: Settings, model: ModelCard) -> QuantizationChoice:
     """Bits per weight for a model on this machine with these settings."""
+    engine = engine_for(settings, model)
+    if settings.quantization == AUTO and (level := _as_it_is(engine, model)):
+        return QuantizationChoice(
+            level, f"{level}, which {model.weights} has: {engine} runs it so."
+        )
     budget_bytes, ram_bytes = machine(settings)
     choice = choose_quantization(
         settings.quantization,
@@ -151,9 +161,25 @@ def quantization_for(settings: Settings, model: ModelCard) -> QuantizationChoice
         budget_bytes,
         ram_bytes,
     )
-    return (
-        choice if settings.quantization != AUTO else runnable(choice, engine_for(settings, model))
-    )
+    return choice if settings.quantization != AUTO else runnable(choice, engine)
+
+
+def _as_it_is(engine: str, model: ModelCard) -> Quantization | None:
+    """The level of a model's GGUF file, where an engine runs that file as it is."""
+    if form_of(engine) != "gguf" or not model.files or not model.weights.endswith(".gguf"):
+        return None
+    n_bytes = model.files[model.weights].size_bytes
+    return level_of(n_bytes, model.n_parameters) if n_bytes else None
+
+
+def artifact_name(settings: Settings, model: ModelCard, level: Quantization | None = None) -> str:
+    """What computes a model's vectors here, such as `all-MiniLM-L6-v2@q8`.
+
+    A server's bits per weight are its own business: the model's name stands for it.
+    """
+    if engine_for(settings, model) == "http":
+        return model.called
+    return f"{model.called}@{level or quantization_for(settings, model).quantization}"
 
 
 def runnable(choice: QuantizationChoice, engine: str) -> QuantizationChoice:

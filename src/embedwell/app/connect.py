@@ -52,14 +52,14 @@ def connect(settings: Settings, watch: Watch, on_event: Listener = ignore_events
             "Embeddings are switched off (`embeddings = false`).",
             "Search with `--mode lexical`, or switch them on.",
         )
-    if settings.engine == "http":
-        from embedwell.app.remote import http_embedder  # noqa: PLC0415 - one of the ways
-
-        return http_embedder(settings, watch)
     if settings.model == "auto":
         from embedwell.app.auto import with_model  # noqa: PLC0415 - only where it is asked for
 
         settings, _ = with_model(settings, watch)
+    if settings.engine == "http":
+        from embedwell.app.remote import http_embedder  # noqa: PLC0415 - one of the ways
+
+        return http_embedder(settings, watch)
     if settings.model.startswith(BROUGHT):
         from embedwell.app.models import named  # noqa: PLC0415 - only what a person brings
 

@@ -18,6 +18,7 @@ from embedwell.app.index import Index
 from embedwell.app.language import uncovered
 from embedwell.app.opening import open_index
 from embedwell.app.place import shown_target, target_of
+from embedwell.app.remote_check import remote_checks
 from embedwell.app.runtime import Runtime
 from embedwell.app.settings import Settings
 from embedwell.app.sizes import format_bytes, parse_budget
@@ -43,14 +44,15 @@ def diagnose(db: str | None = None, *, deep: bool = False) -> list[Check]:
         settings = load({"db": db}).settings
     except EmbedwellError as error:
         return [Check("settings", ok=False, found=error.problem, remedy=error.remedy)]
+    is_remote = settings.engine == "http"
     return [
         Check("settings", ok=True, found=f"model {settings.model}@{settings.quantization}"),
         _trust(Path.cwd()),
         *_machine(settings),
-        *_choices(settings),
-        *service_checks(settings),
+        *(() if is_remote else _choices(settings)),
+        *(() if is_remote else service_checks(settings)),
         *_sqlite(),
-        *_model(settings),
+        *(remote_checks(settings) if is_remote else _model(settings)),
         *_index(settings, deep=deep),
     ]
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from msgspec import structs
 
-from embedwell.app.choose import quantization_for
+from embedwell.app.choose import artifact_name, quantization_for
 from embedwell.app.embedders import Embedders
 from embedwell.app.models import named
 from embedwell.app.settings import Settings
@@ -51,7 +51,8 @@ def target_named(settings: Settings, name: str, watch: Watch | None = None) -> T
     settings = structs.replace(settings, model=card.called, quantization=level or "auto")
     chosen = quantization_for(settings, card).quantization
     settings = structs.replace(settings, quantization=chosen)
-    return Target(card.space, f"{card.called}@{chosen}", settings, level is not None)
+    artifact = artifact_name(settings, card)
+    return Target(card.space, artifact, settings, level is not None)
 
 
 def look_ahead(

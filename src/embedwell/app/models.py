@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from msgspec import structs
+
 from embedwell.app.choose import engine_for, quantization_for
 from embedwell.app.settings import Settings
 from embedwell.core.artifact import QUANTIZATIONS, Artifact, Quantization
@@ -14,7 +16,7 @@ from embedwell.models.artifacts import ArtifactStore
 from embedwell.models.blobs import BlobCache
 from embedwell.models.catalogue import ModelCard, catalogue
 from embedwell.models.known import Known
-from embedwell.models.names import parse_name
+from embedwell.models.names import REMOTE, parse_name
 from embedwell.models.shelf import Shelf
 from embedwell.models.source import SourceFiles
 
@@ -39,8 +41,13 @@ def named(settings: Settings, name: str, watch: Watch) -> tuple[ModelCard, Quant
 
     Raises:
         ModelError: There is no such model, or its repository or file cannot be looked at.
+        RemoteError: It is a server's own, and that does not answer as it must.
         TaskCancelledError: The watch asked to stop.
     """
+    if settings.engine == "http" and name.startswith(REMOTE):
+        from embedwell.app.remote import own_card  # noqa: PLC0415 - only what a server knows
+
+        return own_card(structs.replace(settings, model=name), watch), None
     known = Known(settings.cache)
     asked = parse_name(name)
     if asked.is_brought and not known.knows(asked):

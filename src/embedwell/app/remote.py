@@ -21,7 +21,6 @@ from embedwell.models.names import REMOTE
 from embedwell.runtime.remote import FindTokens
 from embedwell.runtime.remote_model import Cut, HttpEmbedder
 
-ENGINE = "http"
 _TOKENIZER = "tokenizer.json"
 
 _log = logging.getLogger("embedwell")
@@ -34,26 +33,58 @@ def http_embedder(settings: Settings, watch: Watch) -> HttpEmbedder:
     is: whoever uses a store has it measured there.
 
     Raises:
-        SettingsError: They name no server, or no model.
+        SettingsError: They name no server.
         UnknownModelError: There is no such model, and it is not called `remote:NAME`.
         RemoteError: The server does not answer as it must.
         SpaceMismatchError: Its vectors have another length than the model's.
     """
-    place = place_of(
-        _url(settings), api_key=settings.remote_api_key, timeout_s=settings.remote_timeout_s
-    )
-    if settings.model == "auto":
-        raise SettingsError(
-            "`model = auto` does not say which of the server's models is meant.",
-            "Name one of the catalogue that it serves, or `remote:` and the server's own name.",
-        )
-    embedder = _embedder(settings, Client(place))
+    embedder = _embedder(settings, client_of(settings))
     try:
         embedder.greet(watch)
     except BaseException:
         embedder.close()
         raise
     return embedder
+
+
+def client_of(settings: Settings) -> Client:
+    """How the server that the settings name is reached.
+
+    Raises:
+        SettingsError: They name none.
+    """
+    if not settings.remote_url:
+        raise SettingsError(
+            "`engine = http` needs the address of a server, and `remote_url` is not set.",
+            "Set it to one such as http://127.0.0.1:11434.",
+        )
+    key, timeout_s = settings.remote_api_key, settings.remote_timeout_s
+    return Client(place_of(settings.remote_url, key, timeout_s))
+
+
+def own_card(settings: Settings, watch: Watch) -> ModelCard:
+    """What is known of a model `remote:NAME` that only its server knows; the server is asked.
+
+    Raises:
+        SettingsError: The settings name no server.
+        RemoteError: The server does not answer as it must.
+    """
+    embedder = http_embedder(settings, watch)
+    embedder.close()
+    space = embedder.space
+    return ModelCard(
+        name=space.model,
+        hub_id="",
+        revision=space.revision,
+        licence="",
+        summary="A server's own.",
+        architecture="http",
+        dimensions=space.dimensions,
+        max_tokens=space.max_tokens,
+        pooling=space.pooling,
+        languages=(),
+        n_parameters=0,
+    )
 
 
 def _embedder(settings: Settings, client: Client) -> HttpEmbedder:
@@ -86,15 +117,6 @@ def _named(settings: Settings, model: str) -> str:
         elif name == model:
             return served
     return common
-
-
-def _url(settings: Settings) -> str:
-    if not settings.remote_url:
-        raise SettingsError(
-            "`engine = http` needs the address of a server, and `remote_url` is not set.",
-            "Set it to one such as http://127.0.0.1:11434.",
-        )
-    return settings.remote_url
 
 
 def _own_space(model: str) -> Space:

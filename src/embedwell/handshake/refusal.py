@@ -144,8 +144,11 @@ def _others(store: Store, number: int, proof: Proof) -> list[BuildRecord]:
 def _remedy(proof: Proof, others: list[BuildRecord]) -> str:
     ways = []
     here, name = proof.build, proof.build.artifact
-    levels = sorted({b.quantization for b in others} - {here.quantization})
-    engines = sorted({b.engine for b in others if b.artifact == name} - {here.engine})
+    is_served = here.engine == "http"
+    levels = [] if is_served else sorted({b.quantization for b in others} - {here.quantization, ""})
+    engines = sorted({b.engine for b in others if _model(b) == _model(here)} - {here.engine})
+    if is_served:
+        ways.append(f"let the server at {here.host} serve what wrote them")
     if levels:
         ways.append(f"use what was admitted (`--quantization {levels[-1]}`)")
     if engines:
@@ -157,6 +160,11 @@ def _remedy(proof: Proof, others: list[BuildRecord]) -> str:
         ways.append(f"accept worse results (`accept_drift = {name}`)")
     listed = ways[0] if len(ways) == 1 else f"{'; '.join(ways[:-1])}; or {ways[-1]}"
     return f"{listed[0].upper()}{listed[1:]}."
+
+
+def _model(build: BuildRecord) -> str:
+    """The model's name, whatever its bits per weight."""
+    return build.artifact.partition("@")[0]
 
 
 def build_json(build: BuildRecord) -> dict[str, object]:

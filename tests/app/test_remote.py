@@ -1,0 +1,176 @@
+"""`engine = http` through the library: embed, index, search, migrate, compare, doctor."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from remote_servers import DIALECTS, FakeServer, Served, serving
+
+import embedwell
+from embedwell.app.remote import names_of
+from embedwell.app.settings import Settings
+from embedwell.cli.main import cli
+from embedwell.core.errors import (
+    DriftError,
+    RemoteGoneError,
+    SettingsError,
+    SpaceMismatchError,
+    UnknownModelError,
+)
+from embedwell.engines.remote import faults
+from embedwell.models.catalogue import card
+
+NOTES = {
+    "bread.md": "Knead the dough, let it rest and bake the bread.",
+    "ships.md": "Three ships lay in the harbour before the tide turned.",
+    "code.md": "The function returns a list of names.",
+}
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch):
+    monkeypatch.setattr(faults, "_FIRST_AGAIN_S", 0.01)
+
+
+@pytest.fixture
+def settings(monkeypatch):
+    """Sets what the user chose."""
+
+    def choose(**values):
+        for name, value in values.items():
+            monkeypatch.setenv(f"EMBEDWELL_{name.upper()}", value)
+
+    choose(engine="http")
+    return choose
+
+
+@pytest.fixture(params=DIALECTS)
+def server(request, settings):
+    with serving(FakeServer(request.param)) as made:
+        settings(remote_url=made.url, model="remote:fake")
+        yield made
+
+
+@pytest.fixture
+def ollama(settings):
+    with serving(FakeServer("ollama", max_tokens=100)) as made:
+        settings(remote_url=made.url, model="remote:fake")
+        yield made
+
+
+@pytest.fixture
+def folder(tmp_path):
+    place = tmp_path / "notes"
+    place.mkdir()
+    for name, text in NOTES.items():
+        (place / name).write_text(text)
+    return place
+
+
+def test_an_embedder_gives_the_servers_vectors(server):
+    with embedwell.Embedder() as embedder:
+        found = embedder.embed(["three ships"])
+        assert embedder.space.model == "remote:fake"
+        assert embedder.space.pooling == "unknown"
+    np.testing.assert_allclose(found, server.model.rows(["three ships"]), atol=1e-6)
+
+
+def test_an_index_is_made_searched_and_opened_again(server, folder):
+    with embedwell.open(folder) as index:
+        index.add_folder()
+        found = index.search("ships in the harbour")
+        assert found.results[0].chunk.key == "ships.md"
+        assert index.space.dimensions == 32
+    with embedwell.open(folder) as index:
+        assert index.search("bake bread", mode="semantic").results[0].chunk.key == "bread.md"
+        assert index.compare("bake bread").build.engine == "http"
+
+
+def test_an_index_goes_over_to_a_servers_model_and_is_refused_another(ollama, folder, settings):
+    with embedwell.open(folder) as index:
+        index.add_folder()
+    with serving(FakeServer("openai", name="second", model=Served(salt="2"))) as second:
+        settings(remote_url=second.url)
+        with embedwell.open(folder) as index:
+            index.migrate("remote:second")
+            assert index.space.model == "remote:second"
+        settings(model="remote:third")
+        second.name = "third"
+        with (
+            embedwell.open(folder) as index,
+            pytest.raises(SpaceMismatchError, match="remote:third"),
+        ):
+            index.search("bake bread")
+        settings(model="remote:second")
+        second.name = "second"
+        with embedwell.open(folder) as index:
+            assert index.search("bake bread", mode="semantic").results[0].chunk.key == "bread.md"
+        second.model = Served(salt="3")
+        with embedwell.open(folder) as index, pytest.raises(DriftError) as caught:
+            index.search("bake bread")
+    assert f"let the server at {second.url} serve what wrote them" in caught.value.remedy.lower()
+    assert "--quantization" not in caught.value.remedy
+
+
+def test_a_catalogue_model_is_asked_for_by_the_name_that_the_server_has(settings):
+    row = card("all-MiniLM-L6-v2")
+    assert names_of(Settings(), row)[:2] == ("all-MiniLM-L6-v2", row.aliases[0])
+    assert names_of(Settings(remote_model=("mini",)), row) == ("mini",)
+    pair = Settings(remote_model=("all-MiniLM-L6-v2=mini", "jina"))
+    assert names_of(pair, row) == ("mini",)
+    with serving(FakeServer("ollama", name="all-minilm")) as server:
+        settings(remote_url=server.url)
+        with pytest.raises(SpaceMismatchError, match="vectors of 32 numbers as 'all-minilm:lat"):
+            embedwell.Embedder("all-MiniLM-L6-v2")
+
+
+def test_settings_that_cannot_mean_anything_are_refused(settings, ollama):
+    settings(model="auto")
+    with pytest.raises(SettingsError, match="does not say which of the server's"):
+        embedwell.Embedder()
+    settings(remote_url="")
+    with pytest.raises(SettingsError, match="`remote_url` is not set"):
+        embedwell.Embedder("remote:fake")
+    settings(engine="onnx")
+    with pytest.raises(UnknownModelError, match="server's own name") as caught:
+        embedwell.Embedder("remote:fake")
+    assert "engine = http" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "url", ["localhost:11434", "ftp://host/", "http://me:key@host/", "http://host/?key=1"]
+)
+def test_an_address_is_an_address_and_holds_no_key(settings, url):
+    settings(remote_url=url)
+    with pytest.raises(SettingsError, match="remote_url"):
+        embedwell.Embedder("remote:fake")
+
+
+def test_a_server_that_went_away_is_told_by_a_search_and_words_are_found_still(
+    ollama, folder, settings
+):
+    with embedwell.open(folder) as index:
+        index.add_folder()
+    settings(remote_url="http://127.0.0.1:9")
+    with embedwell.open(folder) as index:
+        with pytest.raises(RemoteGoneError, match=r"127\.0\.0\.1:9"):
+            index.search("bake bread")
+        assert index.search("bread", mode="lexical").results
+
+
+def test_the_doctor_asks_the_server(ollama, settings):
+    said = CliRunner().invoke(cli, ["doctor"]).output
+    assert "http ollama 0.12.3" in said
+    assert "32 dimensions" in said
+    settings(remote_url="http://127.0.0.1:9")
+    away = CliRunner().invoke(cli, ["doctor"])
+    assert "No server answers at http://127.0.0.1:9" in away.output
+    assert away.exit_code == 1
+    settings(embeddings="false")
+    assert "embeddings are off" in CliRunner().invoke(cli, ["doctor"]).output
+
+
+def test_the_command_prints_the_servers_vectors(ollama):
+    said = CliRunner().invoke(cli, ["embed", "three ships"])
+    assert "(32 dimensions)" in said.output
