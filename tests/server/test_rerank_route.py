@@ -137,7 +137,9 @@ def over_socket(runtime: FakeRuntime, path: Path) -> Iterator[None]:
 
 
 def test_the_library_asks_the_service(folder, runtime):
-    settings = Settings(cache=folder / "cache", socket=folder / "s", service="require")
+    settings = Settings(
+        cache=folder / "cache", socket=folder / "s", service="require", model="auto"
+    )
     texts = TEXTS * 100
     with over_socket(runtime, folder / "s"):
         reranker = connect_reranker(settings, MODEL, Watch())

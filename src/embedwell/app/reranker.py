@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Self, TypeAlias
 
+from msgspec import structs
+
 from embedwell.app.configuration import load
 from embedwell.app.connect import ServiceWay
 from embedwell.app.settings import Settings
@@ -139,7 +141,7 @@ def connect_reranker(
 
     if settings.service == "off":
         return make_local(watch)
-    return _Anywhere(settings, model, make_local, watch)
+    return _Anywhere(structs.replace(settings, model=model), make_local, watch)
 
 
 class Rerankers:
@@ -173,20 +175,15 @@ class _Anywhere:
     """A `TextReranker` that asks the service while there is one.
 
     Args:
-        settings: Where it listens, and whether it is required.
-        model: The model's name.
+        settings: Where it listens, whether it is required, and the model's name.
         make_local: Loads the model in this process.
         watch: Told of progress in this process.
     """
 
     def __init__(
-        self,
-        settings: Settings,
-        model: str,
-        make_local: Callable[[Watch], TextReranker],
-        watch: Watch,
+        self, settings: Settings, make_local: Callable[[Watch], TextReranker], watch: Watch
     ) -> None:
-        self._model = model
+        self._model = settings.model
         self._make_local = make_local
         self._may_run_here = settings.service == "auto"
         self._way = ServiceWay(settings)
