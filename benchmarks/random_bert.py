@@ -63,7 +63,7 @@ def random_bert(
             source = _source(Path(scratch), name, width, n_layers, seed)
             written = _made(Path(scratch) / "artifact")
             convert(source, quantization, "onnx", written, Watch())
-            _tokenizer().save(str(written / "tokenizer.json"))
+            random_tokenizer().save(str(written / "tokenizer.json"))
             written.rename(place)
     space = replace(
         card("all-MiniLM-L6-v2").space, model=name, dimensions=width, max_tokens=MAX_TOKENS
@@ -84,7 +84,7 @@ def _source(folder: Path, name: str, width: int, n_layers: int, seed: int) -> So
         for tensor, shape in network.config.shapes().items()
     }
     save_file(weights, paths["model.safetensors"])
-    _tokenizer().save(str(paths["tokenizer.json"]))
+    random_tokenizer().save(str(paths["tokenizer.json"]))
     row = replace(
         card("all-MiniLM-L6-v2"),
         name=name,
@@ -121,7 +121,7 @@ def _random(rng: np.random.Generator, name: str, shape: tuple[int, ...]):
     return values
 
 
-def _tokenizer() -> Tokenizer:
+def random_tokenizer() -> Tokenizer:
     """Pieces of one to three letters: English words become two or three of them."""
     letters = ascii_lowercase + digits
     pieces = ("".join(piece) for length in (1, 2, 3) for piece in product(letters, repeat=length))

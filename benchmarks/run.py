@@ -1,7 +1,9 @@
 """Run the benchmarks: `python -m benchmarks.run [PART]…`.
 
 Parts: setup, speed, product, agreement, quality, service, cache, migration, vector_search,
-postgres, wrong_readers, ingestion, report. Without arguments: all of them but setup, in this order.
+postgres, wrong_readers, ingestion, llama_cpp, model_memory, report. Without arguments: all of them
+but setup,
+in this order.
 Each part leaves one file in `results/`, from which `report` writes `docs/benchmarks.md`.
 """
 
@@ -19,8 +21,10 @@ from benchmarks import (
     agreement,
     cache,
     ingestion,
+    llama_cpp,
     machine,
     migration,
+    model_memory,
     postgres,
     product,
     quality,
@@ -53,6 +57,8 @@ def main() -> None:
         "postgres": lambda: postgres.measure(data(), 1),
         "wrong_readers": lambda: wrong_readers_measure.measure(data()),
         "ingestion": lambda: ingestion.measure(data(), machine.n_cores()),
+        "llama_cpp": llama_cpp.measure,
+        "model_memory": model_memory.measure,
     }
     chosen = _arguments([*parts, "setup", "report"]).parts or [*parts, "report"]
     if "setup" in chosen:

@@ -83,6 +83,7 @@ class FirstUse:
             if listing.commit:
                 _refuse_missing(card.repository[0], card.files, listing.files)
                 repository = (card.repository[0], listing.commit)
+                self._check(card, repository, listing.files, scratch)
                 files = self._hashed(repository, card.files, listing.files, scratch)
             else:
                 files = self._in_folder(card, local, f"hub: {listing.reason}")
@@ -197,6 +198,28 @@ class FirstUse:
                 "Connect to the hub, or bring its files and name their folder with `file:PATH`.",
             )
         return answer.paths
+
+    def _check(
+        self,
+        card: ModelCard,
+        repository: tuple[str, str],
+        listed: Mapping[str, PinnedFile],
+        scratch: Scratch,
+    ) -> None:
+        """Compare a row that nobody ran yet with what the model's own files say."""
+        if card.verified or _is_gguf(list(card.files)) or card.architecture == "static":
+            return
+        small = [name for name in listed if tells(name)]
+        paths = self._download(repository, small, listed, scratch)
+        content = {name: path.read_bytes() for name, path in paths.items()}
+        found = describe(card.name, content, listed[card.weights].size_bytes)
+        compared = ("architecture", "dimensions", "head")
+        for what in (*compared, "pooling") if card.head == "embedding" else compared:
+            if (theirs := getattr(found, what)) != (ours := getattr(card, what)):
+                raise ConversionError(
+                    f"The catalogue has {what} {ours} for {card.name}, and its files say {theirs}.",
+                    f"Name it `hf:{card.hub_id}#{card.revision}`: then its files decide.",
+                )
 
     def _in_folder(self, card: ModelCard, local: Path | None, reason: str) -> dict[str, PinnedFile]:
         paths = {name: local / name for name in card.files} if local is not None else {}

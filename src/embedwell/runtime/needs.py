@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from embedwell.core.artifact import Artifact
+from embedwell.core.artifact import Artifact, Quantization
 from embedwell.core.space import Space
 from embedwell.runtime.batching import TOKENS_PER_BATCH
 
@@ -19,16 +19,52 @@ _OVERHEAD_BYTES = 24 << 20
 _ACTIVATION_BYTES = 128
 _ACTIVATION_OVERHEAD_BYTES = 8 << 20
 _SAMPLE_S = 0.005
+_RESERVED_TOKENS = 1024
+# What a weight takes once it is loaded. onnxruntime widens float16 to float32 when it loads; four
+# bits come with a scale for each sixteen weights.
+_BYTES_EACH: dict[Quantization, float] = {"q4": 0.77, "q8": 1.0, "q16": 4.0, "q32": 4.0}
+_TABLE_BYTES_EACH: dict[Quantization, float] = {"q4": 1.0, "q8": 1.0, "q16": 2.0, "q32": 4.0}
+_TABLE_SHARE = 0.1
+_PIECE_BYTES = 200  # of the tokenizer
 
 
 def estimated_load_bytes(artifact: Artifact) -> int:
     """Memory that loading an artifact is expected to add."""
-    return artifact.size_bytes + _OVERHEAD_BYTES
+    weights = artifact.size_bytes * (2 if _is_widened(artifact) else 1)
+    return weights + _OVERHEAD_BYTES
+
+
+def estimated_model_bytes(
+    n_parameters: int, n_table: int, width: int, quantization: Quantization
+) -> int:
+    """Memory that a model is expected to need, runs included, before any artifact of it is there.
+
+    Of the table of words only the rows in use are read into memory: a tenth is counted.
+
+    Args:
+        n_parameters: All its weights.
+        n_table: Those of the table of words.
+        width: Length of a token vector.
+        quantization: Bits per weight.
+    """
+    inner = (n_parameters - n_table) * _BYTES_EACH[quantization]
+    table = n_table * _TABLE_BYTES_EACH[quantization] * _TABLE_SHARE
+    pieces = n_table // max(1, width) * _PIECE_BYTES
+    runs = _ACTIVATION_OVERHEAD_BYTES + TOKENS_PER_BATCH * _ACTIVATION_BYTES * width
+    return int(inner + table + pieces + runs) + _OVERHEAD_BYTES
+
+
+def _is_widened(artifact: Artifact) -> bool:
+    return artifact.quantization == "q16" and artifact.engine == "onnx"
 
 
 def activation_bytes(space: Space) -> int:
-    """Memory that runs of one model take beside it: the largest batch, or the longest text."""
-    n_tokens = max(TOKENS_PER_BATCH, space.max_tokens)
+    """Memory that runs of one model take beside it: the largest batch, or the longest text.
+
+    Nothing is set aside for texts of more than `_RESERVED_TOKENS`: passages are shorter, and one
+    of 8,192 tokens would need gigabytes.
+    """
+    n_tokens = max(TOKENS_PER_BATCH, min(space.max_tokens, _RESERVED_TOKENS))
     return _ACTIVATION_OVERHEAD_BYTES + n_tokens * bytes_per_token(space)
 
 
@@ -42,16 +78,19 @@ def bytes_per_token(space: Space) -> int:
     return _ACTIVATION_BYTES * space.dimensions
 
 
-def tokens_that_fit(free_bytes: int, space: Space, share: float) -> int:
+def tokens_that_fit(
+    free_bytes: int, space: Space, share: float, most: int = TOKENS_PER_BATCH
+) -> int:
     """Most padded tokens of a batch: what fits, no more than is quick, one text at the least.
 
     Args:
         free_bytes: Memory that activations may take.
         space: Of the model.
         share: Part of the usual batch that pressure leaves.
+        most: What is quick.
     """
     fit = (free_bytes - _ACTIVATION_OVERHEAD_BYTES) // bytes_per_token(space)
-    return max(1, min(fit, int(TOKENS_PER_BATCH * share)))
+    return max(1, min(fit, int(most * share)))
 
 
 class PeakMemory:

@@ -54,7 +54,7 @@ def _list(request: dict[str, Any]) -> None:
     if constants.HF_HUB_OFFLINE:
         _list_cached(request)
         return
-    with _patience(request["connect_s"]):
+    with _patience(2 * request["connect_s"]):  # the client imports much before it asks
         found = HfApi(library_name="embedwell").model_info(
             request["repository"],
             revision=request["revision"],
