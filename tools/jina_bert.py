@@ -34,7 +34,7 @@ def token_vectors(config: dict[str, Any], read: Read, ids: list[int]) -> Array:
     words = read("embeddings.word_embeddings.weight")[ids].astype(np.float64)
     x = words + read("embeddings.token_type_embeddings.weight")[0]
     x = _norm(config, read, "embeddings.LayerNorm", x)
-    bias = _linear_biases(config["num_attention_heads"], len(ids))
+    bias = linear_biases(config["num_attention_heads"], len(ids))
     for layer in range(config["num_hidden_layers"]):
         x = _layer(config, read, f"encoder.layer.{layer}", x, bias)
     return x
@@ -53,7 +53,8 @@ def slopes(n_heads: int) -> list[float]:
     return own + finer[: n_heads - lower]
 
 
-def _linear_biases(n_heads: int, length: int) -> Array:
+def linear_biases(n_heads: int, length: int) -> Array:
+    """What is added to the scores: float64, shape (n_heads, length, length)."""
     places = np.arange(length)
     distances = np.abs(places[:, None] - places[None, :])
     return -np.array(slopes(n_heads))[:, None, None] * distances

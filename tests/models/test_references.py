@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +201,34 @@ def test_a_wrong_scheme_fails_the_reference_or_is_refused(tmp_path, wrong):
         return  # a network that is not known is not guessed at
     ours = found(artifact, [4], texts=right.texts())
     assert farthest(ours, reference(right, "mean")[[4]]) > FAR
+
+
+@pytest.mark.parametrize("what", ["no biases", "one sequence of slopes", "biases to the left"])
+def test_wrong_linear_biases_are_far_from_the_reference(monkeypatch, what):
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2] / "tools"))
+    import jina_bert
+
+    wanted = shallow("jina-bert-code")
+    right, ids = jina_bert.linear_biases, wanted.texts()[3]
+
+    def vector():
+        tokens = jina_bert.token_vectors(wanted.config, cache(wanted.tensor), ids)
+        return numbers(tokens.mean(axis=0)[None])
+
+    expected = reference(wanted, "mean")[[3]]
+    assert farthest(vector(), expected) < CLOSE
+
+    def wrong(n_heads, length):
+        biases = right(n_heads, length)
+        if what == "no biases":
+            return biases * 0
+        if what == "biases to the left":
+            return np.tril(biases)
+        own = 2.0 ** (-8 * np.arange(1, n_heads + 1) / n_heads)
+        return biases * (own / np.array(jina_bert.slopes(n_heads)))[:, None, None]
+
+    monkeypatch.setattr(jina_bert, "linear_biases", wrong)
+    assert farthest(vector(), expected) > FAR
 
 
 def test_a_wrong_or_forgotten_prompt_fails_the_reference(tmp_path):
