@@ -36,7 +36,7 @@ from embedwell.stores.protocol import CollectionSettings
 TEXTS = [text for text in calibration_texts() if len(text) > 20][:80:5]
 # Each file holds several types: Q3_K_M also has Q4_K and Q5_K in it.
 ONLY_LLAMA_CPP: dict[str, Quantization] = {
-    "Q6_K": "q8",
+    "Q6_K": "q4",
     "Q4_K_M": "q4",
     "Q3_K_M": "q4",
     "Q2_K": "q4",

@@ -11,6 +11,7 @@ from embedwell.core.errors import ConversionError
 from embedwell.core.events import Watch
 from embedwell.models.gguf.config import check_known
 from embedwell.models.gguf.header import GgufHeader, read_header
+from embedwell.models.gguf.level import level_of
 from embedwell.models.gguf.names import has_two_norms
 from embedwell.models.gguf.tokenizer import tokenizer_json
 from embedwell.models.source import SourceFiles
@@ -18,9 +19,6 @@ from embedwell.models.source import SourceFiles
 GGUF_FILE = "model.gguf"
 
 _BLOCK = 16 << 20
-# Bits of a weight, on average, from which a level is reached. Q8_0 has 8.5 and Q6_K 6.6, whose
-# vectors are nearly as good; Q5 and Q4 have 6 and less.
-_LEVELS: tuple[tuple[float, Quantization], ...] = ((24, "q32"), (12, "q16"), (6.5, "q8"))
 
 
 def write_gguf(source: SourceFiles, quantization: Quantization, folder: Path, watch: Watch) -> None:
@@ -52,8 +50,8 @@ def write_gguf(source: SourceFiles, quantization: Quantization, folder: Path, wa
     found = quantization_of(header)
     if quantization != found:
         raise ConversionError(
-            f"'{path.name}' holds its weights at {found}, and llama.cpp runs them as they are; "
-            f"asked for was {quantization}.",
+            f"'{source.card.weights}' holds its weights at {found}, and llama.cpp runs them as "
+            f"they are; asked for was {quantization}.",
             f"Set `quantization` to {found}, or `engine` to onnx.",
         )
     _refuse_exchanged_halves(header)
@@ -70,8 +68,7 @@ def quantization_of(header: GgufHeader) -> Quantization:
         if len(place.shape) > 1 and name not in {"position_embd.weight", "token_types.weight"}
     ]
     n_weights = sum(prod(place.shape) for place in matrices)
-    bits = 8 * sum(place.n_bytes for place in matrices) / max(n_weights, 1)
-    return next((level for least, level in _LEVELS if bits >= least), "q4")
+    return level_of(sum(place.n_bytes for place in matrices), n_weights)
 
 
 def _refuse_exchanged_halves(header: GgufHeader) -> None:

@@ -13,6 +13,7 @@ from embedwell.models.gguf.names import ARCHITECTURES, has_two_norms
 # which reads the first token.
 _POOLINGS: dict[int, Pooling] = {1: "mean", 2: "cls", 3: "last", 4: "cls"}
 _RANK = 4
+_NOMIC_POSITIONS = 8192  # of every published config.json of this family
 _MODERN_PATTERN = 3  # where the file does not say, as in llama.cpp
 _QK_POST_NORM = "jinaai/jina-bert-v2-qk-post-norm"
 
@@ -110,7 +111,8 @@ def _nomic(header: GgufHeader) -> dict[str, Any]:
         "model_type": "nomic_bert",
         "activation_function": "swiglu",
         "vocab_size": _n_rows(header, "token_embd"),
-        "n_positions": n_positions(header),
+        # The converter writes the length of the training, beyond which rotary positions go on.
+        "n_positions": max(n_positions(header), _NOMIC_POSITIONS),
         "type_vocab_size": _n_rows(header, "token_types"),
         "n_embd": _count(header, "embedding_length"),
         "n_inner": _count(header, "feed_forward_length"),
