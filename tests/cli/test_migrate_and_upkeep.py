@@ -66,11 +66,18 @@ def test_code_gets_a_space_of_its_own_and_gives_it_up(indexed, run):
     assert first(run) == "disk.md"
     ran = run("search", "parse the configuration", "--json")
     assert ran.json["results"][0]["path"] == "parse.py"
-    assert run("doctor", "--deep").code == 0
+    spaces = run("status", "--json").json["spaces"]
+    assert [(one["holds"], one["missing"]) for one in spaces] == [(["text"], 0), (["code"], 0)]
+    assert "code space of all-MiniLM-L6-v2" in run("doctor", "--deep").out
     ran = run("migrate", "--no-code", "--yes")
     assert "3 chunks embedded" in ran.out
     assert ran.out.endswith("text and code: all-MiniLM-L6-v2\n")
     assert list(roles(run)) == ["main"]
+    run("migrate", "--code", "all-MiniLM-L6-v2@q8", "--yes")
+    run("migrate", "--code", "all-MiniLM-L6-v2@q32", "--keep-old", "--yes")
+    dropped = run("purge", "--space", "kept", "--dry-run", "--json").json["rows"]
+    assert dropped == {"spaces": 1, "vectors": 3}
+    run("migrate", "--no-code", "--yes")
     assert "one space for text and code already" in run("migrate", "--no-code").err
 
 

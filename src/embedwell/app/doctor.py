@@ -172,10 +172,8 @@ def _index(settings: Settings, *, deep: bool) -> Iterator[Check]:
     shown = shown_target(target)
     try:
         with open_index(db=str(target), create=False) as index:
-            number = index.store.spaces.main().number
-            embedder = index.load() if deep else None
             foreign = uncovered(index.store, index.settings)
-            broken = [*index.store.check(), *check_vectors_of(index.store, number, embedder)]
+            broken = [*index.store.check(), *_broken_vectors(index, deep=deep)]
             found = _index_found(index)
     except EmbedwellError as error:
         yield Check("index", ok=False, found=error.problem, remedy=error.remedy)
@@ -187,6 +185,16 @@ def _index(settings: Settings, *, deep: bool) -> Iterator[Check]:
         yield Check("index", ok=False, found=f"{shown}: {'; '.join(broken)}", remedy=remedy)
     else:
         yield Check("index", ok=True, found=f"{shown}: {found}")
+
+
+def _broken_vectors(index: Index, *, deep: bool) -> Iterator[str]:
+    """What is wrong with the vectors that are searched, of text and of code."""
+    if deep:
+        index.embedders.check()
+    for stored in (index.store.spaces.main(), index.store.spaces.code()):
+        if stored is not None:
+            embedder = index.embedders.of(stored, Watch()) if deep else None
+            yield from check_vectors_of(index.store, stored.number, embedder)
 
 
 def _index_found(index: Index) -> str:

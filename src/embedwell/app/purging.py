@@ -10,6 +10,7 @@ from embedwell.app.index import Index
 from embedwell.core.errors import MigrationError, StoreBusyError, StoreFullError
 from embedwell.stores.leases import check_which
 from embedwell.stores.queue import Entry, Purged, Which
+from embedwell.stores.spaces import EVERYTHING
 
 SMALL_BYTES = 100 << 20
 """A smaller store is compacted in a second or two, whatever went."""
@@ -73,8 +74,11 @@ def space_plan(index: Index, role: Literal["next", "light", "kept"]) -> Purged:
     found = [stored for stored in store.spaces.all() if stored.role == role]
     if not found:
         raise MigrationError(f"The index has no '{role}' space.", "See `embedwell status`.")
-    n_chunks = store.counts().chunks
-    n = [n_chunks - store.spaces.n_missing(stored.number) for stored in found]
+    n_chunks = {kind: store.n_chunks(kind) for kind in EVERYTHING}
+    n = [
+        sum(n_chunks[kind] for kind in stored.holds) - store.spaces.n_missing(stored.number)
+        for stored in found
+    ]
     sizes = [_VALUE_BYTES * stored.space.dimensions for stored in found]
     n_bytes = sum(count * size for count, size in zip(n, sizes, strict=True))
     return Purged({"spaces": len(found), "vectors": sum(n)}, n_bytes)

@@ -32,16 +32,18 @@ class SpaceStatus:
 
     Attributes:
         number: Its name in the index.
-        role: `main` is searched; `light` for when the main model does not fit; `next` is being
-            filled by a migration; `kept` was the main one.
+        role: `main` is searched, and so is `code`; `light` for when the main model does not fit;
+            `next` is being filled by a migration; `kept` was the main or the code one.
+        holds: The kinds of documents that it has vectors of: `text`, `code`.
         model: Its model.
         dimensions: Length of its vectors.
-        missing: Chunks that have no vector in it.
+        missing: Chunks of these kinds that have no vector in it.
         builds: What has proved fit for it, the first writer's first.
     """
 
     number: int
     role: str
+    holds: tuple[str, ...]
     model: str
     dimensions: int
     missing: int
@@ -108,6 +110,7 @@ def _space(index: Index, stored: StoredSpace) -> SpaceStatus:
     return SpaceStatus(
         number=stored.number,
         role=stored.role,
+        holds=stored.holds,
         model=stored.space.model,
         dimensions=stored.space.dimensions,
         missing=spaces.n_missing(stored.number),
