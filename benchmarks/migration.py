@@ -155,7 +155,7 @@ def _search(store: Store, models: Models, query: str, reader: Reader):
         embedder = models.main(store)
         return QueryVector(embedder.embed([text], "query", Watch()).vectors[0], embedder.number)
 
-    searcher = Searcher(store, vector)
+    searcher = Searcher(store, lambda text, _: [vector(text)])
     try:
         return searcher.search(query, 10, "semantic")
     except SpaceMovedError:

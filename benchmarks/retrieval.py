@@ -50,7 +50,7 @@ def rankings(store: Store, set_: Retrieval, vectors: Floats) -> dict[str, Ranked
     """What each mode finds for every question."""
     vector_of = dict(zip(set_.questions.values(), vectors, strict=True))
     space = store.spaces.main().number
-    searcher = Searcher(store, lambda query: QueryVector(vector_of[query], space))
+    searcher = Searcher(store, lambda query, _: [QueryVector(vector_of[query], space)])
     found: dict[str, Ranked] = {"hybrid": {}, "semantic": {}, "lexical": {}}
     for id_, question in set_.questions.items():
         for mode, k in (("hybrid", 10), ("semantic", DEPTH), ("lexical", DEPTH)):

@@ -48,7 +48,7 @@ def move(store, space, artifact, **options):
 
 def search(store, query):
     """As an index does it: once more where a migration ends in this moment."""
-    searcher = Searcher(store, lambda text: query_vector(store, text))
+    searcher = Searcher(store, lambda text, _: [query_vector(store, text)])
     try:
         return searcher.search(query, 3, "semantic")
     except SpaceMovedError:

@@ -69,7 +69,7 @@ def search(store, models, query, k=1):
         found = embedder.embed([query], "query", Watch()).vectors[0]
         return QueryVector(found, embedder.number)
 
-    searcher = Searcher(store, vector)
+    searcher = Searcher(store, lambda query, _: [vector(query)])
     try:
         return searcher.search(query, k, "semantic")
     except SpaceMovedError:

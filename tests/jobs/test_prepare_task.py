@@ -33,7 +33,7 @@ class Source:
 
 def prepared(found, task=TASK, extract=extract_here):
     source = Source(found)
-    ready = prepare_task(task, "source:", source, extract, Cutting(word_starts, 40))
+    ready = prepare_task(task, "source:", source, extract, Cutting(lambda kind: word_starts, 40))
     assert source.asked == ["a.txt"]
     return ready
 

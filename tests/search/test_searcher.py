@@ -52,7 +52,7 @@ def searcher() -> Searcher:
             for key, (text, angle) in TEXTS.items()
         ]
     )
-    return Searcher(store, lambda query: QueryVector(at(0.0), store.spaces.main().number))
+    return Searcher(store, lambda *_: [QueryVector(at(0.0), store.spaces.main().number)])
 
 
 def keys(found) -> list[str]:
@@ -68,7 +68,7 @@ def test_semantic_results_come_by_cosine(searcher: Searcher):
 
 
 def test_lexical_results_have_a_word_and_need_no_embedder(searcher: Searcher):
-    searcher._embed_query = lambda query: 1 / 0
+    searcher._embed_query = lambda *_: 1 / 0
     found = searcher.search("zebra hound", k=5, mode="lexical")
     assert sorted(keys(found)) == ["dog.md", "zebra.md"]
     assert found.embed_ms == found.load_ms == 0
@@ -122,7 +122,7 @@ def test_an_unknown_mode_is_refused(searcher: Searcher):
 
 def test_a_broken_embedder_is_an_error_not_an_empty_answer(searcher: Searcher):
     nothing = np.full(2, np.nan, np.float32)
-    searcher._embed_query = lambda query: QueryVector(nothing, 1)
+    searcher._embed_query = lambda *_: [QueryVector(nothing, 1)]
     with pytest.raises(BadVectorError):
         searcher.search("zebra")
 
@@ -157,7 +157,7 @@ def test_json_is_as_documented(searcher: Searcher):
 
 
 def fails(error):
-    def embed(query):
+    def embed(query, where):
         raise error
 
     return embed

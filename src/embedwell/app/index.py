@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from embedwell.app import migration
+from embedwell.app.asking import filter_of, query_vectors
 from embedwell.app.choose import ModelChoice, fitting
 from embedwell.app.connect import connect
 from embedwell.app.embedders import Connect, Embedders
-from embedwell.app.light import DOES_NOT_FIT, fill_light, light_embedder
+from embedwell.app.light import fill_light
+from embedwell.app.pairing import Pairing
 from embedwell.app.place import indexed_folder, shown_target
+from embedwell.app.reranker import ConnectReranker, Rerankers, connect_reranker
 from embedwell.app.settings import Settings
 from embedwell.app.sizes import parse_bytes
 from embedwell.app.sourcing import AgainRequest, FolderRequest, Request, Sourcing
@@ -21,26 +24,21 @@ from embedwell.app.workers.duty import Duty
 from embedwell.app.workers.extraction import extracting
 from embedwell.app.workers.options import options_for
 from embedwell.app.written_back import written_back
-from embedwell.core.errors import (
-    QueryError,
-    SpaceMovedError,
-    StoreNotFoundError,
-)
+from embedwell.core.errors import SpaceMovedError, StoreNotFoundError
 from embedwell.core.events import Watch
 from embedwell.core.space import Space
-from embedwell.core.vectors import FloatArray
 from embedwell.handshake.admit import AdmittedEmbedder
-from embedwell.ingest.sources.records import text_id
 from embedwell.jobs.compare import Comparison, compare
 from embedwell.jobs.index import IndexReport, WorkOff, index_sources
 from embedwell.jobs.migrate import MigrationReport, Plan, migrate, roll_back
 from embedwell.jobs.rechunk import rechunk_records
-from embedwell.jobs.records import Record, add_records
+from embedwell.jobs.records import add_records, records_of
 from embedwell.jobs.sweeping.sweep import Sweeping
 from embedwell.jobs.work.worker import WorkReport, work
+from embedwell.search.rerank import reranked
 from embedwell.search.results import Mode, SearchResults
-from embedwell.search.searcher import QueryVector, Searcher
-from embedwell.stores.protocol import Counts, Filter, Store
+from embedwell.search.searcher import Searcher
+from embedwell.stores.protocol import ChunkKind, Counts, Store
 from embedwell.stores.queue import Source
 
 _DEFAULT_MAX_FILE_BYTES = 2 << 20
@@ -56,17 +54,25 @@ class Index:
         store: The opened store.
         settings: What applies to this index.
         connect: Makes the embedder for the model that settings name, once it is needed.
+        rerankers: Makes the reranker of a name, once it is needed.
     """
 
     def __init__(
-        self, target: Path | str, store: Store, settings: Settings, *, connect: Connect = connect
+        self,
+        target: Path | str,
+        store: Store,
+        settings: Settings,
+        *,
+        connect: Connect = connect,
+        rerankers: ConnectReranker = connect_reranker,
     ) -> None:
         self.target = target
         self.folder = indexed_folder(target) if isinstance(target, Path) else None
         self.store = store
         self.chosen: ModelChoice | None = None  # why this model, where it was chosen just now
         self.embedders = Embedders(store, settings, shown_target(target), connect)
-        self._searcher = Searcher(store, self._embed_query)
+        self.rerankers = Rerankers(rerankers)
+        self._searcher = Searcher(store, partial(query_vectors, store, self.embedders))
 
     @property
     def settings(self) -> Settings:
@@ -88,6 +94,8 @@ class Index:
         texts: Sequence[str],
         ids: Sequence[str] | None = None,
         metadata: Sequence[Mapping[str, Any]] | None = None,
+        *,
+        kind: ChunkKind | Sequence[ChunkKind] = "text",
     ) -> list[str]:
         """Add texts, or replace those that have the same ids.
 
@@ -95,29 +103,20 @@ class Index:
             texts: What to find later; long ones are cut into chunks.
             ids: A name for each text; the hash of the text where left out.
             metadata: Values to filter by, for each text.
+            kind: `text` or `code`, for all of them or for each.
 
         Returns:
             The ids.
 
         Raises:
-            ValueError: `ids` or `metadata` has another length than `texts`.
+            ValueError: `ids`, `metadata` or `kind` has another length than `texts`.
             SpaceMismatchError: The settings name another model than the index.
         """
-        names = list(ids) if ids is not None else [text_id(text) for text in texts]
-        values = list(metadata) if metadata is not None else [{}] * len(texts)
-        if not len(names) == len(values) == len(texts):
-            raise ValueError(
-                f"{len(texts)} texts came with {len(names)} ids and {len(values)} metadata; "
-                "give one of each for every text."
-            )
-        records = [
-            Record(name, text, value)
-            for name, text, value in zip(names, texts, values, strict=True)
-        ]
+        records = records_of(texts, ids, metadata, kind)
         self.embedders.check()
-        add_records(records, self.store, self.load)
+        add_records(records, self.store, self.embedders.loader())
         fill_light(self.store, self.embedders, Watch())
-        return names
+        return [record.id for record in records]
 
     def add_folder(
         self,
@@ -186,7 +185,7 @@ class Index:
         def work_off(watch: Watch) -> WorkReport:
             with extracting(self.settings, watch) as extract:
                 options = options_for(self.target, sourcing.around, Duty(once=True), extract)
-                return work(self.store, partial(self.load, watch), watch, options)
+                return work(self.store, self.embedders.loader(watch), watch, options)
 
         watch = watch or Watch()
         sweeping = sweeping or Sweeping(self.settings.canary)
@@ -214,6 +213,8 @@ class Index:
         k: int = 10,
         mode: Mode = "hybrid",
         where: Mapping[str, Any] | None = None,
+        *,
+        rerank: str = "",
     ) -> SearchResults:
         """Find the passages that answer a question best.
 
@@ -222,16 +223,25 @@ class Index:
             k: Most results.
             mode: `hybrid`, `semantic` or `lexical`.
             where: What results must have: `path` (a glob), `language`, `kind`, or any metadata.
+            rerank: Name of a model that reads the 50 best with the question and orders them, such
+                as `ms-marco-MiniLM-L6-v2`; their score is then its own.
 
         Raises:
+            WrongTaskError: `rerank` names a model that gives vectors.
             QueryError: The query is empty, or a filter is not understood.
             SpaceMismatchError: The settings name another model than the index.
         """
-        chosen = _filter(where or {})
-        try:
-            return self._searcher.search(query, k, mode, chosen)
-        except SpaceMovedError:  # a migration ended in this moment
-            return self._searcher.search(query, k, mode, chosen)
+        chosen = filter_of(where or {})
+
+        def find(k: int) -> SearchResults:
+            try:
+                return self._searcher.search(query, k, mode, chosen)
+            except SpaceMovedError:  # a migration ended in this moment
+                return self._searcher.search(query, k, mode, chosen)
+
+        if not rerank:
+            return find(k)
+        return reranked(find, self.rerankers.get(self.settings, rerank), k, Watch())
 
     def plan_migration(
         self, to: str, *, keep_both: bool = False, watch: Watch | None = None
@@ -287,6 +297,11 @@ class Index:
             chunks_per_s=chunks_per_s,
         )
 
+    @property
+    def pairing(self) -> Pairing:
+        """Gives code a model and a space of its own beside the main one, or takes them away."""
+        return Pairing(self.store, self.embedders)
+
     def rechunk(self, chunk_tokens: int, watch: Watch | None = None) -> None:
         """Cut all documents anew into chunks of another length; known passages are not embedded.
 
@@ -302,8 +317,10 @@ class Index:
         watch = watch or Watch()
         stored = self.embedders.check()
         with self.store.writing():
-            self.store.set_chunk_tokens(fitting(chunk_tokens, stored.space.max_tokens))
-            rechunk_records(self.store, self.load, watch)
+            code = self.store.settings.code
+            most = min(one.space.max_tokens for one in (stored, code) if one is not None)
+            self.store.set_chunk_tokens(fitting(chunk_tokens, most))
+            rechunk_records(self.store, self.embedders.loader(watch), watch)
         self.ingest(AgainRequest(only_files=True), watch, Sweeping(all_anew=True))
 
     def roll_back(self) -> Space:
@@ -339,9 +356,10 @@ class Index:
         return self.store.counts()
 
     def load(self, watch: Watch | None = None) -> AdmittedEmbedder:
-        """The embedder, admitted to the store; loaded now if it was not yet.
+        """The main space's embedder, admitted to the store; loaded now if it was not yet.
 
-        Called by itself when vectors are needed; call it to choose the moment.
+        Called by itself when vectors are needed; call it to choose the moment. Of a pair each
+        model is loaded when it is first used.
 
         Raises:
             SpaceMismatchError: The settings name another model than the index.
@@ -353,25 +371,10 @@ class Index:
         """Let go of the store and unload the models."""
         self.store.close()
         self.embedders.close()
+        self.rerankers.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
         self.close()
-
-    def _embed_query(self, query: str) -> QueryVector:
-        try:
-            embedder, notice = self.load(), ""
-        except DOES_NOT_FIT as error:
-            embedder, notice = light_embedder(self.store, self.embedders, error)
-        vector: FloatArray = embedder.embed([query], "query", Watch()).vectors[0]
-        return QueryVector(vector, embedder.number, notice)
-
-
-def _filter(where: Mapping[str, Any]) -> Filter:
-    named = {name: where[name] for name in ("path", "language", "kind") if name in where}
-    if named.get("kind") not in {None, "text", "code"}:
-        raise QueryError(f"The kind {named['kind']!r} is unknown.", "Use 'text' or 'code'.")
-    rest = {name: value for name, value in where.items() if name not in named}
-    return Filter(**named, metadata=rest)

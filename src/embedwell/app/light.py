@@ -36,6 +36,11 @@ def light_embedder(
     return embedders.of(stored, Watch()), notice
 
 
+def has_light(store: Store) -> bool:
+    """Whether a store has a light space."""
+    return _light_space(store) is not None
+
+
 def fill_light(store: Store, embedders: Embedders, watch: Watch) -> None:
     """Bring the light space up to date with what was just written, if there is one."""
     stored = _light_space(store)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from msgspec import structs
-
 import embedwell
-from embedwell.app.choose import AUTO, fitting, quantization_for
+from embedwell.app.choose import AUTO, artifact_name, fitting
 from embedwell.app.configuration import load
 from embedwell.app.index import Index
+from embedwell.app.models import named
+from embedwell.app.pair import of_index, with_lengths
 from embedwell.app.place import prepare_folder, target_of
 from embedwell.app.settings import Settings
 from embedwell.core.errors import EmbeddingsOffError, StoreNotFoundError
 from embedwell.core.events import Watch
-from embedwell.models.known import Known
+from embedwell.models.catalogue import ModelCard
+from embedwell.models.heads import check_head
 from embedwell.stores.index import IndexName
-from embedwell.stores.protocol import CollectionSettings, Store
+from embedwell.stores.protocol import CodeSpace, CollectionSettings, Store
 from embedwell.stores.registry import create_store, open_store
 
 
@@ -25,6 +26,7 @@ def open_index(
     *,
     db: str | Path | None = None,
     model: str | None = None,
+    code_model: str | None = None,
     quantization: str | None = None,
     threads: int | None = None,
     create: bool = True,
@@ -37,6 +39,7 @@ def open_index(
             (`postgresql://…`, `postgres-embedded:`).
         model: Model of a new index; an index that exists keeps its own. `auto` takes the strongest
             that the machine's memory is fit for, once: its name is written into the index.
+        code_model: Model for the code in a new index, beside `model` for the text.
         quantization: `q4`, `q8`, `q16` or `q32`.
         threads: Threads of the engine; 0 takes every CPU.
         create: Whether to make an index where there is none; else one is looked for in the
@@ -49,16 +52,20 @@ def open_index(
         EmbeddingsOffError: There is no index, and none could be filled: embeddings are off.
     """
     place = Path(folder)
-    given = {"model": model, "quantization": quantization, "threads": threads, "db": db}
-    loaded = load(given, place)
+    arguments = {
+        "model": model,
+        "code_model": code_model,
+        "quantization": quantization,
+        "threads": threads,
+        "db": db,
+    }
+    loaded = load(arguments, place)
     settings = loaded.settings
     target = target_of(settings, place, create=create)
     store = _existing(target, settings.index, create=create)
     if store is not None:
-        if loaded.origins["model"] == "default" or settings.model == AUTO:
-            # an index knows its own model
-            settings = structs.replace(settings, model=store.settings.space.model)
-        return Index(target, store, settings)
+        given = [name for name, origin in loaded.origins.items() if origin != "default"]
+        return Index(target, store, of_index(settings, store.settings, given))
     if not place.is_dir():
         raise StoreNotFoundError(f"There is no folder {place}.", "Name a folder that exists.")
     if not settings.embeddings:
@@ -71,6 +78,7 @@ def open_index(
         from embedwell.app.auto import with_model  # noqa: PLC0415 - only where it is asked for
 
         settings, chosen = with_model(settings, Watch())
+    settings = with_lengths(settings)
     if isinstance(target, Path):
         prepare_folder(target)
     store = create_store(target, _new_collection(settings), index=settings.index)
@@ -92,9 +100,19 @@ def _existing(target: Path | str, index: IndexName, *, create: bool) -> Store | 
 
 
 def _new_collection(settings: Settings) -> CollectionSettings:
-    model = Known(settings.cache).card(settings.model)
-    level = quantization_for(settings, model).quantization
-    made_by = f"embedwell {embedwell.__version__}, {model.name}@{level}"
-    return CollectionSettings(
-        model.space, fitting(settings.chunk_tokens, model.space.max_tokens), made_by
-    )
+    """What a new index is made for; its chunks fit the smaller of two models."""
+    main, made_by = _model(settings, settings.model)
+    pair, most = None, main.max_tokens
+    if settings.code_model:
+        code, code_made_by = _model(settings, settings.code_model)
+        if code.space != main.space:
+            pair = CodeSpace(code.space, code_made_by, hybrid=settings.code_domain == "hybrid")
+            most = min(most, code.max_tokens)
+    return CollectionSettings(main.space, fitting(settings.chunk_tokens, most), made_by, pair)
+
+
+def _model(settings: Settings, name: str) -> tuple[ModelCard, str]:
+    """What is known of a model, and how the index says that it was made with it."""
+    card = named(settings, name, Watch())[0]
+    check_head(card, "embedding")
+    return card, f"embedwell {embedwell.__version__}, {artifact_name(settings, card)}"

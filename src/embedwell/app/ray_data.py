@@ -168,7 +168,7 @@ class Indexer:
         """Store records; those that cannot be are found by halves."""
         if not records or self._index is None:
             return []
-        put = partial(add_records, records, self._index.store, self._index.load)
+        put = partial(add_records, records, self._index.store, self._index.embedders.loader())
         try:
             self._patience.with_store(put)
         except (BadTextsError, ExtractionError) as error:

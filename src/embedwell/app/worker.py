@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 from embedwell.app.opening import open_index
@@ -57,7 +56,7 @@ def run_worker(
         around = Surroundings(index.folder, index.size_factor, duty.moved)
         options = options_for(index.target, around, duty, extract, patience_s=_PATIENCE_S)
         try:
-            work(index.store, partial(index.load, watch), watch, options, report)
+            work(index.store, index.embedders.loader(watch), watch, options, report)
         except TaskCancelledError:
             if duty.once:
                 raise

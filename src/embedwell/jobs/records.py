@@ -3,20 +3,45 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from embedwell.core.events import Watch
 from embedwell.ingest.extract import extract_text
 from embedwell.ingest.formats import PLAIN
+from embedwell.ingest.lanes import lanes_of
 from embedwell.ingest.prepare import prepare
-from embedwell.ingest.sources.records import Record
+from embedwell.ingest.sources.records import Record, text_id
 from embedwell.jobs.put import LoadEmbedder, embed_and_put
-from embedwell.stores.protocol import Document, Store
+from embedwell.stores.protocol import ChunkKind, Document, Store
 
-__all__ = ["Record", "add_records", "put_texts"]
+__all__ = ["Record", "add_records", "put_texts", "records_of"]
 
 # Records committed together: whole documents, enough to fill batches.
 _RECORDS_PER_COMMIT = 512
+
+
+def records_of(
+    texts: Sequence[str],
+    ids: Sequence[str] | None,
+    metadata: Sequence[Mapping[str, Any]] | None,
+    kind: ChunkKind | Sequence[ChunkKind],
+) -> list[Record]:
+    """The records of texts that a program holds; see `Index.add`.
+
+    Raises:
+        ValueError: A list has another length than `texts`.
+    """
+    names = list(ids) if ids is not None else [text_id(text) for text in texts]
+    values = list(metadata) if metadata is not None else [{}] * len(texts)
+    kinds = [kind] * len(texts) if isinstance(kind, str) else list(kind)
+    if not len(names) == len(values) == len(kinds) == len(texts):
+        raise ValueError(
+            f"{len(texts)} texts came with {len(names)} ids, {len(values)} metadata and "
+            f"{len(kinds)} kinds; give one of each for every text."
+        )
+    every = zip(names, texts, values, kinds, strict=True)
+    return [Record(*one) for one in every]
 
 
 def add_records(records: Sequence[Record], store: Store, load_embedder: LoadEmbedder) -> None:
@@ -34,12 +59,12 @@ def put_texts(
     texts: Sequence[tuple[Document, str]], store: Store, load_embedder: LoadEmbedder
 ) -> None:
     """Cut, embed and store documents of which the texts are at hand, in one transaction."""
-    starts = load_embedder().token_starts
+    lanes = lanes_of(store, load_embedder)
     chunk_tokens = store.settings.chunk_tokens
-    prepared = [
-        prepare(document, extract_text(text, PLAIN), starts, chunk_tokens)
-        for document, text in texts
-    ]
+    prepared = []
+    for document, text in texts:
+        starts = lanes.token_starts(document.kind)
+        prepared.append(prepare(document, extract_text(text, PLAIN), starts, chunk_tokens))
     embed_and_put(prepared, store, load_embedder, Watch())
 
 
@@ -50,7 +75,7 @@ def _document(record: Record) -> Document:
         size_bytes=len(data),
         mtime_ns=0,
         sha256=hashlib.sha256(data).hexdigest(),
-        kind="text",
+        kind=record.kind,
         language="",
         is_record=True,
         metadata=record.metadata,

@@ -18,7 +18,8 @@ class SearchResult:
         rank: From 1.
         score: What it was ranked by, higher is better: cosine (semantic), BM25 (lexical), or
             their fusion, 0..1 (hybrid).
-        similarity: Cosine to the query, -1..1; None in lexical mode.
+        similarity: Cosine to the query, -1..1, where two spaces were searched on the scale of the
+            first; None in lexical mode.
         bm25: BM25 of the query's words, 0 where none occurs; None in semantic mode.
         chunk: The passage and where it is.
     """
@@ -37,12 +38,13 @@ class SearchResults:
     Attributes:
         query: As it was asked.
         mode: How it was searched: `lexical` also where meaning could not be asked, see `notice`.
-        space: Id of the space that was searched.
+        space: Id of the space that was searched; of the first, where two were.
         took_ms: Time for all of it; the search itself took what the next two leave of it.
         embed_ms: Embedding the query, and loading the model the first time; 0 in lexical mode.
         load_ms: Bringing vectors into memory, which only the first search does at length.
         results: Best first.
         notice: Why it was searched otherwise than asked; empty where it was not.
+        spaces: Ids of all spaces that were searched.
     """
 
     query: str
@@ -53,17 +55,20 @@ class SearchResults:
     load_ms: float
     results: tuple[SearchResult, ...]
     notice: str = ""
+    spaces: tuple[str, ...] = ()
 
 
 def as_json(found: SearchResults) -> dict[str, Any]:
     """The form that `embedwell search --json` prints; see docs/search.md."""
-    form = {
+    form: dict[str, Any] = {
         "query": found.query,
         "mode": found.mode,
         "space": found.space,
         "took_ms": round(found.took_ms, 2),
         "results": [_result_as_json(result) for result in found.results],
     }
+    if len(found.spaces) > 1:
+        form["spaces"] = list(found.spaces)
     return form | {"notice": found.notice} if found.notice else form
 
 

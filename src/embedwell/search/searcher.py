@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import get_args
+from typing import TypeAlias, get_args
 
 import numpy as np
 
@@ -17,10 +17,11 @@ from embedwell.core.errors import (
 )
 from embedwell.core.vectors import FloatArray, IntArray
 from embedwell.search.fusion import fused
+from embedwell.search.pooling import pooled
 from embedwell.search.results import Mode, SearchResult, SearchResults
 from embedwell.stores.protocol import Filter, Scored, Store
 
-__all__ = ["Mode", "QueryVector", "SearchResult", "SearchResults", "Searcher"]
+__all__ = ["EmbedQuery", "Mode", "QueryVector", "SearchResult", "SearchResults", "Searcher"]
 
 CANDIDATES = 100
 """How many each half names; raised where more results are asked for."""
@@ -36,7 +37,7 @@ class QueryVector:
     Attributes:
         vector: float32, shape (d,), unit length.
         space: Number of the store's space that it belongs to.
-        notice: Why it is not the main space, where it is another; else empty.
+        notice: Why others are not asked that would be; else empty.
     """
 
     vector: FloatArray
@@ -44,17 +45,22 @@ class QueryVector:
     notice: str = ""
 
 
+EmbedQuery: TypeAlias = Callable[[str, Filter], Sequence[QueryVector]]
+"""Makes a query's vectors, one for each space that may hold what the filter lets through."""
+
+
 class Searcher:
-    """Searches one store with one embedder.
+    """Searches the spaces of one store.
 
     Args:
         store: Where to look.
-        embed_query: Makes a query's vector.
+        embed_query: Makes a query's vectors; at least one.
     """
 
-    def __init__(self, store: Store, embed_query: Callable[[str], QueryVector]) -> None:
+    def __init__(self, store: Store, embed_query: EmbedQuery) -> None:
         self._store = store
         self._embed_query = embed_query
+        self._probes: dict[int, FloatArray] = {}
 
     def search(
         self, query: str, k: int = 10, mode: Mode = "hybrid", where: Filter | None = None
@@ -80,72 +86,105 @@ class Searcher:
         _check(query, k, mode)
         where = where or Filter()
         began = time.perf_counter()
-        asked, notice = self._vector(query, mode)
-        if asked is None:
+        asked, notice = self._vectors(query, mode, where)
+        if not asked:
             mode = "lexical"
         embedded = time.perf_counter()
-        if asked is not None:
-            self._store.warm(space=asked.space)
+        for one in asked:
+            self._store.warm(space=one.space)
         loaded = time.perf_counter()
         with self._store.snapshot():
-            space = self._space(asked)
+            spaces = self._spaces(asked)
             scored, cosines, bm25 = self._ranking(query, asked, k, mode, where)
             results = self._read(scored, cosines, bm25)
         done = time.perf_counter()
         return SearchResults(
             query=query,
             mode=mode,
-            space=space,
+            space=spaces[0],
             took_ms=1000 * (done - began),
-            embed_ms=1000 * (embedded - began) if asked is not None else 0.0,
-            load_ms=1000 * (loaded - embedded) if asked is not None else 0.0,
+            embed_ms=1000 * (embedded - began) if asked else 0.0,
+            load_ms=1000 * (loaded - embedded) if asked else 0.0,
             results=results,
             notice=notice,
+            spaces=spaces,
         )
 
-    def _vector(self, query: str, mode: Mode) -> tuple[QueryVector | None, str]:
-        """The query's vector where one is needed, and what there is to say about it."""
+    def _vectors(self, query: str, mode: Mode, where: Filter) -> tuple[Sequence[QueryVector], str]:
+        """The query's vectors where some are needed, and what there is to say about them."""
         if mode == "lexical":
-            return None, ""
+            return (), ""
         try:
-            asked = self._embed_query(query)
+            asked = self._embed_query(query, where)
         except (EmbeddingsOffError, PressureError) as error:
             if mode == "semantic":
                 raise
-            return None, f"Searched by words only: {error.problem}"
-        return asked, asked.notice
+            return (), f"Searched by words only: {error.problem}"
+        return asked, asked[0].notice
 
-    def _space(self, asked: QueryVector | None) -> str:
-        """Id of the space that is searched, if it still is one that may be."""
-        if asked is None:
-            return self._store.settings.space.id
-        stored = self._store.spaces.get(asked.space)
-        if stored.role not in {"main", "light"}:
-            raise SpaceMovedError(
-                f"The index has gone over from {stored.space.model} to another space meanwhile.",
-                "Search again.",
-            )
-        return stored.space.id
+    def _spaces(self, asked: Sequence[QueryVector]) -> tuple[str, ...]:
+        """Ids of the spaces that are searched, if they still are some that may be."""
+        if not asked:
+            return (self._store.settings.space.id,)
+        found = [self._store.spaces.get(one.space) for one in asked]
+        for stored in found:
+            if stored.role not in {"main", "code", "light"}:
+                raise SpaceMovedError(
+                    f"The index has gone over from {stored.space.model} to another space "
+                    "meanwhile.",
+                    "Search again.",
+                )
+        return tuple(stored.space.id for stored in found)
 
     def _ranking(
-        self, query: str, asked: QueryVector | None, k: int, mode: Mode, where: Filter
+        self, query: str, asked: Sequence[QueryVector], k: int, mode: Mode, where: Filter
     ) -> Ranking:
-        if asked is None:
+        if not asked:
             found = self._store.matching(query, k, where)
             return found, None, found.scores
+        depth = k if mode == "semantic" else max(CANDIDATES, k)
+        near = [self._store.nearest(one.vector, depth, where, space=one.space) for one in asked]
+        if mode == "semantic" and len(near) == 1:
+            return near[0], near[0].scores, None
+        ids = near[0].ids
+        for found in near[1:]:
+            ids = np.concatenate([ids, _without(found.ids, ids)])
+        if mode == "hybrid":
+            match = self._store.matching(query, depth, where).ids
+            ids = np.concatenate([ids, _without(match, ids)])
+        cosines = self._cosines(asked, near, ids)
         if mode == "semantic":
-            found = self._store.nearest(asked.vector, k, where, space=asked.space)
-            return found, found.scores, None
-        depth = max(CANDIDATES, k)
-        near = self._store.nearest(asked.vector, depth, where, space=asked.space)
-        match = self._store.matching(query, depth, where).ids
-        others = _without(match, near.ids)
-        theirs = self._store.similarities(asked.vector, others, space=asked.space)
-        ids, cosines = np.concatenate([near.ids, others]), np.concatenate([near.scores, theirs])
+            order = np.lexsort((ids, -cosines))[:k]
+            return Scored(ids[order], cosines[order]), cosines[order], None
         bm25 = self._store.match_scores(query, ids)
         scores = fused(cosines, bm25)
         order = np.lexsort((ids, -scores))[:k]
         return Scored(ids[order], scores[order]), cosines[order], bm25[order]
+
+    def _cosines(
+        self, asked: Sequence[QueryVector], near: Sequence[Scored], ids: IntArray
+    ) -> FloatArray:
+        """Cosines of chunks, of several spaces on the scale of the first: float32, shape (n,)."""
+        rows = []
+        for one, found in zip(asked, near, strict=True):
+            others = _without(ids, found.ids)
+            theirs = self._store.similarities(one.vector, others, space=one.space)
+            rows.append(_at(ids, found.ids, found.scores, others, theirs))
+        if len(rows) == 1:
+            return rows[0]
+        return pooled(rows, [self._background(one) for one in asked])
+
+    def _background(self, asked: QueryVector) -> float:
+        """The query's mean cosine to the probe texts, as the space's first writer has them.
+
+        Every space with vectors has them; see `embedwell.handshake`.
+        """
+        if asked.space not in self._probes:
+            reference = self._store.spaces.reference(asked.space)
+            if reference is None:  # nothing was written there
+                return 0.0
+            self._probes[asked.space] = reference.vectors.mean(axis=0)
+        return float(asked.vector @ self._probes[asked.space])
 
     def _read(
         self, scored: Scored, cosines: FloatArray | None, bm25: FloatArray | None
@@ -161,6 +200,16 @@ class Searcher:
             )
             for at, chunk in enumerate(chunks)
         )
+
+
+def _at(
+    ids: IntArray, near: IntArray, scores: FloatArray, others: IntArray, theirs: FloatArray
+) -> FloatArray:
+    """Scores of ids, each of which is near or another one."""
+    every = np.concatenate([near, others])
+    order = np.argsort(every, kind="stable")
+    found: FloatArray = np.concatenate([scores, theirs])[order[np.searchsorted(every[order], ids)]]
+    return found
 
 
 def _without(ids: IntArray, known: IntArray) -> IntArray:

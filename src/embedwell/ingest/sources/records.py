@@ -15,6 +15,7 @@ from embedwell.ingest.formats import PLAIN
 from embedwell.ingest.sources.protocol import Content
 from embedwell.ingest.sources.registry import Surroundings
 from embedwell.ingest.walk import Skipped
+from embedwell.stores.protocol import ChunkKind
 from embedwell.stores.queue import Item, Source
 
 # An index over keys takes a few kilobytes at most, in PostgreSQL 2,704 bytes.
@@ -28,11 +29,19 @@ _MOST_BAD = 1000
 
 @dataclass(frozen=True)
 class Record:
-    """A text with a name and values to filter by."""
+    """A text with a name and values to filter by.
+
+    Attributes:
+        id: Its name.
+        text: What is cut and embedded.
+        metadata: The values.
+        kind: Whether it is text or code.
+    """
 
     id: str
     text: str
     metadata: Mapping[str, Any]
+    kind: ChunkKind = "text"
 
 
 class Records:

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from embedwell.core.events import Watch
 from embedwell.handshake.admit import AdmittedEmbedder
+from embedwell.ingest.lanes import Lanes
 from embedwell.jobs.work.heartbeat import Heartbeat
 from embedwell.stores.protocol import Store
 from embedwell.stores.queue import Run
@@ -20,16 +21,23 @@ class Attending:
     Attributes:
         store: Its store; the call is in the thread that owns it.
         run: The run: running, or being checked.
-        embedder: Its embedder.
+        lanes: Its embedders.
         heart: Its heartbeat: kept up in whatever takes long.
         watch: May stop it.
     """
 
     store: Store
     run: Run
-    embedder: AdmittedEmbedder
+    lanes: Lanes
     heart: Heartbeat
     watch: Watch
+
+    @property
+    def embedders(self) -> list[AdmittedEmbedder]:
+        """Those of the spaces that something was written to; the main one where nothing was."""
+        reference = self.store.spaces.reference
+        every = [lane.embedder for lane in self.lanes.all]
+        return [one for one in every if reference(one.number) is not None] or every[:1]
 
 
 Attend: TypeAlias = Callable[[Attending], None]

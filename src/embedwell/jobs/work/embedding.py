@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from embedwell.core.embedded import Embedded
-from embedwell.core.errors import BadTextsError, EngineError
+from embedwell.core.errors import BadTextsError, CodeMemoryError, EngineError
 from embedwell.core.events import Watch
 from embedwell.jobs.work.patience import Patience
 from embedwell.jobs.work.retries import ENGINE_AWAY
+from embedwell.jobs.work.share import Share
 from embedwell.runtime.protocol import TextEmbedder
 
 _HARMLESS = "Does the engine still work?"
@@ -58,6 +60,40 @@ def embed_texts(
         f"What embeds changed {_ATTEMPTS} times in a row.",
         "Try again once the service stays up, or set `service` to `off`.",
     )
+
+
+def embed_share(share: Share, watch: Watch, patience: Patience) -> Embedding | CodeMemoryError:
+    """Embed what is new of a share, in whichever thread; nothing is admitted yet.
+
+    Returns:
+        The vectors; or why the code model cannot be loaded: text goes on without.
+
+    Raises:
+        EmbedwellError: As `embed_texts` does.
+    """
+    texts = list(share.new.values())
+    try:
+        return embed_texts(texts, share.lane.embedder.unproven, watch, patience)
+    except CodeMemoryError as error:
+        return error
+
+
+def accept_share(
+    share: Share, embedding: Embedding | CodeMemoryError, watch: Watch, patience: Patience
+) -> None:
+    """Have a share's vectors admitted; where what computes changed, embed its texts again.
+
+    Raises:
+        DriftError: What computes is not fit for the store.
+        EmbedwellError: As `embed_texts` does.
+    """
+    while isinstance(embedding, Embedding):
+        accept = partial(share.lane.embedder.accept, embedding.found, watch)
+        if accepted := patience.with_store(accept):
+            share.embedded(accepted, embedding.failures, embedding.took_s)
+            return
+        embedding = embed_share(share, watch, patience)
+    share.failed(embedding.problem)
 
 
 _Part = tuple[Embedded, Mapping[int, str]]

@@ -2,107 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-import numpy as np
-
-from embedwell.core.embedded import Embedded
-from embedwell.core.vectors import FloatArray
+from embedwell.ingest.embed import with_vectors
+from embedwell.ingest.lanes import Lane, Lanes
+from embedwell.ingest.prepare import Prepared
 from embedwell.jobs.work.prepare import Ready
+from embedwell.jobs.work.share import Share
 from embedwell.stores.protocol import DocumentChunks
 from embedwell.stores.queue import Outcome
 
 
-@dataclass
+@dataclass(frozen=True)
 class Group:
     """Rows that are finished in one transaction.
 
     Attributes:
         rows: What was read.
-        known: Vectors that are stored, by `embedded_sha256`.
-        new: Texts that have to be embedded for it, by the same.
-        borrowed: Hashes whose texts an earlier group embeds.
-        n_embedded: Texts that went through the model for it.
-        n_truncated: Those that were longer than the model takes.
-        embed_s: Seconds that it took.
-        bad: Why the engine failed on some texts, by hash.
-        tokens: Tokens of the embedded texts, by hash.
+        lanes: Who embeds.
+        shares: What each of them has to do, in their order.
     """
 
     rows: Sequence[Ready]
-    known: dict[str, FloatArray] = field(default_factory=dict)
-    new: dict[str, str] = field(default_factory=dict)
-    borrowed: frozenset[str] = frozenset()
-    n_embedded: int = 0
-    n_truncated: int = 0
-    embed_s: float = 0.0
-    bad: dict[str, str] = field(default_factory=dict)
-    tokens: dict[str, int] = field(default_factory=dict)
+    lanes: Lanes
+    shares: Sequence[Share]
 
-    @property
-    def texts(self) -> dict[str, str]:
-        """What is to be embedded, each distinct text once, by its hash."""
-        return {
-            chunk.embedded_sha256: text
-            for row in self.rows
-            if row.prepared is not None
-            for chunk, text in zip(row.prepared.chunks, row.prepared.texts, strict=True)
-        }
+    @classmethod
+    def of(cls, rows: Sequence[Ready], lanes: Lanes) -> Group:
+        """The rows, and what is to be embedded of them."""
+        return cls(rows, lanes, [Share(lane, _texts(rows, lane)) for lane in lanes.all])
 
     @property
     def n_chunks(self) -> int:
         """Chunks of all its documents."""
         return sum(len(row.prepared.chunks) for row in self.rows if row.prepared is not None)
 
-    def look_up(self, known: Mapping[str, FloatArray], promised: frozenset[str]) -> None:
-        """Find out what has to be embedded.
+    @property
+    def n_embedded(self) -> int:
+        """Texts that went through a model for it."""
+        return sum(share.n_embedded for share in self.shares)
 
-        Args:
-            known: Vectors that are stored, by hash.
-            promised: Hashes that earlier groups are embedding.
-        """
-        texts = self.texts
-        self.known = dict(known)
-        self.borrowed = frozenset(name for name in texts if name in promised and name not in known)
-        self.new = {
-            name: text
-            for name, text in texts.items()
-            if name not in known and name not in self.borrowed
-        }
-
-    def embedded(self, found: Embedded, failures: Mapping[int, str], took_s: float) -> None:
-        """Take in what the engine gave for `new`, in its order."""
-        names = list(self.new)
-        self.bad = {names[at]: reason for at, reason in failures.items()}
-        self.known.update((name, row) for name, row in zip(names, found.vectors, strict=True))
-        self.tokens = dict(zip(names, map(int, found.n_tokens), strict=True))
-        self.n_embedded, self.n_truncated = len(names), found.n_truncated
-        self.embed_s = took_s
+    @property
+    def n_truncated(self) -> int:
+        """Those that were longer than the model takes."""
+        return sum(share.n_truncated for share in self.shares)
 
     def lend(self, others: Sequence[Group]) -> None:
         """Give later groups the vectors that they borrow, or the reason why there are none."""
-        for other in others:
-            for name in other.borrowed & self.new.keys():
-                other.known[name] = self.known[name]
-                if name in self.bad:
-                    other.bad[name] = self.bad[name]
+        for at, share in enumerate(self.shares):
+            share.lend([other.shares[at] for other in others])
 
-    def documents(self, dimensions: int) -> list[DocumentChunks]:
+    def documents(self) -> list[DocumentChunks]:
         """What is to be stored; a document with a text that failed has no chunks."""
-        found = []
+        found, known = [], [share.known for share in self.shares]
         for row in self.rows:
             if row.prepared is None:
                 continue
-            chunks = [] if self._failure(row) else list(row.prepared.chunks)
-            vectors = [self.known[chunk.embedded_sha256] for chunk in chunks]
-            shaped = np.array(vectors, dtype=np.float32).reshape(-1, dimensions)
-            found.append(DocumentChunks(row.prepared.document, chunks, shaped))
+            prepared = row.prepared
+            if self._failure(row):
+                prepared = Prepared(prepared.document, [], [])
+            found.append(with_vectors(prepared, self.lanes, known))
         return found
 
     def outcomes(self) -> list[Outcome]:
         """What becomes of its rows."""
-        chunk_s = self.embed_s / max(self.n_chunks, 1)
+        chunk_s = sum(share.embed_s for share in self.shares) / max(self.n_chunks, 1)
         return [self._outcome(row, chunk_s) for row in self.rows]
 
     def _outcome(self, row: Ready, chunk_s: float) -> Outcome:
@@ -112,15 +77,32 @@ class Group:
             return replace(row.outcome, status="failed", error=failure, n_chunks=0)
         n_chunks = len(row.prepared.chunks)
         names = {chunk.embedded_sha256 for chunk in row.prepared.chunks}
-        tokens = sum(self.tokens.get(name, 0) for name in names)
+        tokens = sum(
+            share.tokens.get(name, 0) for share in self._shares_of(row.prepared) for name in names
+        )
         times = replace(row.outcome.times, embed_s=chunk_s * n_chunks)
         return replace(row.outcome, times=times, n_tokens=tokens)
 
     def _failure(self, row: Ready) -> str:
         """Why a document cannot be embedded; empty where it can."""
-        if row.prepared is None or not self.bad:
+        if row.prepared is None:
             return ""
-        for at, chunk in enumerate(row.prepared.chunks):
-            if reason := self.bad.get(chunk.embedded_sha256):
-                return f"passage {at + 1} of {len(row.prepared.chunks)}: {reason}"
+        for share in self._shares_of(row.prepared):
+            for at, chunk in enumerate(row.prepared.chunks if share.bad else ()):
+                if reason := share.bad.get(chunk.embedded_sha256):
+                    return f"passage {at + 1} of {len(row.prepared.chunks)}: {reason}"
         return ""
+
+    def _shares_of(self, prepared: Prepared) -> list[Share]:
+        kind = prepared.document.kind
+        return [share for share in self.shares if kind in share.lane.holds]
+
+
+def _texts(rows: Sequence[Ready], lane: Lane) -> dict[str, str]:
+    """What a lane has to embed, each distinct text once, by its hash."""
+    return {
+        chunk.embedded_sha256: text
+        for row in rows
+        if row.prepared is not None and row.prepared.document.kind in lane.holds
+        for chunk, text in zip(row.prepared.chunks, row.prepared.texts, strict=True)
+    }

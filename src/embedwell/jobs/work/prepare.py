@@ -16,7 +16,7 @@ from embedwell.ingest.prepare import Prepared, prepare
 from embedwell.ingest.sources.protocol import Content, SourceReader
 from embedwell.jobs.work.retries import unread
 from embedwell.stores.filters import canonical
-from embedwell.stores.protocol import Document, Stat
+from embedwell.stores.protocol import ChunkKind, Document, Stat
 from embedwell.stores.queue import Outcome, Task, Times
 
 Extract: TypeAlias = Callable[[Content], Extracted]
@@ -28,11 +28,11 @@ class Cutting:
     """How documents are cut: what the store and its embedder say.
 
     Attributes:
-        token_starts: The tokenizer.
+        token_starts: Gives the tokenizer for a kind of documents.
         chunk_tokens: Most tokens of a chunk.
     """
 
-    token_starts: TokenStarts
+    token_starts: Callable[[ChunkKind], TokenStarts]
     chunk_tokens: int
 
 
@@ -95,7 +95,8 @@ def prepare_task(
         outcome = Outcome(task, "failed", str(error), times=Times(read_s))
         return Ready(outcome, Prepared(document, [], []))
     extract_s = time.perf_counter() - began - read_s
-    prepared = prepare(document, extracted, cutting.token_starts, cutting.chunk_tokens)
+    starts = cutting.token_starts(document.kind)
+    prepared = prepare(document, extracted, starts, cutting.chunk_tokens)
     chunk_s = time.perf_counter() - began - read_s - extract_s
     times = Times(read_s, extract_s, chunk_s)
     done = Outcome(task, "done", n_chunks=len(prepared.chunks), times=times)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from embedwell.core.events import Watch
-from embedwell.handshake.admit import AdmittedEmbedder
+from embedwell.ingest.lanes import Lanes
 from embedwell.jobs.work.attend import Attending
 from embedwell.jobs.work.canary.rules import stopped
 from embedwell.jobs.work.heartbeat import Heartbeat
@@ -25,7 +25,7 @@ class Rest:
 
     Args:
         store: Its store.
-        embedder: Its embedder.
+        lanes: Its embedders.
         watch: Ends a pause.
         options: How it works.
         heart: Its heartbeat.
@@ -34,14 +34,14 @@ class Rest:
     def __init__(
         self,
         store: Store,
-        embedder: AdmittedEmbedder,
+        lanes: Lanes,
         watch: Watch,
         options: WorkOptions,
         heart: Heartbeat,
     ) -> None:
         self._store = store
         self._queue = store.queue
-        self._embedder = embedder
+        self._lanes = lanes
         self._watch = watch
         self._options = options
         self._heart = heart
@@ -108,7 +108,7 @@ class Rest:
         if time.monotonic() - self._buried_at >= _BURY_EVERY_S:
             self._patience.with_store(lambda: bury(self._queue))
             self._buried_at = time.monotonic()
-        self._options.attend(Attending(self._store, run, self._embedder, self._heart, self._watch))
+        self._options.attend(Attending(self._store, run, self._lanes, self._heart, self._watch))
 
     def _pause(self, longest_s: float) -> None:
         self._watch.cancelled.wait(self._pause_s)

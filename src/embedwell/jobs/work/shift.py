@@ -1,4 +1,4 @@
-"""One worker at one embedder: claim, read, cut, embed and store, all at once."""
+"""One worker at the spaces of a store: claim, read, cut, embed and store, all at once."""
 
 from __future__ import annotations
 
@@ -8,12 +8,17 @@ from collections import deque
 from contextlib import suppress
 from functools import partial
 
-from embedwell.core.errors import EmbedwellError, SpaceMovedError, TaskCancelledError
+from embedwell.core.errors import (
+    CodeMemoryError,
+    EmbedwellError,
+    SpaceMovedError,
+    TaskCancelledError,
+)
 from embedwell.core.events import Progress, Watch
-from embedwell.handshake.admit import AdmittedEmbedder
+from embedwell.ingest.lanes import Lanes
 from embedwell.ingest.sources.protocol import SourceReader
 from embedwell.jobs.work.claims import Claims
-from embedwell.jobs.work.embedding import Embedding, embed_texts
+from embedwell.jobs.work.embedding import Embedding, accept_share, embed_share
 from embedwell.jobs.work.group import Group
 from embedwell.jobs.work.heartbeat import Heartbeat
 from embedwell.jobs.work.options import WorkOptions
@@ -23,7 +28,7 @@ from embedwell.jobs.work.rest import Rest
 from embedwell.jobs.work.retries import unprepared
 from embedwell.jobs.work.stage import Stage
 from embedwell.stores.protocol import Store
-from embedwell.stores.queue import Task
+from embedwell.stores.queue import Outcome, Task
 
 # Embedded and committed together until they hold so much: enough to fill batches across documents,
 # little enough that a crash loses seconds.
@@ -45,8 +50,12 @@ def group_size(chunks_per_s: float) -> int:
     return int(min(max(chunks_per_s * _GROUP_S, _CHUNKS_AT_LEAST), _CHUNKS_AT_ONCE))
 
 
+_Embeddings = list[Embedding | CodeMemoryError | None]
+"""What came of each share of a group; None where it had nothing to embed."""
+
+
 class Shift:
-    """Working with one embedder, until there is nothing to do or the store moves on to another.
+    """Working for a store's spaces, until there is nothing to do or it moves on to others.
 
     The calling thread owns the store. A second thread reads and cuts, a third embeds. What is
     between them is bounded, so that memory is too, and the embedder has its next batch before it
@@ -54,7 +63,8 @@ class Shift:
 
     Args:
         store: Whose queue.
-        embedder: Admitted to the store; it proves itself before the first claim.
+        lanes: Who embeds. One alone proves itself before the first claim; each of a pair loads
+            its model and proves itself when something of its kind comes.
         watch: Told of progress in bytes; stops within a batch.
         options: How.
         heart: The worker's.
@@ -63,13 +73,13 @@ class Shift:
     def __init__(
         self,
         store: Store,
-        embedder: AdmittedEmbedder,
+        lanes: Lanes,
         watch: Watch,
         options: WorkOptions,
         heart: Heartbeat,
     ) -> None:
         self._store = store
-        self._embedder = embedder
+        self._lanes = lanes
         self._watch = watch
         self._quiet = Watch(cancelled=watch.cancelled)  # progress is told in bytes of files
         self._inside = Watch()  # for the two threads
@@ -80,10 +90,10 @@ class Shift:
         self._engine_patience = Patience(options.patience_s, self._inside, heart.complain)
         self._claims = Claims(store.queue, options, heart)
         self._total_bytes = heart.report.n_bytes + self._claims.n_bytes_left
-        self._rest = Rest(store, embedder, watch, options, heart)
+        self._rest = Rest(store, lanes, watch, options, heart)
         self._sources: dict[int, tuple[str, SourceReader]] = {}
         chunk_tokens = heart.patience.with_store(lambda: store.settings).chunk_tokens
-        self._cutting = Cutting(embedder.token_starts, chunk_tokens)
+        self._cutting = Cutting(lanes.token_starts, chunk_tokens)
         self._told_at = time.monotonic()
         self._wake = threading.Event()
         self._claimed: deque[Task] = deque()
@@ -93,7 +103,7 @@ class Shift:
         self._chunks_at_once = _CHUNKS_AT_LEAST  # until it is known how fast the engine is
         self._groups: list[Group] = []  # at the embedder, in the order in which they come back
         self._prepare: Stage[Task, Ready] = Stage("prepare", self._prepared, self._wake.set)
-        self._embed: Stage[Group, Embedding | None] = Stage("embed", self._embedded, self._wake.set)
+        self._embed: Stage[Group, _Embeddings] = Stage("embed", self._embedded, self._wake.set)
 
     def run(self) -> bool:
         """Work; gives whether all is done, rather than the store having moved on.
@@ -120,9 +130,10 @@ class Shift:
         return True
 
     def _greet(self) -> None:
-        """Prove the embedder to the store."""
-        greet = partial(self._embedder.greet, self._quiet)
-        self._patience.with_engine(lambda: self._patience.with_store(greet))
+        """Prove the embedder to the store; of a pair nobody knows yet which is needed."""
+        if self._lanes.code is None:
+            greet = partial(self._lanes.main.embedder.greet, self._quiet)
+            self._patience.with_engine(lambda: self._patience.with_store(greet))
 
     def _turn(self) -> bool:
         """Do what can be done now, or wait for it; gives whether all is done."""
@@ -182,9 +193,12 @@ class Shift:
     def _prepared(self, task: Task) -> Ready:
         """In the thread that reads."""
         prefix, reader = self._sources[task.source]
-        return self._engine_patience.with_engine(  # a service may be asked for the tokens
-            lambda: prepare_task(task, prefix, reader, self._options.extract, self._cutting)
-        )
+        try:
+            return self._engine_patience.with_engine(  # a service may be asked for the tokens
+                lambda: prepare_task(task, prefix, reader, self._options.extract, self._cutting)
+            )
+        except CodeMemoryError as error:  # its tokens come with the model; text goes on
+            return Ready(Outcome(task, "failed", str(error)))
 
     def _collect(self) -> bool:
         """Take what was read, until it makes a group."""
@@ -211,58 +225,60 @@ class Shift:
         is_wanted = bool(self._ready) and is_enough and not self._embed.n_inside
         if self._embed.n_inside >= _GROUPS_AHEAD or not (self._is_full or is_wanted):
             return False
-        group = Group(self._ready)
+        group = Group.of(self._ready, self._lanes)
         self._ready, self._n_ready = [], 0
-        promised = frozenset(name for other in self._groups for name in other.new)
-        names, number = list(group.texts), self._embedder.number
-        known = self._patience.with_store(lambda: self._store.known_vectors(names, space=number))
-        group.look_up(known, promised)
+        self._look_up(group)
         self._groups.append(group)
         self._embed.put(group)
         return True
 
-    def _embedded(self, group: Group) -> Embedding | None:
+    def _look_up(self, group: Group) -> None:
+        """Find out what of a group is stored, or on its way."""
+        for at, share in enumerate(group.shares):
+            promised = frozenset(name for other in self._groups for name in other.shares[at].new)
+            find = partial(
+                self._store.known_vectors, list(share.texts), space=share.lane.embedder.number
+            )
+            share.look_up(self._patience.with_store(find) if share.texts else {}, promised)
+
+    def _embedded(self, group: Group) -> _Embeddings:
         """In the thread that embeds."""
-        if not group.new:
-            return None
-        texts = list(group.new.values())
-        return embed_texts(texts, self._embedder.unproven, self._inside, self._engine_patience)
+        return [
+            embed_share(share, self._inside, self._engine_patience) if share.new else None
+            for share in group.shares
+        ]
 
     def _store_embedded(self) -> bool:
         """Write the group that was embedded first."""
         taken = self._embed.take()
         if taken is None:
             return False
-        group, embedding = taken
-        if isinstance(embedding, Exception):
-            raise embedding
-        if embedding is not None:
-            self._accept(group, embedding)
+        group, embeddings = taken
+        if isinstance(embeddings, Exception):
+            raise embeddings
+        self._accept(group, embeddings)
         self._groups.remove(group)
         group.lend(self._groups)
         self._put(group)
         return True
 
-    def _accept(self, group: Group, embedding: Embedding) -> None:
-        """Have a group's vectors admitted; where what computes changed, it embeds them again."""
-        while True:
-            accept = partial(self._embedder.accept, embedding.found, self._quiet)
-            if accepted := self._patience.with_store(accept):
-                group.embedded(accepted, embedding.failures, embedding.took_s)
-                per_s = len(group.new) / max(embedding.took_s, 1e-6)
-                self._chunks_at_once = group_size(per_s)
-                return
-            texts = list(group.new.values())
-            embedding = embed_texts(texts, self._embedder.unproven, self._quiet, self._patience)
+    def _accept(self, group: Group, embeddings: _Embeddings) -> None:
+        """Have a group's vectors admitted, and see how fast they came."""
+        for share, embedding in zip(group.shares, embeddings, strict=True):
+            if embedding is not None:
+                accept_share(share, embedding, self._quiet, self._patience)
+        if group.n_embedded:
+            took_s = sum(share.embed_s for share in group.shares)
+            self._chunks_at_once = group_size(group.n_embedded / max(took_s, 1e-6))
 
     def _put(self, group: Group) -> None:
-        documents = group.documents(self._embedder.space.dimensions)
-        outcomes, number = group.outcomes(), self._embedder.number
+        documents, outcomes = group.documents(), group.outcomes()
+        main, code = self._lanes.main.embedder.number, self._lanes.code_number
         touched = {row.outcome.task.item.key: row.stat for row in group.rows if row.stat}
         if touched:
             self._patience.with_store(lambda: self._store.touch(touched))
         lost = self._patience.with_store(
-            lambda: self._store.put(documents, space=number, outcomes=outcomes)
+            lambda: self._store.put(documents, space=main, code=code, outcomes=outcomes)
         )
         self._report.count(group, outcomes, lost)
         self._tell()

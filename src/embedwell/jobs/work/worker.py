@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from embedwell.core.errors import EmbedwellError, EngineError, StoreError, TaskCancelledError
+from embedwell.core.errors import (
+    EmbedwellError,
+    EngineError,
+    SpaceMovedError,
+    StoreError,
+    TaskCancelledError,
+)
 from embedwell.core.events import Watch
-from embedwell.jobs.put import LoadEmbedder
+from embedwell.ingest.lanes import LoadEmbedder, lanes_of
 from embedwell.jobs.work.heartbeat import Heartbeat
 from embedwell.jobs.work.identity import bury
 from embedwell.jobs.work.options import WorkOptions
@@ -15,6 +21,8 @@ from embedwell.jobs.work.shift import Shift
 from embedwell.stores.protocol import Store
 
 __all__ = ["WorkOptions", "WorkReport", "work"]
+
+_TRIES = 3
 
 
 def work(
@@ -31,8 +39,8 @@ def work(
 
     Args:
         store: Whose queue.
-        load_embedder: Gives an embedder admitted to the store; it proves itself before the first
-            claim.
+        load_embedder: Gives embedders admitted to the store; see `Shift` for when they prove
+            themselves.
         watch: Told of progress in bytes; stops within a batch.
         options: How.
         report: Filled as the work goes on, for who wants to know after an error.
@@ -57,7 +65,7 @@ def work(
     try:
         heart.beat()
         heart.patience.with_store(lambda: bury(store.queue))
-        while not Shift(store, load_embedder(), watch, options, heart).run():
+        while not _shift(store, load_embedder, watch, options, heart).run():
             pass
     except BaseException as error:
         # What broke the engine, or this program, may be one of the rows in hand.
@@ -66,6 +74,25 @@ def work(
         raise
     _leave(store, heart, lost=False)
     return report
+
+
+def _shift(
+    store: Store,
+    load_embedder: LoadEmbedder,
+    watch: Watch,
+    options: WorkOptions,
+    heart: Heartbeat,
+) -> Shift:
+    """A shift for the spaces that the store has now."""
+    for left in reversed(range(_TRIES)):
+        try:
+            lanes = heart.patience.with_store(lambda: lanes_of(store, load_embedder))
+        except SpaceMovedError:  # in this very moment
+            if not left:
+                raise
+        else:
+            return Shift(store, lanes, watch, options, heart)
+    raise AssertionError  # the loop returns or raises
 
 
 def _leave(store: Store, heart: Heartbeat, *, lost: bool) -> None:

@@ -13,7 +13,7 @@ from embedwell.core.events import Watch
 from embedwell.handshake.drift import Drift
 from embedwell.jobs.compare import check_vectors_of
 from embedwell.jobs.work.attend import Attending
-from embedwell.jobs.work.canary.look import look_at
+from embedwell.jobs.work.canary.look import joined, look_at, worst
 from embedwell.jobs.work.canary.report import Prover, as_json
 from embedwell.jobs.work.canary.rules import judge, of_reference, verdict
 from embedwell.stores.queue import Run, Worker
@@ -61,17 +61,18 @@ def _end(at: Attending, canary_at: int, reason: str, report: Mapping[str, Any]) 
     at.store.queue.end_check(canary_at=canary_at, reason=reason, report=report)
 
 
-def _prove(at: Attending, run: Run) -> Drift:
-    """Measure the worker's present build anew, and say that it was."""
+def _prove(at: Attending, run: Run) -> list[Drift]:
+    """Measure the worker's present builds anew, and say that they were."""
+    quiet = Watch(cancelled=at.watch.cancelled)
     try:
-        drift = at.embedder.prove_again(Watch(cancelled=at.watch.cancelled))
+        drifts = [embedder.prove_again(quiet) for embedder in at.embedders]
     except _OWN_FAULT as error:
         at.heart.complain(error.problem)
         at.heart.beat()
         raise
     at.heart.proved = run.canary_at
     at.heart.beat()
-    return drift
+    return drifts
 
 
 def _check(at: Attending) -> None:
@@ -80,30 +81,36 @@ def _check(at: Attending) -> None:
     run = at.store.queue.run()
     assert run is not None  # noqa: S101 - it is being checked
     expected = _others(at)
-    drift, failure = _own_proof(at, run)
+    drifts, failure = _own_proof(at, run)
     provers = _await_others(at, run, expected)
     if isinstance(failure, _OWN_FAULT) and any(one.state == "proved" for one in provers):
         raise failure  # the others are right: one of them checks
-    if drift is None:
-        look, findings = None, [] if failure is None else [of_reference(failure)]
-    else:
-        look = look_at(at.store, run, at.embedder, drift, at.watch)
-        findings = judge(look.seen)
+    looks = [
+        look_at(at.store, run, embedder, drift, at.watch)
+        for embedder, drift in zip(at.embedders if drifts else (), drifts, strict=True)
+    ]
+    findings = [one for look in looks for one in judge(look.seen)]
+    if failure is not None:
+        findings = [of_reference(failure)]
+    # What is wrong with the rows is wrong whichever space is looked at.
+    findings = list(dict.fromkeys(findings))
     found = verdict(run, findings, is_last=run.rehearsal and _is_last(at, run))
     took_s = time.monotonic() - began
-    told = [*provers, Prover(at.heart.name, "left" if drift is None else "proved")]
-    report = as_json(run, found, look, drift, told, took_s=took_s)
+    told = [*provers, Prover(at.heart.name, "proved" if drifts else "left")]
+    report = as_json(run, found, joined(looks), worst(drifts), told, took_s=took_s)
     _end(at, found.canary_at, found.reason, report)
 
 
-def _own_proof(at: Attending, run: Run) -> tuple[Drift | None, EmbedwellError | None]:
-    """The checker's drift on the probes, or why there is none."""
-    if faults := check_vectors_of(at.store, at.embedder.number):
-        return None, StoreError(faults[0], "Restore a backup, or index again into another file.")
+def _own_proof(at: Attending, run: Run) -> tuple[list[Drift], EmbedwellError | None]:
+    """The checker's drift on the probes of each space, or why there is none."""
+    for embedder in at.embedders:
+        if faults := check_vectors_of(at.store, embedder.number):
+            remedy = "Restore a backup, or index again into another file."
+            return [], StoreError(faults[0], remedy)
     try:
         return _prove(at, run), None
     except _OWN_FAULT as error:
-        return None, error
+        return [], error
 
 
 def _others(at: Attending) -> set[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -96,6 +96,23 @@ def look_at(store: Store, run: Run, embedder: AdmittedEmbedder, drift: Drift, wa
         empty=_empty_ones(store, run) if since.n_empty else (),
     )
     return Look(seen, windows(sample, scale), rows, first, last)
+
+
+def joined(looks: Sequence[Look]) -> Look | None:
+    """What was seen of all spaces, for the report: of the one where most documents were looked at.
+
+    The next check goes on from the newest chunk of any of them.
+    """
+    if not looks:
+        return None
+    most = max(looks, key=lambda look: look.seen.whole.n)
+    first, last = min(look.first for look in looks), max(look.last for look in looks)
+    return replace(most, first=first, last=last)
+
+
+def worst(drifts: Sequence[Drift]) -> Drift | None:
+    """The largest drift of several spaces."""
+    return max(drifts, key=lambda drift: drift.worst, default=None)
 
 
 def _read(store: Store, number: int, ids: IntArray) -> _Passages:

@@ -1,0 +1,92 @@
+"""Two models in one index: their lengths in their names, and what an index may not be asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from msgspec import structs
+
+from embedwell.app.choose import AUTO
+from embedwell.app.settings import Settings
+from embedwell.core.errors import SettingsError, SpaceMismatchError, UnknownModelError
+from embedwell.core.space import Space
+from embedwell.models.known import Known
+from embedwell.stores.protocol import CollectionSettings
+
+"""The setting that says how long a model's vectors are to be."""
+
+
+_LENGTHS = {"model": "dimensions", "code_model": "code_dimensions"}
+"""The setting that says how long a model's vectors are to be."""
+
+
+def with_lengths(settings: Settings, models: Collection[str] = _LENGTHS) -> Settings:
+    """Settings whose models have the configured lengths of vectors in their names.
+
+    Args:
+        settings: What the user chose.
+        models: Which of the models are looked at.
+
+    Raises:
+        SettingsError: A model's vectors have another length and cannot be cut to that; the
+            message lists each setting.
+        UnknownModelError: There is no such model.
+    """
+    known = Known(settings.cache)
+    named, faults = {}, []
+    for field in sorted(_LENGTHS.keys() & set(models)):
+        name, dimensions = getattr(settings, field), getattr(settings, _LENGTHS[field])
+        if not dimensions or name in {"", AUTO}:
+            continue
+        card, level = known.named(name)
+        if card.dimensions == dimensions:
+            continue
+        cut = f"{card.called}:{dimensions}" + (f"@{level}" if level else "")
+        try:
+            known.card(cut)
+        except UnknownModelError as error:
+            faults.append(f"{_LENGTHS[field]} is {dimensions}: {error.problem}")
+        named[field] = cut
+    if faults:
+        raise SettingsError(" ".join(faults), "Name another model, or leave the length out.")
+    return structs.replace(settings, **named)
+
+
+def of_index(settings: Settings, stored: CollectionSettings, given: Collection[str]) -> Settings:
+    """The settings for an index that is there: it knows its own models.
+
+    Args:
+        settings: What the user chose.
+        stored: What the index was made for.
+        given: Names of the settings that the user gave: a model among them is compared with the
+            index's when it is first needed.
+    """
+    known = Known(settings.cache)
+    named = [name for name in _LENGTHS if name in given and getattr(settings, name) != AUTO]
+    if "model" not in named:
+        settings = structs.replace(settings, model=known.name_of(stored.space))
+    if stored.code is None:
+        settings = structs.replace(settings, code_model="")
+    elif "code_model" not in named:
+        settings = structs.replace(settings, code_model=known.name_of(stored.code.space))
+    return with_lengths(settings, named)
+
+
+def check_lengths(settings: Settings, main: Space, code: Space | None) -> None:
+    """Refuse lengths of vectors that an index does not have.
+
+    Raises:
+        SpaceMismatchError: They differ; the message lists each setting.
+    """
+    asked = ((settings.dimensions, main), (settings.code_dimensions, code))
+    faults = [
+        f"{name} is {dimensions}, and the index holds vectors of {space.model} with "
+        f"{space.dimensions}"
+        for name, (dimensions, space) in zip(_LENGTHS.values(), asked, strict=True)
+        if space is not None and dimensions not in {0, space.dimensions}
+    ]
+    if faults:
+        raise SpaceMismatchError(
+            f"{'; '.join(faults)}.",
+            "Move the index over by a migration (`embedwell migrate`), or leave the length out.",
+        )

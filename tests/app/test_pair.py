@@ -1,0 +1,245 @@
+"""An index with a model for text and one for code."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from msgspec import structs
+
+from embedwell.app.index import Index
+from embedwell.app.pair import of_index, with_lengths
+from embedwell.app.settings import Settings
+from embedwell.core.errors import (
+    CodeMemoryError,
+    OverBudgetError,
+    SettingsError,
+    SpaceMismatchError,
+)
+from embedwell.core.events import Watch
+from embedwell.models.catalogue import card
+from embedwell.models.known import Known
+from embedwell.stores.protocol import CodeSpace, CollectionSettings
+from embedwell.stores.registry import create_store, open_store
+from embedwell.testing import FakeEmbedder
+
+TEXT = card("all-MiniLM-L6-v2").space
+CODE = card("all-mpnet-base-v2").space
+SPACES = {TEXT.model: TEXT, CODE.model: CODE}
+PROSE = ["the lamp blinks amber", "dough rises in the warmth", "the ferry leaves at noon"]
+SOURCES = [
+    "def blink(lamp): lamp.amber()",
+    "def rise(dough, warmth): ...",
+    "class Ferry: noon = 12",
+]
+PROSE_IDS, SOURCE_IDS = ["lamp", "dough", "ferry"], ["lamp.py", "dough.py", "ferry.py"]
+
+
+class Machine:
+    """Makes fakes, remembers whom it made, and says what does not fit."""
+
+    def __init__(self) -> None:
+        self.loaded: list[str] = []
+        self.too_large: dict[str, type[OverBudgetError]] = {}
+
+    def connect(self, settings: Settings, watch: Watch) -> FakeEmbedder:
+        if error := self.too_large.get(settings.model):
+            raise error(f"{settings.model} needs 400 MB of 100 MB.", "Take another.")
+        self.loaded.append(settings.model)
+        return FakeEmbedder(SPACES[settings.model])
+
+
+@pytest.fixture
+def machine():
+    return Machine()
+
+
+@pytest.fixture(params=["split", "hybrid"])
+def domain(request):
+    return request.param
+
+
+def made(place, machine, domain) -> Index:
+    pair = CodeSpace(CODE, "", hybrid=domain == "hybrid")
+    create_store(place, CollectionSettings(TEXT, 60, "", pair)).close()
+    return opened(place, machine)
+
+
+def opened(place, machine, **changes) -> Index:
+    store = open_store(place)
+    settings = structs.replace(Settings(), **changes)
+    return Index(place, store, of_index(settings, store.settings, changes), connect=machine.connect)
+
+
+@pytest.fixture
+def index(tmp_path, machine, domain):
+    with made(tmp_path / "index.db", machine, domain) as found:
+        yield found
+
+
+def fill(index):
+    index.add(PROSE, ids=PROSE_IDS)
+    index.add(SOURCES, ids=SOURCE_IDS, kind="code")
+
+
+def keys(found):
+    return [result.chunk.key for result in found.results]
+
+
+def test_each_model_is_loaded_when_its_kind_comes(index, machine, domain):
+    assert index.load().space == TEXT
+    assert machine.loaded == []
+    index.add(PROSE, ids=PROSE_IDS)
+    assert machine.loaded == [TEXT.model]
+    index.add(SOURCES, ids=SOURCE_IDS, kind="code")
+    assert machine.loaded == [TEXT.model, CODE.model]
+    main, code = index.store.spaces.all()
+    assert index.store.spaces.n_missing(main.number) == 0
+    assert index.store.spaces.n_missing(code.number) == 0
+    assert index.store.check() == []
+    assert len(index.store.spaces.sample(main.number, 99)) == (3 if domain == "split" else 6)
+    assert len(index.store.spaces.sample(code.number, 99)) == 3
+
+
+def test_code_alone_loads_the_code_model_alone_where_the_pair_is_split(tmp_path, machine):
+    with made(tmp_path / "index.db", machine, "split") as index:
+        index.add(SOURCES, ids=SOURCE_IDS, kind="code")
+        assert machine.loaded == [CODE.model]
+        found = index.search("class Ferry", where={"kind": "code"})
+        assert found.results[0].chunk.key == "ferry.py"
+        assert (found.space, found.spaces) == (CODE.id, (CODE.id,))
+        assert machine.loaded == [CODE.model]
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "semantic"])
+def test_a_query_finds_both_kinds_in_both_spaces(index, mode):
+    fill(index)
+    found = index.search("the lamp blinks amber", k=6, mode=mode)
+    assert sorted(keys(found)) == sorted([*PROSE_IDS, *SOURCE_IDS])
+    assert keys(found)[0] == "lamp"
+    assert found.spaces == (TEXT.id, CODE.id)
+    assert (
+        index.search("def rise(dough, warmth): ...", mode=mode).results[0].chunk.key == "dough.py"
+    )
+    scores = [result.score for result in found.results]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_a_filter_for_text_asks_the_text_model_alone(index, machine):
+    fill(index)
+    found = index.search("ferry", where={"kind": "text"})
+    assert sorted(keys(found)) == sorted(PROSE_IDS)
+    assert found.spaces == (TEXT.id,)
+
+
+def test_a_filter_for_code_asks_whoever_holds_it(index, domain):
+    fill(index)
+    found = index.search("ferry", where={"kind": "code"})
+    assert sorted(keys(found)) == sorted(SOURCE_IDS)
+    assert found.spaces == ((CODE.id,) if domain == "split" else (TEXT.id, CODE.id))
+
+
+def test_a_folder_goes_to_the_spaces_of_its_kinds(index, tmp_path, machine):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "notes.md").write_text("# Lamp\n\nthe lamp blinks amber\n")
+    (folder / "lamp.py").write_text("def blink(lamp):\n    lamp.amber()\n")
+    report = index.add_folder(folder)
+    assert report.n_added == 2
+    assert not report.failed
+    assert index.store.check() == []
+    assert sorted(keys(index.search("lamp"))) == ["lamp.py", "notes.md"]
+
+
+def test_text_goes_on_without_the_code_model(tmp_path, machine):
+    machine.too_large[CODE.model] = CodeMemoryError
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "notes.md").write_text("# Lamp\n\nthe lamp blinks amber\n")
+    (folder / "lamp.py").write_text("def blink(lamp):\n    lamp.amber()\n")
+    with made(tmp_path / "index.db", machine, "split") as index:
+        report = index.add_folder(folder)
+        assert [one.key for one in report.failed] == ["lamp.py"]
+        assert "400 MB" in report.failed[0].reason
+        found = index.search("lamp amber")
+        assert keys(found) == ["notes.md"]
+        assert found.notice.startswith("Searched in the main space alone (all-MiniLM-L6-v2): all-m")
+        with pytest.raises(CodeMemoryError):
+            index.add(SOURCES, kind="code")
+        with pytest.raises(CodeMemoryError):
+            index.search("lamp", where={"kind": "code"})
+
+
+def test_code_is_found_without_the_text_model(index, machine):
+    fill(index)
+    index.embedders.close()
+    machine.too_large[TEXT.model] = OverBudgetError
+    found = index.search("class Ferry: noon", mode="semantic")
+    assert found.results[0].chunk.key == "ferry.py"
+    assert found.notice.startswith("Searched in the code space alone (all-mpnet-base-v2)")
+
+
+def test_cutting_anew_keeps_kinds(index):
+    fill(index)
+    index.rechunk(20)
+    assert index.store.check() == []
+    assert index.store.passages("lamp.py")[0].kind == "code"
+
+
+def test_another_code_model_than_the_indexs_is_refused(index, tmp_path, machine):
+    fill(index)
+    other = opened(index.target, machine, code_model=TEXT.model)
+    with other, pytest.raises(SpaceMismatchError, match="all-mpnet-base-v2"):
+        other.search("lamp")
+    with opened(index.target, machine) as same:
+        assert same.settings.code_model == CODE.model
+        assert same.search("lamp").results
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"dimensions": 768}, ["dimensions is 768", "with 384"]),
+        ({"code_dimensions": 384}, ["code_dimensions is 384", "with 768"]),
+    ],
+)
+def test_a_length_that_the_index_does_not_have_needs_a_migration(index, machine, changes, named):
+    other = opened(index.target, machine, **changes)
+    with other, pytest.raises(SpaceMismatchError, match="embedwell migrate") as caught:
+        other.search("lamp")
+    assert all(part in caught.value.problem for part in named)
+
+
+def test_lengths_go_into_the_names_of_models(tmp_path):
+    settings = Settings(
+        cache=tmp_path,
+        model="nomic-embed-text-v1.5@q8",
+        code_model="jina-embeddings-v2-base-code",
+        dimensions=256,
+    )
+    found = with_lengths(settings)
+    assert Known(tmp_path).card(found.model).dimensions == 256
+    assert found.model.endswith("@q8")
+    assert found.code_model == settings.code_model
+    same = structs.replace(settings, dimensions=768)
+    assert with_lengths(same) == same
+
+
+def test_lengths_that_models_cannot_have_are_told_all_at_once(tmp_path):
+    settings = Settings(cache=tmp_path, code_model=CODE.model, dimensions=100, code_dimensions=200)
+    with pytest.raises(SettingsError) as caught:
+        with_lengths(settings)
+    assert "dimensions is 100" in caught.value.problem
+    assert "code_dimensions is 200" in caught.value.problem
+
+
+def test_an_embedder_of_another_space_than_was_said_is_refused(tmp_path, machine, monkeypatch):
+    monkeypatch.setitem(SPACES, CODE.model, replace(CODE, revision="another"))
+    index = made(tmp_path / "index.db", machine, "split")
+    with index, pytest.raises(SpaceMismatchError, match="all-mpnet-base-v2"):
+        index.add(SOURCES, kind="code")
+
+
+def test_lists_of_other_lengths_are_refused(index):
+    with pytest.raises(ValueError, match="3 texts came with 3 ids, 3 metadata and 2 kinds"):
+        index.add(PROSE, kind=["text", "code"])
