@@ -24,8 +24,9 @@ def artifact_of_sums(folder: Path) -> Artifact:
 
 def random_table(folder: Path) -> Artifact:
     """A table of random rows for 60 tokens."""
-    table = np.random.default_rng(0).standard_normal((60, 48)).astype(np.float32)
+    table = np.random.default_rng(0).standard_normal((61, 48)).astype(np.float32)
     np.save(folder / "table.npy", table)
+    np.save(folder / "scales.npy", np.ones(61, np.float32))
     space = Space("random", "1", "mean", False, "", "", 8, 48)
     return Artifact(space, "q32", "static", folder, "key", "", "", 0)
 

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from embedwell.cli.distill import distill
 from embedwell.cli.options import json_option
 
 if TYPE_CHECKING:
+    from embedwell.app.listing import Listed
     from embedwell.core.artifact import Quantization
 
 _quantization = click.option(
@@ -23,46 +25,46 @@ _quantization = click.option(
 
 @click.group("models")
 def command() -> None:
-    """List, pull, remove and calibrate models."""
+    """List, pull, remove, calibrate and distill models."""
+
+
+command.add_command(distill)
 
 
 @command.command("list")
 @json_option
 def list_models(*, as_json: bool) -> None:
-    """List the models of the catalogue and what of them is on this machine."""
+    """List the models that can be named, what each takes, and what of them is on this machine.
+
+    RAM is an estimate at the level that this machine would use, beside the process itself. Latency
+    is that of one query: low is the default model's. A model is verified once it was run for this
+    catalogue on its real weights.
+    """
     from embedwell.app.configuration import load
+    from embedwell.app.listing import all_listed
     from embedwell.app.sizes import format_bytes
     from embedwell.cli.output import write_json, write_table
-    from embedwell.models.artifacts import ArtifactStore
-    from embedwell.models.known import Known
 
-    settings = load().settings
-    here = ArtifactStore(settings.cache).list()
-    rows = []
-    for card in Known(settings.cache).all():
-        kept = {a.quantization: a.size_bytes for a in here if a.space == card.space}
-        rows.append((card, kept))
+    rows = all_listed(load().settings)
     if as_json:
-        write_json(
-            [
-                {"name": card.name, "dimensions": card.dimensions, "max_tokens": card.max_tokens}
-                | {"languages": card.languages, "licence": card.licence, "here": kept}
-                for card, kept in rows
-            ]
-        )
+        write_json([_as_json(row) for row in rows])
         return
+    columns = ["model", "size", "tokens", "RAM", "latency", "languages", "standing", "here"]
     write_table(
-        ["model", "dimensions", "tokens", "languages", "here", "what it is for"],
+        [*columns, "what it is for"],
         [
             (
-                card.name,
-                str(card.dimensions),
-                str(card.max_tokens),
-                " ".join(card.languages),
-                ", ".join(f"{q} {format_bytes(size)}" for q, size in kept.items()) or "-",
-                card.summary,
+                row.card.name,
+                str(row.card.dimensions),
+                str(row.card.max_tokens),
+                f"{row.quantization} {format_bytes(row.ram_bytes[row.quantization])}",
+                row.card.latency,
+                row.languages,
+                row.standing,
+                " ".join(row.here) or "-",
+                row.card.summary,
             )
-            for card, kept in rows
+            for row in rows
         ],
     )
 
@@ -71,17 +73,26 @@ def list_models(*, as_json: bool) -> None:
 @click.argument("model")
 @json_option
 def show(*, model: str, as_json: bool) -> None:
-    """Show all that the catalogue knows of MODEL."""
+    """Show all that is known of MODEL, with the memory that it takes at each level."""
     from embedwell.app.configuration import load
+    from embedwell.app.listing import listed
+    from embedwell.app.sizes import format_bytes
     from embedwell.cli.output import write_json, write_table
     from embedwell.models.known import Known
 
-    found = Known(load().settings.cache).card(model)
-    fields = asdict(found) | {"space": found.space.id}
+    settings = load().settings
+    card = Known(settings.cache).card(model)
+    row = listed(settings, card)
     if as_json:
-        write_json(fields)
-    else:
-        write_table(["", ""], [(name, _plain(value)) for name, value in fields.items()])
+        write_json(asdict(card) | _as_json(row))
+        return
+    facts = asdict(card) | {"space": card.space.id, "languages": " ".join(card.languages)}
+    facts |= {f"RAM at {level}": format_bytes(size) for level, size in row.ram_bytes.items()}
+    facts |= {"level here": row.quantization, "standing": row.standing}
+    for name, pin in card.files.items():
+        facts[name] = pin.sha256 or "recorded at first use"
+    shown = {name: value for name, value in facts.items() if name not in {"files", "verified"}}
+    write_table(["", ""], [(name, _plain(value)) for name, value in shown.items()])
 
 
 @command.command("pull")
@@ -161,6 +172,25 @@ def calibrate(*, model: str | None, texts: Path | None, output: Path | None, as_
         sys.stdout.write(f"{place}\n")
 
 
+def _as_json(row: Listed) -> dict[str, object]:
+    card = row.card
+    return {
+        "name": card.name,
+        "dimensions": card.dimensions,
+        "max_tokens": card.max_tokens,
+        "languages": card.languages,
+        "licence": card.licence,
+        "domain": card.domain,
+        "head": card.head,
+        "latency": card.latency,
+        "verified": card.verified,
+        "quantization": row.quantization,
+        "ram_bytes": row.ram_bytes,
+        "here": row.here,
+        "space": card.space.id,
+    }
+
+
 def _level(quantization: str | None) -> Quantization | None:
     from embedwell.core.artifact import QUANTIZATIONS
 
@@ -168,4 +198,4 @@ def _level(quantization: str | None) -> Quantization | None:
 
 
 def _plain(value: object) -> str:
-    return "-" if value in (None, "", {}, ()) else str(value)
+    return "-" if value in (None, "", {}, (), 0) else str(value)

@@ -19,6 +19,7 @@ ENGINES = {
     "static": "embedwell.engines.static:open_engine",
 }
 _FORMS: dict[str, Form] = {"llamacpp": "gguf", "static": "static"}  # all others: onnx
+_TOKENS_PER_BATCH = {"static": 1024}  # it starts batches faster than Python hands them over
 # The graphs of q4 and q8 are made of onnxruntime's own operators. OpenVINO translates them since
 # 2026.2, whose q8 vectors were wrong throughout; 2026.4 had them right. CUDA has none for q8.
 _RUN = dict.fromkeys(("cuda", "openvino"), frozenset[Quantization]({"q16", "q32"}))
@@ -45,6 +46,11 @@ def open_engine(artifact: Artifact, n_threads: int) -> Engine:
 def form_of(engine: str) -> Form:
     """The form that an artifact must have for an engine."""
     return _FORMS.get(engine, "onnx")
+
+
+def tokens_per_batch(engine: str, usual: int) -> int:
+    """How many padded tokens an engine runs at once best."""
+    return _TOKENS_PER_BATCH.get(engine, usual)
 
 
 def runs(engine: str, quantization: Quantization) -> bool:

@@ -20,18 +20,21 @@ _ACTIVATION_BYTES = 128
 _ACTIVATION_OVERHEAD_BYTES = 8 << 20
 _SAMPLE_S = 0.005
 _RESERVED_TOKENS = 1024
-# What a weight takes once it is loaded. onnxruntime widens float16 to float32 when it loads; four
-# bits come with a scale for each sixteen weights.
+# Measured by `benchmarks/model_memory.py`. onnxruntime widens float16 to float32 when it loads, but
+# for the table of words; four bits come with a scale for each sixteen weights; a piece of a
+# tokenizer takes 450 bytes, which is 110 MB for the 250,000 of the families of many languages.
+_WIDENED = 1.5
 _BYTES_EACH: dict[Quantization, float] = {"q4": 0.77, "q8": 1.0, "q16": 4.0, "q32": 4.0}
 _TABLE_BYTES_EACH: dict[Quantization, float] = {"q4": 1.0, "q8": 1.0, "q16": 2.0, "q32": 4.0}
 _TABLE_SHARE = 0.1
-_PIECE_BYTES = 200  # of the tokenizer
+_PIECE_BYTES = 450
+_SESSION_BYTES = 14 << 20
 
 
 def estimated_load_bytes(artifact: Artifact) -> int:
     """Memory that loading an artifact is expected to add."""
-    weights = artifact.size_bytes * (2 if _is_widened(artifact) else 1)
-    return weights + _OVERHEAD_BYTES
+    widened = artifact.quantization == "q16" and artifact.engine == "onnx"
+    return int(artifact.size_bytes * (_WIDENED if widened else 1)) + _OVERHEAD_BYTES
 
 
 def estimated_model_bytes(
@@ -51,11 +54,7 @@ def estimated_model_bytes(
     table = n_table * _TABLE_BYTES_EACH[quantization] * _TABLE_SHARE
     pieces = n_table // max(1, width) * _PIECE_BYTES
     runs = _ACTIVATION_OVERHEAD_BYTES + TOKENS_PER_BATCH * _ACTIVATION_BYTES * width
-    return int(inner + table + pieces + runs) + _OVERHEAD_BYTES
-
-
-def _is_widened(artifact: Artifact) -> bool:
-    return artifact.quantization == "q16" and artifact.engine == "onnx"
+    return int(inner + table + pieces + runs) + _SESSION_BYTES
 
 
 def activation_bytes(space: Space) -> int:

@@ -7,6 +7,8 @@ from functools import partial
 
 from embedwell.core.artifact import Artifact
 from embedwell.core.events import Watch
+from embedwell.engines.registry import tokens_per_batch
+from embedwell.runtime.batching import TOKENS_PER_BATCH
 from embedwell.runtime.model import Activity, Machine, MeteredEngine, Model, open_model
 from embedwell.runtime.needs import (
     PeakMemory,
@@ -90,7 +92,9 @@ class Opener:
 
     def _tokens_per_batch(self, artifact: Artifact) -> int:
         free = self._limits.budget_bytes - self._resident() + activation_bytes(artifact.space)
-        return tokens_that_fit(free, artifact.space, self._gauge.now().action.batch_share)
+        share = self._gauge.now().action.batch_share
+        most = tokens_per_batch(artifact.engine, TOKENS_PER_BATCH)
+        return tokens_that_fit(free, artifact.space, share, most)
 
 
 def _measured_as(artifact: Artifact) -> str:
