@@ -5,6 +5,7 @@ A generated part stands between `<!-- generated: NAME -->` and `<!-- end -->`.
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import click
 
+from embedwell.app.listing import Listed, ram
 from embedwell.app.setting_rules import PERSONAL, TYPES, meta
 from embedwell.app.settings import Settings
 from embedwell.cli.main import COMMANDS, cli
@@ -101,12 +103,39 @@ def _commands() -> Iterator[tuple[str, ...]]:
 
 
 def models_table() -> str:
-    """The catalogue as Markdown."""
-    rows = ["| model | dimensions | tokens | languages | licence | what it is for |"]
-    rows.append("| --- | --- | --- | --- | --- | --- |")
+    """The catalogue as Markdown, with the estimated memory at each level in MB."""
+    columns = ["model", "vectors", "tokens", "RAM q4 / q8 / q16 / q32, MB", "latency", "languages"]
+    columns += ["licence", "standing", "what it is for"]
+    rows = [f"| {' | '.join(columns)} |"]
+    rows.append("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for card in catalogue().values():
-        cells = [f"`{card.name}`", card.dimensions, card.max_tokens, " ".join(card.languages)]
-        rows += ["| " + " | ".join(map(str, [*cells, card.licence, card.summary])) + " |"]
+        row = Listed(card, "q8", ram(card), {})
+        memory = " / ".join(f"{size / 1e6:.0f}" for size in row.ram_bytes.values())
+        lengths = " ".join(map(str, (card.dimensions, *card.matryoshka)))
+        vectors = lengths if card.head == "embedding" else "a score"
+        cells = [f"`{card.name}`", vectors, card.max_tokens, memory, card.latency, row.languages]
+        cells += [card.licence, row.standing, card.summary]
+        rows += ["| " + " | ".join(map(str, cells)) + " |"]
+    return "\n".join(rows)
+
+
+def measured_models_table() -> str:
+    """What `benchmarks/model_memory.py` measured, as Markdown."""
+    place = ROOT / "benchmarks" / "results" / "model_memory.json"
+    found = json.loads(place.read_text("utf-8"))["rows"] if place.is_file() else []
+    rows = ["| network | level | on disk | RSS loaded | RSS after bulk | one query, p50 ms | as |"]
+    rows.append("| --- | --- | --- | --- | --- | --- | --- |")
+    for row in found:
+        cells = [
+            row["network"],
+            row["quantization"],
+            *(f"{row[name]:.0f}" for name in ("disk_mb", "loaded_mb", "after_mb")),
+        ]
+        cells += [
+            f"{row['query_p50_ms']:.1f}",
+            ", ".join(f"`{one}`" for one in row["models"]) or "-",
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
 
 
@@ -182,6 +211,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "errors": errors_table,
     "commands": command_reference,
     "models": models_table,
+    "measured_models": measured_models_table,
     "formats": formats_table,
     "metrics": metrics_table,
     "events": events_table,
