@@ -10,7 +10,7 @@ import numpy as np
 from msgspec import structs
 
 from embedwell.app.choose import machine
-from embedwell.app.models import artifact
+from embedwell.app.models import artifact, named
 from embedwell.app.settings import Settings
 from embedwell.app.sizes import format_bytes
 from embedwell.core.artifact import Artifact
@@ -22,7 +22,6 @@ from embedwell.engines.protocol import TokenBatch
 from embedwell.engines.registry import open_engine
 from embedwell.models.catalogue import ModelCard
 from embedwell.models.distill import distill, read_vocabulary
-from embedwell.models.known import Known
 from embedwell.models.scratch import Scratch, writing
 from embedwell.models.static import write_published
 from embedwell.runtime.needs import estimated_bytes
@@ -64,7 +63,7 @@ def distill_model(
         OverBudgetError: There is too little memory for it.
         TaskCancelledError: `watch` was asked to stop.
     """
-    card = Known(settings.cache).card(settings.model)
+    card, _ = named(settings, settings.model, watch)
     length = dimensions or min(DIMENSIONS, card.dimensions)
     _check(card, length)
     plain = structs.replace(settings, engine="onnx", quantization="q8")
@@ -82,7 +81,8 @@ def distill_model(
         engine.close()
     folder = output or settings.cache / "distilled" / _folder_name(card, length)
     _write(settings.cache, folder, table, made, card)
-    return Distilled(f"file:{folder}", folder, table.nbytes)
+    brought, _ = named(settings, f"file:{folder}", watch)
+    return Distilled(brought.called, folder, table.nbytes)
 
 
 def _check(card: ModelCard, dimensions: int) -> None:
@@ -107,7 +107,8 @@ def _check_fits(settings: Settings, made: Artifact, n_tokens: int) -> None:
 
 
 def _folder_name(card: ModelCard, dimensions: int) -> str:
-    return f"{card.name.rpartition('/')[2]}-static-{dimensions}".replace(":", "-")
+    name = card.name.rpartition(":")[2].rpartition("/")[2]
+    return f"{name}-static-{dimensions}"
 
 
 def _write(cache: Path, folder: Path, table: FloatArray, made: Artifact, card: ModelCard) -> None:

@@ -75,7 +75,7 @@ def ensure(
     from embedwell.models.first_values import check_first_values  # noqa: PLC0415 - only to convert
 
     check_first_values(source)
-    if not model.verified:
+    if not model.verified and model.architecture != "static":  # a table has no network to be wrong
         _log.warning(
             "%s is unverified: nobody ran it here on its published weights. Compare its results "
             "with those of another program before you rely on it.",
