@@ -18,6 +18,8 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from embedwell.app.adopt import Adopted, AdoptedResult, adopt
     from embedwell.app.adopted_column import AdoptedColumn, adopt_column
+    from embedwell.app.domains import EmbeddingDomain
+    from embedwell.app.dual import DualEmbeddingService, DualEmbeddingServiceAdapter
     from embedwell.app.embedder import Embedder, TruncationWarning
     from embedwell.app.index import Index
     from embedwell.app.opening import open_index as open
@@ -35,7 +37,10 @@ __all__ = [
     "AdoptedColumn",
     "AdoptedResult",
     "BadTextsError",
+    "DualEmbeddingService",
+    "DualEmbeddingServiceAdapter",
     "Embedder",
+    "EmbeddingDomain",
     "EmbedwellError",
     "Event",
     "Index",
@@ -60,7 +65,10 @@ _PLACES = {
     "AdoptedColumn": "app.adopted_column:AdoptedColumn",
     "AdoptedResult": "app.adopt:AdoptedResult",
     "BadTextsError": "core.errors:BadTextsError",
+    "DualEmbeddingService": "app.dual:DualEmbeddingService",
+    "DualEmbeddingServiceAdapter": "app.dual:DualEmbeddingServiceAdapter",
     "Embedder": "app.embedder:Embedder",
+    "EmbeddingDomain": "app.domains:EmbeddingDomain",
     "EmbedwellError": "core.errors:EmbedwellError",
     "Event": "core.events:Event",
     "Index": "app.index:Index",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from itertools import pairwise
 
 import msgspec
@@ -12,12 +11,13 @@ from serving import MODEL
 from starlette.testclient import TestClient
 from watching import TellingRuntime
 
+from embedwell.app.domains import by_domain
 from embedwell.app.settings import Settings
 from embedwell.core.events import Watch
 from embedwell.models.known import Known
 from embedwell.server import monitoring
 from embedwell.server.application import application
-from embedwell.server.monitoring import by_domain, quantile, warns
+from embedwell.server.monitoring import quantile, warns
 from embedwell.server.service import Observation, Service
 
 ADDRESS = "/v1/monitoring/embeddings"
@@ -58,15 +58,13 @@ def test_it_says_which_models_are_loaded_and_loads_none(client_of):
     assert found["requests"]["total"] == 4
 
 
-def test_code_has_its_own_model_where_there_is_one(tmp_path):
-    class KnownWithCoder(Known):
-        def all(self):
-            return (*super().all(), replace(super().all()[0], name="coder", domain="code"))
-
-    assert by_domain(Known(tmp_path), f"{MODEL}@q8", [])["code"].name == MODEL
-    known = KnownWithCoder(tmp_path)
-    assert by_domain(known, "auto", [])["text"].name == MODEL
-    assert by_domain(known, MODEL, [])["code"].name == "coder"
+def test_code_has_its_own_model_where_the_settings_name_one(tmp_path):
+    known = Known(tmp_path)
+    alone = Settings(cache=tmp_path, model=f"{MODEL}@q8")
+    assert by_domain(known, alone, [])["code"].name == MODEL
+    pair = Settings(cache=tmp_path, model="auto", code_model="all-mpnet-base-v2")
+    assert by_domain(known, pair, [])["text"].name == MODEL
+    assert by_domain(known, pair, [])["code"].name == "all-mpnet-base-v2"
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from msgspec import structs
 from embedwell.app.runtime import NamedEmbedder, Runtime
 from embedwell.app.settings import Settings
 from embedwell.core.events import Event, Listener, Watch, ignore_events
+from embedwell.runtime.states import ModelState
 
 _lock = threading.Lock()
 _shared: dict[tuple[int, Settings], _Shared] = {}
@@ -98,6 +99,13 @@ def shared_embedder(
         embedder.close()
         raise
     return embedder
+
+
+def shared_states() -> list[ModelState]:
+    """Every model of this process that is loaded or loading for embedders and indexes."""
+    with _lock:
+        own = [one for (process, _), one in _shared.items() if process == os.getpid()]
+    return [state for one in own for state in one.runtime.states()]
 
 
 def _in_a_thread(do: Callable[[], None]) -> None:

@@ -16,6 +16,7 @@ from msgspec import Struct
 from starlette.responses import Response
 
 from embedwell import __version__
+from embedwell.app.domains import NamedModel, Ram, by_domain, estimated_mb, ram
 from embedwell.core.events import Event
 from embedwell.models.known import Known
 from embedwell.server import metrics
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from embedwell.core.embedded import Embedded
-    from embedwell.runtime.loaded import ModelState
     from embedwell.server.service import Observation, Service
 
 MONITORING_PATH = "/v1/monitoring/embeddings"
@@ -43,24 +43,6 @@ _MOST_LATENCIES = 256
 _WARN_EVERY_S = 60.0
 # A stream lasts as long as its listener likes: its time says nothing.
 _STREAMS = frozenset({"/v1/events"})
-
-
-class NamedModel(Struct):
-    """A model that serves a domain, and whether it is in memory."""
-
-    name: str
-    loaded: bool
-
-
-class Ram(Struct):
-    """Memory in MB of 10^6 bytes; `budget_exceeded` compares the estimate with `limit_mb`."""
-
-    process_rss_mb: float
-    estimated_models_mb: float
-    budget_exceeded: bool
-    budget_mb: float
-    warning_mb: int
-    limit_mb: int
 
 
 class Offered(Struct):
@@ -174,15 +156,8 @@ class Monitor:
         models_mb = estimated_mb(states)
         self._warn(models_mb)
         return Monitoring(
-            models=by_domain(Known(settings.cache), settings.model, states),
-            ram=Ram(
-                process_rss_mb=round(held.rss_bytes / 1e6, 1),
-                estimated_models_mb=round(models_mb, 1),
-                budget_exceeded=models_mb > settings.memory_limit_mb,
-                budget_mb=round(held.budget_bytes / 1e6, 1),
-                warning_mb=settings.memory_warning_mb,
-                limit_mb=settings.memory_limit_mb,
-            ),
+            models=by_domain(Known(settings.cache), settings, states),
+            ram=ram(settings, held.rss_bytes, held.budget_bytes, models_mb),
             pressure=held.pressure,
             runtime=[described(state) for state in states],
             catalogue=_offered(Known(settings.cache)),
@@ -298,31 +273,6 @@ def warns(models_mb: float, warning_mb: float, warned_at: float | None, now: flo
     """Whether to warn: the estimate is above the mark, and the last warning a minute ago."""
     is_due = warned_at is None or now - warned_at >= _WARN_EVERY_S
     return models_mb > warning_mb and is_due
-
-
-def estimated_mb(states: Sequence[ModelState]) -> float:
-    """Memory of all models that are loaded or loading, in MB of 10^6 bytes."""
-    return sum(state.size_bytes for state in states) / 1e6
-
-
-def by_domain(known: Known, default: str, states: Sequence[ModelState]) -> dict[str, NamedModel]:
-    """Which model serves text and which code, and whether they are loaded.
-
-    Code has a model of its own when the catalogue has one for it; until then the default model
-    embeds code too.
-    """
-    text = _model(known, default)
-    code = next((card.name for card in known.all() if card.domain == "code"), text)
-    loaded = {state.artifact.space.model for state in states if state.state == "loaded"}
-    return {
-        "text": NamedModel(text, text in loaded),
-        "code": NamedModel(code, code in loaded),
-    }
-
-
-def _model(known: Known, name: str) -> str:
-    """The catalogue's name of a setting's model; `auto` is decided when an index is made."""
-    return known.all()[0].name if name == "auto" else known.card(name).name
 
 
 def quantile(ordered: Sequence[float], share: float) -> float | None:
