@@ -7,12 +7,16 @@ operands without a transpose.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from embedwell.models.graph import BOOL, FLOAT, GraphWriter
 from embedwell.models.networks.config import EncoderConfig
-from embedwell.models.networks.distance import MASKED, alibi_slopes, bucket_bias, rotary_tables
+from embedwell.models.networks.distance import UNSEEN, alibi_slopes, bucket_bias, rotary_tables
 from embedwell.models.tensors import Tensors
+
+_NO_CAP = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -20,12 +24,14 @@ class Sight:
     """Names of what a layer's attention knows of distances and of padding.
 
     Attributes:
-        bias: What is added to the scores: float32, broadcast to (b, heads, s, s).
-        free: A boolean: whether there is nothing to add; empty where there always is.
+        cap: What scores may not be above: float32, broadcast to (b, heads, s, s).
+        free: A boolean: whether it caps nothing.
+        bias: What is added to the scores before, of the same shape; empty for nothing.
     """
 
-    bias: str
-    free: str = ""
+    cap: str
+    free: str
+    bias: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,14 +79,14 @@ class AttentionWriter:
 
     def _shares(self, scores: str, layer: int) -> str:
         graph, sight = self.graph, self.sights[self.config.window(layer)]
-
-        def with_bias() -> str:
-            return graph.op("Softmax", [graph.op("Add", [scores, sight.bias])], axis=-1)
-
-        if not sight.free:
-            return with_bias()
-        # The addition takes as long as the softmax, and texts of one length need none.
-        return graph.either(sight.free, lambda: graph.op("Softmax", [scores], axis=-1), with_bias)
+        if sight.bias:
+            scores = graph.op("Add", [scores, sight.bias])
+        # The cap takes as long as the softmax, and texts of one length need none.
+        return graph.either(
+            sight.free,
+            lambda: graph.op("Softmax", [scores], axis=-1),
+            lambda: graph.op("Softmax", [graph.op("Min", [scores, sight.cap])], axis=-1),
+        )
 
     def _rotated(self, x: str, layer: int, rotary: Rotary) -> str:
         graph, config = self.graph, self.config
@@ -122,7 +128,10 @@ def attention_writer(
         }
         rotary = Rotary(column, names)
     after = graph.op("Sub", [places, column])  # how far each token stands after the one that looks
-    sights = {0: _by_distance(graph, config, tensors, (padding, after), max_tokens)}
+    sights = {0: padding}
+    bias = _by_distance(graph, config, tensors, after, max_tokens)
+    if bias:
+        sights[0] = replace(padding, bias=bias)
     for window in sorted(set(config.windows) - {0}):
         sights[window] = _nearby(graph, window, padding, after, limit)
     return AttentionWriter(graph, config, sights, rotary)
@@ -130,43 +139,35 @@ def attention_writer(
 
 def _padding(graph: GraphWriter, mask: str) -> Sight:
     wide = graph.op("Unsqueeze", [mask, graph.ints(1, 2)])
-    lowered = graph.op("Sub", [wide, graph.floats(1)])
-    bias = graph.op("Mul", [lowered, graph.floats(MASKED)])
-    return Sight(bias, graph.op("Cast", [graph.op("ReduceMin", [mask], keepdims=0)], to=BOOL))
+    cap = _capped(graph, graph.op("Equal", [wide, graph.floats(0)]))
+    return Sight(cap, graph.op("Cast", [graph.op("ReduceMin", [mask], keepdims=0)], to=BOOL))
 
 
 def _by_distance(
-    graph: GraphWriter,
-    config: EncoderConfig,
-    tensors: Tensors,
-    seen: tuple[Sight, str],
-    max_tokens: int,
-) -> Sight:
-    """Padding, and what the network adds by distance: shape (heads, s, s)."""
-    padding, after = seen
+    graph: GraphWriter, config: EncoderConfig, tensors: Tensors, after: str, max_tokens: int
+) -> str:
+    """What the network adds to scores by distance: shape (heads, s, s); empty for nothing."""
     if config.alibi:
         slopes = graph.constant(-alibi_slopes(config.n_heads)[:, None, None])
         far = graph.op("Cast", [graph.op("Abs", [after])], to=FLOAT)
-        bias = graph.op("Mul", [slopes, far])
-    elif config.n_buckets:
-        table = bucket_bias(tensors.read("relative_bias.weight"), max_tokens)
-        row = graph.op("Add", [after, graph.scalar(max_tokens - 1)])
-        # All heads of a distance at once, and a transpose: 8 times as fast as a head at a time.
-        by_row = graph.op("Gather", [graph.constant(table), row])
-        bias = graph.op("Transpose", [by_row], perm=[2, 0, 1])
-    else:
-        return padding
-    both = graph.either(
-        padding.free,
-        lambda: graph.op("Identity", [bias]),
-        lambda: graph.op("Add", [bias, padding.bias]),
-    )
-    return Sight(both)
+        return graph.op("Max", [graph.op("Mul", [slopes, far]), graph.floats(UNSEEN)])
+    if not config.n_buckets:
+        return ""
+    table = bucket_bias(tensors.read("relative_bias.weight"), max_tokens)
+    row = graph.op("Add", [after, graph.scalar(max_tokens - 1)])
+    # All heads of a distance at once, and a transpose: 8 times as fast as a head at a time.
+    by_row = graph.op("Gather", [graph.constant(table), row])
+    return graph.op("Transpose", [by_row], perm=[2, 0, 1])
 
 
 def _nearby(graph: GraphWriter, window: int, padding: Sight, after: str, length: str) -> Sight:
     """Padding, and what stands farther away than a window; short texts have nothing there."""
     far = graph.op("Greater", [graph.op("Abs", [after]), graph.scalar(window)])
-    hidden = graph.op("Mul", [graph.op("Cast", [far], to=FLOAT), graph.floats(-MASKED)])
     short = graph.op("LessOrEqual", [length, graph.scalar(window + 1)])
-    return Sight(graph.op("Add", [hidden, padding.bias]), graph.op("And", [padding.free, short]))
+    cap = graph.op("Min", [_capped(graph, far), padding.cap])
+    return Sight(cap, graph.op("And", [padding.free, short]))
+
+
+def _capped(graph: GraphWriter, hidden: str) -> str:
+    """A cap on the scores of what is hidden, by a boolean for each; none on the others."""
+    return graph.op("Where", [hidden, graph.floats(UNSEEN), graph.floats(_NO_CAP)])

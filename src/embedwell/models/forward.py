@@ -14,7 +14,7 @@ from embedwell.core.space import Pooling
 from embedwell.core.vectors import FloatArray, IntArray
 from embedwell.models.encoder import position_table
 from embedwell.models.networks.config import Activation, EncoderConfig, Site
-from embedwell.models.networks.distance import MASKED, alibi_slopes, bucket_bias, rotary_tables
+from embedwell.models.networks.distance import alibi_slopes, bucket_bias, rotary_tables
 from embedwell.models.networks.layer import run_layers
 from embedwell.models.tensors import Tensors
 
@@ -174,7 +174,7 @@ def _score_bias(
     if table is not None:
         bias = bias + bucket_bias(table, length)[after + length - 1].transpose(2, 0, 1)
     if window:
-        bias = np.where(np.abs(after) > window, np.float32(-MASKED), bias)
+        bias = np.where(np.abs(after) > window, np.float32(-np.inf), bias)
     return bias.astype(np.float32)
 
 

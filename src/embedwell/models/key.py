@@ -9,7 +9,7 @@ from pathlib import Path
 from embedwell.core.artifact import Form, Quantization
 from embedwell.models.source import SourceFiles
 
-BUILDER_VERSION = 4  # raise it with every change that gives other bytes
+BUILDER_VERSION = 5  # raise it with every change that gives other bytes
 
 _RECIPES = Path(__file__).parent / "recipes"
 

@@ -8,8 +8,12 @@ import numpy as np
 
 from embedwell.core.vectors import FloatArray, IntArray
 
-MASKED = 1e4
-"""Taken off the scores of what must not be seen; the exponential of what is left is exactly 0."""
+UNSEEN = -70.0
+"""A score that counts for nothing: its exponential is below 1e-20 of any score that counts.
+
+It is not lower because processors take ten times as long for numbers that are nearly too small for
+float32, and the exponential of -100 is one of them.
+"""
 
 _FARTHEST = 128  # tokens: from here on, all distances share a bucket
 
