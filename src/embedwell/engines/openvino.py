@@ -135,6 +135,7 @@ def _rounded_up(batch: TokenBatch, max_tokens: int) -> dict[str, IntArray]:
 def _read(file: Path) -> openvino.Model:
     core = openvino.Core()
     core.add_extension(ConversionExtension("FusedMatMul", "com.microsoft", _fused_matmul))
+    core.add_extension(ConversionExtension("RotaryEmbedding", "com.microsoft", _rotary_embedding))
     read = core.read_model(str(file))
     _inline_branches(read)
     # What was read holds the extension, which is Python: let go of in a thread of OpenVINO's while
@@ -154,6 +155,28 @@ def _fused_matmul(node: NodeContext) -> list[openvino.Output]:
     )
     alpha = opset13.constant(np.float32(node.get_attribute("alpha", 1.0)))
     return list(opset13.multiply(product, alpha).outputs())
+
+
+def _rotary_embedding(node: NodeContext) -> list[openvino.Output]:
+    """The operator RotaryEmbedding in plain ones: OpenVINO's own translation fails on ours.
+
+    In operators.md of onnxruntime: from values of shape (n, heads, 1, width), places of shape
+    (n, 1) and a table each of cosines and sines, the two halves of the width
+    turned against each other.
+    """
+    value, places = node.get_input(0), node.get_input(1)
+    first, second = opset13.split(value, opset13.constant(np.int64(3)), 2).outputs()
+    cosines, sines = (
+        opset13.unsqueeze(
+            opset13.gather(node.get_input(at), places, opset13.constant(np.int64(0))),
+            opset13.constant(np.int64(2)),
+        )
+        for at in (2, 3)
+    )
+    times = opset13.multiply
+    turned_first = opset13.subtract(times(first, cosines), times(second, sines))
+    turned_second = opset13.add(times(second, cosines), times(first, sines))
+    return list(opset13.concat([turned_first, turned_second], 3).outputs())
 
 
 def _first_behind_batch(node: NodeContext, at: int) -> openvino.Output:

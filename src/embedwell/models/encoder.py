@@ -69,10 +69,11 @@ class EncoderGraph:
         x = self.norm(self._embedded(ids, max_tokens), "embedding_norm")
         attention = attention_writer(graph, config, self.tensors, mask, max_tokens)
         x = run_layers(config, _Parts(self, attention), x)
-        vector, width = self._pooled(x, mask, pooling), config.width
         if config.head:
-            vector, width = self._scores(x, mask, config.head), config.head.n_labels
-        graph.output("embedding", vector, ["b", width])
+            scores = self._scores(x, mask, config.head)
+            graph.output("embedding", scores, ["b", config.head.n_labels])
+        else:
+            graph.output("embedding", self._pooled(x, mask, pooling), ["b", config.width])
 
     def _embedded(self, ids: str, max_tokens: int) -> str:
         graph, config = self.graph, self.config
