@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer as Library
 
 from embedwell.core.errors import WrongBytesError
-from embedwell.runtime.tokenizer import Tokenizer, printable
+from embedwell.runtime.printable import printable
+from embedwell.runtime.tokenizer import Tokenizer
 
 
 @pytest.fixture(scope="module")

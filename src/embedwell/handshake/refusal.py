@@ -153,7 +153,7 @@ def _remedy(proof: Proof, others: list[BuildRecord]) -> str:
         ways.append(f"use what was admitted (`--quantization {levels[-1]}`)")
     if engines:
         ways.append(f"use the engine that was admitted (`engine = {engines[0]}`)")
-    if any(build.host != here.host for build in others):
+    if not is_served and any(build.host != here.host for build in others):
         ways.append("use the service of a machine where that runs")
     ways.append(f"embed the index anew (`embedwell migrate --to {name}`)")
     if proof.drift.within(WIDE):

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from tokenizers import Tokenizer as HuggingFaceTokenizer
 
 from embedwell.core.errors import QueryError, WrongBytesError
-from embedwell.runtime.tokenizer import printable
+from embedwell.runtime.printable import printable
 
 # A passage of fewer tokens tells a model nothing: then the query is too long.
 _LEAST_PASSAGE_TOKENS = 16

@@ -30,6 +30,7 @@ from embedwell.engines.wire import (
     RerankRequest,
     TokenStartsRequest,
 )
+from embedwell.runtime.printable import printable
 from embedwell.runtime.relevance import Relevance
 from embedwell.runtime.windows import windows
 
@@ -246,7 +247,4 @@ def _sendable(text: object) -> str:
     """The text with lone surrogates replaced by U+FFFD, as decoders do; nothing for no text."""
     if not isinstance(text, str):
         return ""
-    text = text[:_LONGEST_TEXT]
-    if text.isascii():
-        return text
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return printable(text[:_LONGEST_TEXT])

@@ -31,9 +31,9 @@ FINGERPRINTED = (
 )
 """Sent once: text, code, and one that is longer than what many servers take."""
 
-# Between servers that compute the same text twice the cosine was 0.9999 at worst; another
-# quantization of the same model moves it further, another model altogether.
-_MOST_MOVED = 5e-4
+# llama.cpp's server was measured: in any company the sentinel stays where it is (below 1e-6), Q8_0
+# in place of F32 moves it by 3.3e-4, Q4_0 by 0.03.
+_MOST_MOVED = 2e-4
 # Coarse enough that the last digits of a sum do not matter, fine enough for 8 bits against 4.
 _STEPS = 2.0
 

@@ -26,10 +26,10 @@ from embedwell.core.space import Kind, Space
 from embedwell.core.vectors import FloatArray, IntArray, normalized, shortened
 from embedwell.engines.remote.dialect import Told
 from embedwell.engines.remote.server import Server
+from embedwell.runtime.printable import printable
 from embedwell.runtime.remote import FindTokens
 from embedwell.runtime.remote_batches import Pace, embed_part, end_of_batch, unusable
 from embedwell.runtime.remote_identity import FINGERPRINTED, SENTINEL, Identity, identity
-from embedwell.runtime.tokenizer import printable
 from embedwell.runtime.word_tokens import estimated_starts
 
 # How long what the server says of itself is believed.

@@ -12,6 +12,7 @@ from tokenizers import Tokenizer as HuggingFaceTokenizer
 
 from embedwell.core.errors import WrongBytesError
 from embedwell.core.vectors import IntArray
+from embedwell.runtime.printable import printable
 
 # A word longer than this many characters is one unknown token in every WordPiece model.
 _LONGEST_WORD = 100
@@ -90,10 +91,3 @@ class Tokenizer:
         if len(head) < len(text):  # the count of what was not read is estimated
             n_tokens = n_tokens * len(text) // len(head)
         return TokenIds(np.array(ids, dtype=np.int32), n_tokens)
-
-
-def printable(text: str) -> str:
-    """The text with lone surrogates replaced by U+FFFD, as decoders do."""
-    if text.isascii():
-        return text
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
