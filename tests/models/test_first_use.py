@@ -288,6 +288,11 @@ class TestCatalogue:
         with pytest.raises(ModelUnavailableError, match=f"{WEIGHTS} is not the published file"):
             pull(card, mirrors(cache), Watch())
 
+    def test_a_row_that_its_files_contradict_is_refused(self, hub, cache, row):
+        with pytest.raises(ConversionError, match="pooling mean for row") as refusal:
+            FirstUse(cache, Watch()).pin(replace(row, pooling="mean"), None)
+        assert "`hf:someone/tiny#main`" in refusal.value.remedy
+
     def test_where_no_hub_answers_a_named_folder_is_recorded(self, hub, cache, row, tiny):
         hub.fault = "error"
         pinned = FirstUse(cache, Watch()).pin(row, tiny)

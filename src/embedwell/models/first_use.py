@@ -83,8 +83,8 @@ class FirstUse:
             if listing.commit:
                 _refuse_missing(card.repository[0], card.files, listing.files)
                 repository = (card.repository[0], listing.commit)
-                self._check(card, repository, listing.files, scratch)
-                files = self._hashed(repository, card.files, listing.files, scratch)
+                files, paths = self._hashed(repository, card.files, listing.files, scratch)
+                _check(card, paths, files)
             else:
                 files = self._in_folder(card, local, f"hub: {listing.reason}")
         Shelf(self.cache).pin(card, Pins(listing.commit, files))
@@ -127,16 +127,13 @@ class FirstUse:
             weights = _weights(asked.model, listing.files, rest[0] if rest else "")
             wanted = [*weights] if _is_gguf(weights) else [CONFIG, TOKENIZER, *weights]
             _refuse_missing(repository, wanted, listing.files)
-            files = self._hashed(at, wanted, listing.files, scratch)
+            files, paths = self._hashed(at, wanted, listing.files, scratch)
             if _is_gguf(weights):
-                paths = self._download(at, weights, listing.files, scratch)
-                card = _card_of_gguf(paths[weights[0]], asked.model)
+                whole = self._download(at, weights, listing.files, scratch)
+                card = _card_of_gguf(whole[weights[0]], asked.model)
             else:
-                small = [file for file in listing.files if tells(file)]
-                paths = self._download(at, small, listing.files, scratch)
-                content = {file: path.read_bytes() for file, path in paths.items()}
                 size = sum(listing.files[file].size_bytes for file in weights)
-                card = describe(asked.model, content, size)
+                card = describe(asked.model, _contents(paths), size)
         found = replace(card, revision=listing.commit, files=files)
         return _as_catalogued(found, repository)
 
@@ -173,13 +170,19 @@ class FirstUse:
         wanted: Collection[str],
         listed: Mapping[str, PinnedFile],
         scratch: Scratch,
-    ) -> dict[str, PinnedFile]:
-        """Hashes of files of the hub: what it publishes, else of the small file itself."""
-        unknown = [name for name in wanted if not listed[name].sha256]
-        paths = self._download(repository, unknown, listed, scratch)
-        return {
-            name: self._pin_of(paths[name]) if name in paths else listed[name] for name in wanted
+    ) -> tuple[dict[str, PinnedFile], Mapping[str, Path]]:
+        """Hashes of files of the hub, what it publishes or else of the small file itself.
+
+        Returns:
+            The hashes, and where the small files that describe the model are.
+        """
+        unknown = {name for name in wanted if not listed[name].sha256}
+        telling = {name for name in listed if tells(name)} if not _is_gguf(wanted) else set()
+        paths = self._download(repository, sorted(unknown | telling), listed, scratch)
+        pins = {
+            name: self._pin_of(paths[name]) if name in unknown else listed[name] for name in wanted
         }
+        return pins, {name: paths[name] for name in telling}
 
     def _download(
         self,
@@ -198,28 +201,6 @@ class FirstUse:
                 "Connect to the hub, or bring its files and name their folder with `file:PATH`.",
             )
         return answer.paths
-
-    def _check(
-        self,
-        card: ModelCard,
-        repository: tuple[str, str],
-        listed: Mapping[str, PinnedFile],
-        scratch: Scratch,
-    ) -> None:
-        """Compare a row that nobody ran yet with what the model's own files say."""
-        if card.verified or _is_gguf(list(card.files)) or card.architecture == "static":
-            return
-        small = [name for name in listed if tells(name)]
-        paths = self._download(repository, small, listed, scratch)
-        content = {name: path.read_bytes() for name, path in paths.items()}
-        found = describe(card.name, content, listed[card.weights].size_bytes)
-        compared = ("architecture", "dimensions", "head")
-        for what in (*compared, "pooling") if card.head == "embedding" else compared:
-            if (theirs := getattr(found, what)) != (ours := getattr(card, what)):
-                raise ConversionError(
-                    f"The catalogue has {what} {ours} for {card.name}, and its files say {theirs}.",
-                    f"Name it `hf:{card.hub_id}#{card.revision}`: then its files decide.",
-                )
 
     def _in_folder(self, card: ModelCard, local: Path | None, reason: str) -> dict[str, PinnedFile]:
         paths = {name: local / name for name in card.files} if local is not None else {}
@@ -241,6 +222,24 @@ class FirstUse:
 
     def _pin_of(self, path: Path) -> PinnedFile:
         return PinnedFile(sha256_of(path, self.watch), path.stat().st_size)
+
+
+def _check(row: ModelCard, paths: Mapping[str, Path], pins: Mapping[str, PinnedFile]) -> None:
+    """Compare a row that nobody ran yet with what the model's own files say."""
+    if row.verified or not paths or row.architecture == "static":
+        return
+    found = describe(row.name, _contents(paths), pins[row.weights].size_bytes)
+    compared = ("architecture", "dimensions", "head")
+    for what in (*compared, "pooling") if row.head == "embedding" else compared:
+        if (theirs := getattr(found, what)) != (ours := getattr(row, what)):
+            raise ConversionError(
+                f"The catalogue has {what} {ours} for {row.name}, and its files say {theirs}.",
+                f"Name it `hf:{row.hub_id}#{row.revision}`: then its files decide.",
+            )
+
+
+def _contents(paths: Mapping[str, Path]) -> dict[str, bytes]:
+    return {name: path.read_bytes() for name, path in paths.items()}
 
 
 def _card_of_gguf(path: Path, name: str) -> ModelCard:
@@ -313,7 +312,7 @@ def _files_in(folder: Path) -> list[Path]:
     return [path for path in (*folder.glob("*"), *folder.glob("*/config.json")) if path.is_file()]
 
 
-def _is_gguf(weights: list[str]) -> bool:
+def _is_gguf(weights: Collection[str]) -> bool:
     return any(name.endswith(".gguf") for name in weights)
 
 

@@ -21,10 +21,10 @@ _ACTIVATION_OVERHEAD_BYTES = 8 << 20
 _SAMPLE_S = 0.005
 _RESERVED_TOKENS = 1024
 # Measured by `benchmarks/model_memory.py`. onnxruntime widens float16 to float32 when it loads, but
-# for the table of words; four bits come with a scale for each sixteen weights; a piece of a
-# tokenizer takes 450 bytes, which is 110 MB for the 250,000 of the families of many languages.
-_WIDENED = 1.5
-_BYTES_EACH: dict[Quantization, float] = {"q4": 0.77, "q8": 1.0, "q16": 4.0, "q32": 4.0}
+# for the table of words; it packs weights of four bits, with a scale for each sixteen, once more;
+# a piece of a tokenizer takes 450 bytes, which is 110 MB for the 250,000 of many languages.
+_UNPACKED: dict[Quantization, float] = {"q4": 1.25, "q16": 1.5}
+_BYTES_EACH: dict[Quantization, float] = {"q4": 1.25, "q8": 1.0, "q16": 4.0, "q32": 4.0}
 _TABLE_BYTES_EACH: dict[Quantization, float] = {"q4": 1.0, "q8": 1.0, "q16": 2.0, "q32": 4.0}
 _TABLE_SHARE = 0.1
 _PIECE_BYTES = 450
@@ -33,8 +33,8 @@ _SESSION_BYTES = 14 << 20
 
 def estimated_load_bytes(artifact: Artifact) -> int:
     """Memory that loading an artifact is expected to add."""
-    widened = artifact.quantization == "q16" and artifact.engine == "onnx"
-    return int(artifact.size_bytes * (_WIDENED if widened else 1)) + _OVERHEAD_BYTES
+    factor = _UNPACKED.get(artifact.quantization, 1) if artifact.engine == "onnx" else 1
+    return int(artifact.size_bytes * factor) + _OVERHEAD_BYTES
 
 
 def estimated_model_bytes(
