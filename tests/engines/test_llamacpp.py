@@ -20,6 +20,7 @@ from embedwell.core.device import resident_bytes
 from embedwell.core.errors import EngineError, EngineMemoryError, MissingExtraError
 from embedwell.core.events import Watch
 from embedwell.engines import llamacpp_process
+from embedwell.engines.llamacpp_child import threads_for
 from embedwell.engines.protocol import TokenBatch
 from embedwell.engines.registry import open_engine
 from embedwell.handshake.admit import admitted
@@ -207,6 +208,14 @@ def test_two_compilations_are_two_builds(llamacpp, tmp_path, monkeypatch):
     llamacpp._native.cache_clear()
     assert found[0] != found[1]
     assert all(native.endswith(" SSE3 FMA") for native in found)
+
+
+@pytest.mark.parametrize(
+    ("told", "asked", "given"),
+    [("CPU : OPENMP = 1 |", 4, 4), ("CPU : AVX = 1 |", 4, 2), ("", 2, 1), ("", 1, 1)],
+)
+def test_threads_that_would_spin_are_half_as_many(told, asked, given):
+    assert threads_for(told, asked) == given
 
 
 def test_the_terminals_interrupt_does_not_reach_the_child(llamacpp, tiny):

@@ -129,6 +129,7 @@ class Network:
     def __init__(self, library: ModuleType, start: Start) -> None:
         self._library = library
         self._start = start
+        self._n_threads = threads_for(system(library), start.n_threads)
         self._context: Any = None
         self._n_tokens = 0
         # Kept: llama.cpp calls it for as long as this process lives.
@@ -171,7 +172,7 @@ class Network:
         how = self._library.llama_context_default_params()
         how.n_ctx = how.n_batch = how.n_ubatch = n_tokens
         how.n_seq_max = 1
-        how.n_threads = how.n_threads_batch = self._start.n_threads
+        how.n_threads = how.n_threads_batch = self._n_threads
         how.embeddings = True
         how.pooling_type = _POOLING[self._start.pooling]
         how.offload_kqv = False
@@ -205,6 +206,19 @@ class Network:
             setattr(batch, name, ctypes.cast(array.ctypes.data, types[name]))
         self._arrays = [sequence, *fields.values()]
         return batch
+
+
+def threads_for(told: str, n_threads: int) -> int:
+    """Threads of a run: half of what was asked for where llama.cpp has no OpenMP.
+
+    Its own threads wait for each other by spinning. With one for each of two processors that others
+    used as well, a batch took five times as long as on one.
+
+    Args:
+        told: What `system` says.
+        n_threads: As many as may be used.
+    """
+    return n_threads if "OPENMP = 1" in told else max(1, n_threads // 2)
 
 
 def system(library: ModuleType) -> str:
@@ -265,6 +279,7 @@ def _said(error: Exception) -> bytes:
 
 def main() -> None:
     """Serve on the standard streams; what else is printed goes to the standard error."""
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # threads of OpenMP sleep while they wait
     if sys.argv[1:] == [ABOUT]:
         sys.stdout.write(system(_library()))
         return
