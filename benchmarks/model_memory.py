@@ -111,10 +111,12 @@ def random_source(name: str, folder: Path) -> SourceFiles:
     network = published.network(base)
     config = network.config | changes
     described = read_network(config)
-    shapes = {
-        published_name(described.layout, tensor): shape
-        for tensor, shape in described.config.shapes().items()
-    }
+    shapes = network.shapes
+    if changes:
+        shapes = {
+            published_name(described.layout, tensor): shape
+            for tensor, shape in described.config.shapes().items()
+        }
     replace(network, name=name, config=config, shapes=shapes).write(folder)
     n_words = int(config["vocab_size"])
     (_many_pieces(n_words) if n_words > _MANY_WORDS else random_tokenizer()).save(
