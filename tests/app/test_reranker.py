@@ -8,6 +8,8 @@ from msgspec import structs
 from tiny_reranker import tiny_reranker
 
 import embedwell
+from embedwell.app.calibration import calibrate_model
+from embedwell.app.distill import distill_model
 from embedwell.app.index import Index
 from embedwell.app.migration import target_named
 from embedwell.app.reranker import Reranker, connect_reranker
@@ -74,6 +76,11 @@ def test_each_kind_of_model_is_refused_by_name_for_the_others_work(runtime, sett
         target_named(settings, MODEL)
     with pytest.raises(WrongTaskError, match=MODEL):
         embedwell.Embedder(MODEL)
+    named = structs.replace(settings, model=MODEL)
+    with pytest.raises(WrongTaskError, match=MODEL):
+        calibrate_model(named, None, None, Watch())
+    with pytest.raises(WrongTaskError, match=MODEL):
+        distill_model(named, 64, None, Watch())
     (tmp_path / "notes").mkdir()
     with pytest.raises(WrongTaskError, match=MODEL):
         embedwell.open(tmp_path / "notes", model=MODEL)

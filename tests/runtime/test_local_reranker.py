@@ -8,6 +8,7 @@ import pytest
 from fake_machine import MB, FakeMachine
 from tiny_reranker import logit, tiny_reranker, tiny_reranker_source
 from tokenizers import Tokenizer
+from tokenizers.processors import TemplateProcessing
 
 from embedwell.core.errors import (
     EngineError,
@@ -108,6 +109,22 @@ def test_only_the_passage_is_cut(artifact):
     assert cut.n_tokens == 36
     (whole,) = pairs.encode(query, ["w9"])
     assert (len(whole.ids), whole.n_tokens) == (7, 7)
+
+
+def test_the_marks_between_two_texts_are_the_models_own(artifact, tmp_path):
+    tokenizer = Tokenizer.from_file(str(artifact.tokenizer_file))
+    tokenizer.post_processor = TemplateProcessing(  # as XLM-RoBERTa writes them
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] [SEP] $B [SEP]",
+        special_tokens=[("[CLS]", 1), ("[SEP]", 2)],
+    )
+    tokenizer.enable_padding(length=64)
+    tokenizer.enable_truncation(4)
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    (pair,) = PairTokenizer(tmp_path / "tokenizer.json", 11).encode("w3 w4", ["w9 " * 20])
+    assert pair.ids[:, 0].tolist() == [1, 3, 4, 2, 2, 9, 9, 9, 9, 9, 2]
+    assert not pair.ids[:, 1].any()
+    assert pair.n_tokens == 26
 
 
 def test_pairs_that_are_cut_are_counted(artifact):

@@ -11,6 +11,7 @@ from embedwell.core.events import Watch
 from embedwell.models.artifacts import ArtifactStore
 from embedwell.models.calibrate import calibrate
 from embedwell.models.calibration_texts import calibration_texts
+from embedwell.models.heads import check_head
 from embedwell.models.key import recipe_name
 from embedwell.models.known import Known
 
@@ -32,7 +33,9 @@ def calibrate_model(
     Raises:
         ModelError: The model cannot be had or calibrated, or the recipe not be written.
     """
-    source = pull_source(settings, Known(settings.cache).card(settings.model), watch)
+    card = Known(settings.cache).card(settings.model)
+    check_head(card, "embedding")
+    source = pull_source(settings, card, watch)
     lines = texts.read_text("utf-8", "replace").splitlines() if texts else []
     recipe = calibrate(source, [*lines, *calibration_texts()], watch)
     place = output or ArtifactStore(settings.cache).recipes / recipe_name(source)

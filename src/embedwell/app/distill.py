@@ -22,6 +22,7 @@ from embedwell.engines.protocol import TokenBatch
 from embedwell.engines.registry import open_engine
 from embedwell.models.catalogue import ModelCard
 from embedwell.models.distill import distill, read_vocabulary
+from embedwell.models.heads import check_head
 from embedwell.models.scratch import Scratch, writing
 from embedwell.models.static import write_published
 from embedwell.runtime.needs import estimated_bytes
@@ -65,6 +66,7 @@ def distill_model(
     """
     card, _ = named(settings, settings.model, watch)
     length = dimensions or min(DIMENSIONS, card.dimensions)
+    check_head(card, "embedding")
     _check(card, length)
     plain = structs.replace(settings, engine="onnx", quantization="q8")
     made = artifact(plain, f"{settings.model.partition('@')[0]}@q8", watch)
