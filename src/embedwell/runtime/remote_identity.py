@@ -26,10 +26,10 @@ FINGERPRINTED = (
     SENTINEL,
     "def tide(hour: int) -> float: return 2.5 * math.sin(hour / 12.42 * math.tau)",
     " ".join(
-        f"Page {n}: le gardien du phare note l'heure, le vent et {n} voiles." for n in range(40)
+        f"Page {n}: le gardien du phare note l'heure, le vent et {n} voiles." for n in range(12)
     ),
 )
-"""Sent once: text, code, and one that is longer than what many servers take."""
+"""Sent once: text, code, and a long one of about 300 tokens."""
 
 # llama.cpp's server was measured: in any company the sentinel stays where it is (below 1e-6), Q8_0
 # in place of F32 moves it by 3.3e-4, Q4_0 by 0.03.
