@@ -193,3 +193,9 @@ def test_a_large_process_does_not_load_the_code_model(settings, caplog):
     roomy = Runtime(structs.replace(small, code_memory_limit_mb=100_000))
     assert roomy.embed(MODEL, ["one"], "query", Watch()).vectors.shape == (1, 384)
     roomy.close()
+
+
+def test_a_code_model_that_nobody_has_looked_at_leaves_text_alone(settings):
+    runtime = Runtime(structs.replace(settings, code_model="hf:nobody/nothing"))
+    assert runtime.embed(MODEL, ["one"], "query", Watch()).vectors.shape == (1, 384)
+    runtime.close()

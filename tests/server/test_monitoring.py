@@ -65,6 +65,8 @@ def test_code_has_its_own_model_where_the_settings_name_one(tmp_path):
     pair = Settings(cache=tmp_path, model="auto", code_model="all-mpnet-base-v2")
     assert by_domain(known, pair, [])["text"].name == MODEL
     assert by_domain(known, pair, [])["code"].name == "all-mpnet-base-v2"
+    unseen = Settings(cache=tmp_path, code_model="hf:nobody/nothing")
+    assert by_domain(known, unseen, [])["code"].name == "hf:nobody/nothing"
 
 
 @pytest.mark.parametrize(

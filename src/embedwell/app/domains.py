@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from embedwell.app.choose import AUTO
 from embedwell.app.settings import Settings
+from embedwell.core.errors import UnknownModelError
 from embedwell.models.known import Known
 from embedwell.runtime.states import ModelState
 
@@ -81,4 +82,9 @@ def estimated_mb(states: Sequence[ModelState]) -> float:
 
 def _model(known: Known, name: str) -> str:
     """A setting's model by its own name; `auto` is decided when an index is made."""
-    return known.all()[0].name if name == AUTO else known.card(name).name
+    if name == AUTO:
+        return known.all()[0].name
+    try:
+        return known.card(name).name
+    except UnknownModelError:  # nobody has looked at it yet
+        return name

@@ -14,6 +14,7 @@ from embedwell.app.configuration import load
 from embedwell.app.connect import connect
 from embedwell.app.domains import EmbeddingDomain, NamedModel, estimated_mb, ram
 from embedwell.app.embedders import Connect
+from embedwell.app.models import named
 from embedwell.app.pair import with_lengths
 from embedwell.app.setting_rules import faults_of
 from embedwell.app.settings import Settings
@@ -22,7 +23,6 @@ from embedwell.core.device import resident_bytes
 from embedwell.core.errors import SettingsError
 from embedwell.core.events import Watch
 from embedwell.core.space import Kind
-from embedwell.models.known import Known
 from embedwell.runtime.lazy import LazyEmbedder
 
 __all__ = ["DualEmbeddingService", "DualEmbeddingServiceAdapter", "EmbeddingDomain"]
@@ -196,4 +196,4 @@ def _settings(text_model: str | None, code_model: str | None) -> Settings:
 
 def _lazy(settings: Settings, name: str, connect: Connect) -> LazyEmbedder:
     own = structs.replace(settings, model=name)
-    return LazyEmbedder(Known(settings.cache).card(name).space, lambda: connect(own, Watch()))
+    return LazyEmbedder(named(own, name, Watch())[0].space, lambda: connect(own, Watch()))

@@ -7,8 +7,10 @@ from collections.abc import Collection
 from msgspec import structs
 
 from embedwell.app.choose import AUTO
+from embedwell.app.models import named
 from embedwell.app.settings import Settings
 from embedwell.core.errors import SettingsError, SpaceMismatchError, UnknownModelError
+from embedwell.core.events import Watch
 from embedwell.core.space import Space
 from embedwell.models.known import Known
 from embedwell.stores.protocol import CollectionSettings
@@ -33,12 +35,12 @@ def with_lengths(settings: Settings, models: Collection[str] = _LENGTHS) -> Sett
         UnknownModelError: There is no such model.
     """
     known = Known(settings.cache)
-    named, faults = {}, []
+    changed, faults = {}, []
     for field in sorted(_LENGTHS.keys() & set(models)):
         name, dimensions = getattr(settings, field), getattr(settings, _LENGTHS[field])
         if not dimensions or name in {"", AUTO}:
             continue
-        card, level = known.named(name)
+        card, level = named(settings, name, Watch())
         if card.dimensions == dimensions:
             continue
         cut = f"{card.called}:{dimensions}" + (f"@{level}" if level else "")
@@ -46,10 +48,10 @@ def with_lengths(settings: Settings, models: Collection[str] = _LENGTHS) -> Sett
             known.card(cut)
         except UnknownModelError as error:
             faults.append(f"{_LENGTHS[field]} is {dimensions}: {error.problem}")
-        named[field] = cut
+        changed[field] = cut
     if faults:
         raise SettingsError(" ".join(faults), "Name another model, or leave the length out.")
-    return structs.replace(settings, **named)
+    return structs.replace(settings, **changed)
 
 
 def of_index(settings: Settings, stored: CollectionSettings, given: Collection[str]) -> Settings:
@@ -62,14 +64,14 @@ def of_index(settings: Settings, stored: CollectionSettings, given: Collection[s
             index's when it is first needed.
     """
     known = Known(settings.cache)
-    named = [name for name in _LENGTHS if name in given and getattr(settings, name) != AUTO]
-    if "model" not in named:
+    own = [name for name in _LENGTHS if name in given and getattr(settings, name) != AUTO]
+    if "model" not in own:
         settings = structs.replace(settings, model=known.name_of(stored.space))
     if stored.code is None:
         settings = structs.replace(settings, code_model="")
-    elif "code_model" not in named:
+    elif "code_model" not in own:
         settings = structs.replace(settings, code_model=known.name_of(stored.code.space))
-    return with_lengths(settings, named)
+    return with_lengths(settings, own)
 
 
 def check_lengths(settings: Settings, main: Space, code: Space | None) -> None:

@@ -17,7 +17,12 @@ from embedwell.app.sizes import parse_bytes
 from embedwell.core.artifact import QUANTIZATIONS, Artifact
 from embedwell.core.device import available_cpus, resident_bytes
 from embedwell.core.embedded import Embedded
-from embedwell.core.errors import CodeMemoryError, EmbeddingsOffError, EngineError
+from embedwell.core.errors import (
+    CodeMemoryError,
+    EmbeddingsOffError,
+    EngineError,
+    UnknownModelError,
+)
 from embedwell.core.events import Event, Listener, Progress, Watch, ignore_events
 from embedwell.core.space import Kind, Space
 from embedwell.core.vectors import IntArray
@@ -236,7 +241,7 @@ class Runtime:
         """The artifact, unless it is the code model's and the process is too large for that."""
         artifact = self._artifact(model, watch)
         name, limit_mb = self.settings.code_model, self.settings.code_memory_limit_mb
-        if not name or artifact.space.model != self.card(name).name:
+        if not name or not self._is_called(artifact, name):
             return artifact
         rss_mb = resident_bytes() / 1e6
         if rss_mb < limit_mb or any(one.artifact.key == artifact.key for one in self.states()):
@@ -248,6 +253,13 @@ class Runtime:
         )
         _log.warning("%s", error.problem)
         raise error
+
+    def _is_called(self, artifact: Artifact, name: str) -> bool:
+        """Whether an artifact is of the model of that name; one that nobody had yet is no other."""
+        try:
+            return artifact.space.model == self.card(name).name
+        except UnknownModelError:
+            return False
 
     def _heard(self, event: Event) -> None:
         if event.kind == "pressure":

@@ -47,6 +47,7 @@ _REHEARSED = 1000  # files, where the setting has runs check nothing
 )
 @click.option("--resume", is_flag=True, help="Let a run that was stopped go on.")
 @db_option
+@click.option("--code-model", help="Model for the code in a new index, beside --model for text.")
 @model_options
 @threads_option
 @json_option
@@ -64,7 +65,7 @@ def command(**options: Any) -> None:  # noqa: ANN401 - what click gives
     from embedwell.cli.progress import watching
 
     check(options)
-    names = ("db", "model", "quantization", "threads")
+    names = ("db", "model", "code_model", "quantization", "threads")
     given = {name: options[name] for name in names}
     with (
         watching() as watch,
