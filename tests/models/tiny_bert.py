@@ -52,7 +52,7 @@ def tiny_source(folder: Path, width: int = 48, n_layers: int = 2, **changes) -> 
     }
     save_file(weights, folder / "model.safetensors")
     place.write_text(json.dumps(config | changes))
-    _tokenizer().save(str(folder / "tokenizer.json"))
+    tokenizer().save(str(folder / "tokenizer.json"))
     return source_of(folder)
 
 
@@ -103,11 +103,12 @@ def _random(rng: np.random.Generator, name: str, shape: tuple[int, ...]):
     return (rng.standard_normal(shape) / np.sqrt(shape[-1])).astype(np.float32)
 
 
-def _tokenizer() -> Tokenizer:
+def tokenizer() -> Tokenizer:
+    """The token id 17 is the word w17."""
     words = {"[UNK]": 0, "[CLS]": 1, "[SEP]": 2} | {f"w{n}": n for n in range(3, N_WORDS)}
-    tokenizer = Tokenizer(WordLevel(words, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = Whitespace()
-    tokenizer.post_processor = TemplateProcessing(
+    made = Tokenizer(WordLevel(words, unk_token="[UNK]"))
+    made.pre_tokenizer = Whitespace()
+    made.post_processor = TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 1), ("[SEP]", 2)]
     )
-    return tokenizer
+    return made

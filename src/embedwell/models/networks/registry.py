@@ -17,6 +17,7 @@ from embedwell.models.networks import (
     nomic_bert,
     xlm_roberta,
 )
+from embedwell.models.networks.config import EncoderConfig
 from embedwell.models.networks.family import Family, Fields, Network, layout, n_labels
 
 FAMILIES: dict[str, Family] = {
@@ -26,6 +27,7 @@ FAMILIES: dict[str, Family] = {
 HeadKind = Literal["embedding", "rerank"]
 _REMEDY = "Remove the model with `embedwell models remove` and fetch it again."
 _Read = TypeVar("_Read")
+_MOST_LAYERS = 1000
 
 
 def read_fields(path: Path) -> Fields:
@@ -69,12 +71,12 @@ def read_network(fields: Fields, head: HeadKind = "embedding") -> Network:
 
 def _network(fields: Fields, head: HeadKind) -> Network:
     family = _family(fields)
+    for entry in ("num_hidden_layers", "n_layer"):
+        if int(fields.get(entry) or 0) > _MOST_LAYERS:
+            raise ConversionError(f"{fields[entry]} layers are too many to be meant.", _REMEDY)
     network = family.read(fields)
     config = network.config
-    if config.width % config.n_heads:
-        raise ConversionError(
-            f"{config.n_heads} attention heads do not divide a width of {config.width}.", _REMEDY
-        )
+    _check_sizes(config)
     if head == "embedding":
         return network
     if not family.heads:
@@ -86,6 +88,17 @@ def _network(fields: Fields, head: HeadKind) -> Network:
         replace(config, head=family.head(fields, n_labels(fields))),
         {**network.layout, **layout(family.heads)},
     )
+
+
+def _check_sizes(config: EncoderConfig) -> None:
+    sizes = (config.n_words, config.width, config.ffn_width, config.n_heads, config.max_tokens)
+    if min(*sizes, config.n_layers + 1, config.norm_epsilon) <= 0:
+        raise ConversionError("A size in config.json is not positive.", _REMEDY)
+    parts = config.n_heads * (2 if config.rotary_bases else 1)  # rotary positions turn halves
+    if config.width % parts:
+        raise ConversionError(
+            f"{config.n_heads} attention heads do not divide a width of {config.width}.", _REMEDY
+        )
 
 
 def _family(fields: Fields) -> Family:
@@ -103,5 +116,5 @@ def _checked(read: Callable[[], _Read]) -> _Read:
         return read()
     except KeyError as error:
         raise WrongBytesError(f"config.json has no entry {error}.", _REMEDY) from error
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise WrongBytesError(f"config.json cannot be read ({error}).", _REMEDY) from error
