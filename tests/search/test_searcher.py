@@ -13,6 +13,7 @@ from embedwell.core.errors import (
     OverBudgetError,
     PressureError,
     QueryError,
+    SpaceMovedError,
 )
 from embedwell.core.space import Space
 from embedwell.search.results import as_json
@@ -25,6 +26,7 @@ from embedwell.stores.protocol import (
     Filter,
     StoredChunk,
 )
+from embedwell.stores.spaces import CODE_ALONE
 
 SPACE = Space("tiny", "1", "mean", True, "", "", 32, 2)
 TEXTS = {
@@ -57,6 +59,19 @@ def searcher() -> Searcher:
 
 def keys(found) -> list[str]:
     return [result.chunk.key for result in found.results]
+
+
+def test_a_pair_that_was_made_after_the_query_was_embedded_is_noticed(searcher: Searcher):
+    store = searcher._store
+    code = store.spaces.add(SPACE, "next", "", holds=CODE_ALONE).number
+    store.spaces.switch(code, keep=False)
+    assert searcher.search("zebra").results
+    store.spaces.split()
+    with pytest.raises(SpaceMovedError, match="given text or code to another space"):
+        searcher.search("zebra")
+    assert searcher.search("zebra", where=Filter(kind="text")).results
+    told = [QueryVector(at(0.0), store.spaces.main().number, "no code today")]
+    assert Searcher(store, lambda *_: told).search("zebra").notice == "no code today"
 
 
 def test_semantic_results_come_by_cosine(searcher: Searcher):

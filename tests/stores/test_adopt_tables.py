@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from adopted_samples import DIMENSIONS, ENCODERS, SUMMARIES, add, connect, make, unit
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -134,6 +134,7 @@ def test_numbers_of_rows_that_are_gone_are_given_up_in_time(
     assert len(adopted._row_of) <= 2 * 20 + 5 + 20
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.integers(0, 12), st.sampled_from(["put", "delete", "break", "search"])),
@@ -399,6 +400,7 @@ def test_texts_beside_the_vectors_are_those_of_the_right_rows(file: Path):
 # Forms
 
 
+@settings(deadline=None)
 @given(
     arrays.arrays(np.float32, (5, DIMENSIONS), elements=st.floats(-(2.0**90), 2.0**90, width=32)),
     st.sampled_from(["float32", "float64", "JSON text"]),

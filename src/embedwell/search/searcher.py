@@ -20,6 +20,7 @@ from embedwell.search.fusion import fused
 from embedwell.search.pooling import pooled
 from embedwell.search.results import Mode, SearchResult, SearchResults
 from embedwell.stores.protocol import Filter, Scored, Store
+from embedwell.stores.spaces import EVERYTHING
 
 __all__ = ["EmbedQuery", "Mode", "QueryVector", "SearchResult", "SearchResults", "Searcher"]
 
@@ -94,7 +95,7 @@ class Searcher:
             self._store.warm(space=one.space)
         loaded = time.perf_counter()
         with self._store.snapshot():
-            spaces = self._spaces(asked)
+            spaces = self._spaces(asked, where)
             scored, cosines, bm25 = self._ranking(query, asked, k, mode, where)
             results = self._read(scored, cosines, bm25)
         done = time.perf_counter()
@@ -122,8 +123,8 @@ class Searcher:
             return (), f"Searched by words only: {error.problem}"
         return asked, asked[0].notice
 
-    def _spaces(self, asked: Sequence[QueryVector]) -> tuple[str, ...]:
-        """Ids of the spaces that are searched, if they still are some that may be."""
+    def _spaces(self, asked: Sequence[QueryVector], where: Filter) -> tuple[str, ...]:
+        """Ids of the spaces that are searched, if they still are those that may be."""
         if not asked:
             return (self._store.settings.space.id,)
         found = [self._store.spaces.get(one.space) for one in asked]
@@ -134,6 +135,12 @@ class Searcher:
                     "meanwhile.",
                     "Search again.",
                 )
+        wanted = EVERYTHING if where.kind is None else (where.kind,)
+        held = {kind for stored in found for kind in stored.holds}
+        if not held.issuperset(wanted) and not asked[0].notice:
+            raise SpaceMovedError(
+                "The index has given text or code to another space meanwhile.", "Search again."
+            )
         return tuple(stored.space.id for stored in found)
 
     def _ranking(
