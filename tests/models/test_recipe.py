@@ -11,7 +11,7 @@ from embedwell.core.errors import WrongBytesError
 from embedwell.core.vectors import normalized
 from embedwell.engines.registry import open_engine
 from embedwell.models import key
-from embedwell.models.catalogue import catalogue
+from embedwell.models.catalogue import PinnedFile, card, catalogue
 from embedwell.models.recipe import Recipe, SiteRecipe, read_recipe
 
 
@@ -90,11 +90,24 @@ def test_a_recipe_of_another_model_is_refused(tmp_path, monkeypatch, wrong):
         make(source, "q8", tmp_path / "artifact")
 
 
-def test_every_model_of_the_catalogue_has_its_recipe():
-    for card in catalogue().values():
-        path = key._RECIPES / f"{card.files['model.safetensors'].sha256}.safetensors"
-        assert read_recipe(path).weights_sha256 == card.files["model.safetensors"].sha256
+def test_every_recipe_of_the_package_is_for_a_model_of_the_catalogue():
+    hashes = {pin.sha256 for row in catalogue().values() for pin in row.files.values()}
+    recipes = sorted(key._RECIPES.glob("*.safetensors"))
+    assert card("all-MiniLM-L6-v2").files["model.safetensors"].sha256 in {
+        path.stem for path in recipes
+    }
+    for path in recipes:
+        assert read_recipe(path).weights_sha256 == path.stem
+        assert path.stem in hashes
         assert path.stat().st_size < 300_000
+
+
+def test_weights_of_a_hash_that_is_not_known_yet_have_no_recipe(tmp_path):
+    source = tiny_source(tmp_path / "source")
+    (tmp_path / ".safetensors").write_bytes(b"")
+    files = dict.fromkeys(source.card.files, PinnedFile("", 0))
+    unknown = replace(source, card=replace(source.card, files=files), recipes=tmp_path)
+    assert key.recipe_place(unknown) is None
 
 
 # "[CLS] the woman is reading [SEP]" and others, as the published tokenizer gives them.

@@ -39,6 +39,8 @@ def recipe_hash(source: SourceFiles, quantization: Quantization, form: Form = "o
 def recipe_place(source: SourceFiles) -> Path | None:
     """The recipe for these weights, the user's own before the package's; None if there is none."""
     folders = (source.recipes, _RECIPES) if source.recipes else (_RECIPES,)
+    if not source.card.files[source.card.weights].sha256:
+        return None
     places = [folder / recipe_name(source) for folder in folders]
     return next((place for place in places if place.is_file()), None)
 
