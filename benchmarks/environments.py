@@ -25,7 +25,13 @@ INSTALL_LIMIT_S = 1800  # llama.cpp compiles; past this it counts as not to be h
 
 # llama.cpp's AMX kernels in the pinned version use tiles before they are configured (SIGILL).
 NO_AMX = "-mno-amx-tile -mno-amx-int8 -mno-amx-bf16" if platform.machine() == "x86_64" else ""
-BUILD = {"CMAKE_ARGS": f"-DCMAKE_C_FLAGS='{NO_AMX}' -DCMAKE_CXX_FLAGS='{NO_AMX}'"}
+BUILD = f"-DCMAKE_C_FLAGS='{NO_AMX}' -DCMAKE_CXX_FLAGS='{NO_AMX}'"
+WITHOUT_AVX = "-DGGML_AVX=OFF -DGGML_AVX2=OFF -DGGML_FMA=OFF -DGGML_F16C=OFF -DGGML_BMI2=OFF"
+# Environments that have another one's packages, compiled otherwise.
+COMPILED = {
+    "llama-cpp-avx2": ("llama-cpp", "-DGGML_NATIVE=OFF"),
+    "llama-cpp-sse42": ("llama-cpp", f"-DGGML_NATIVE=OFF {WITHOUT_AVX}"),
+}
 
 # Form of the model: the environment and the script that make it, from which form, and how.
 RECIPES = {
@@ -33,6 +39,8 @@ RECIPES = {
     "onnx-int8": ("onnxruntime", "quantize_onnx", "onnx"),
     "onnx-int8-tuned": ("onnxruntime", "quantize_onnx", "onnx", "tuned"),
     "gguf": ("llama-cpp", "convert_gguf", "published"),
+    "gguf-F32": ("llama-cpp", "convert_gguf", "published", "F32"),
+    "gguf-Q4_0": ("llama-cpp", "convert_gguf", "published", "Q4_0"),
 }
 
 
@@ -49,12 +57,13 @@ def python(environment: str) -> Path:
     if not environment:
         return Path(sys.executable)
     folder = WORK / "venv" / environment
-    requirements = ROOT / "benchmarks" / f"requirements-{environment}.txt"
+    packages, flags = COMPILED.get(environment, (environment, BUILD))
+    requirements = ROOT / "benchmarks" / f"requirements-{packages}.txt"
     stamp = folder / "requirements.sha256"
     wanted = hashlib.sha256(requirements.read_bytes()).hexdigest()
     if not stamp.exists() or stamp.read_text().split()[0] != wanted:
         stamp.parent.mkdir(parents=True, exist_ok=True)
-        stamp.write_text(f"{wanted} {_install(folder, requirements)}")
+        stamp.write_text(f"{wanted} {_install(folder, requirements, flags)}")
     if reason := stamp.read_text().partition(" ")[2]:
         raise UnavailableError(
             f"{environment}: {reason} (remove .bench/venv/{environment} to retry)"
@@ -62,17 +71,18 @@ def python(environment: str) -> Path:
     return folder / "bin" / "python"
 
 
-def _install(folder: Path, requirements: Path) -> str:
+def _install(folder: Path, requirements: Path, flags: str) -> str:
     """Make an environment; returns why it failed, or nothing."""
     print(f"Installing {requirements.name} …", flush=True)
     subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
     pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet"]
-    log = work("logs", f"{requirements.stem}.log")
+    log = work("logs", f"{folder.name}.log")
+    settings = {"CMAKE_ARGS": flags, "PIP_NO_CACHE_DIR": "1"}  # else compiled once for all flags
     try:
         with log.open("w") as out:
             subprocess.run(
                 [*pip, "-r", requirements], check=True, stdout=out, stderr=out,
-                env=os.environ | BUILD, timeout=INSTALL_LIMIT_S,
+                env=os.environ | settings, timeout=INSTALL_LIMIT_S,
             )  # fmt: skip
     except subprocess.CalledProcessError:
         return "its packages did not install"
@@ -101,10 +111,12 @@ def published() -> Path:
 
 
 def model_file(kind: str) -> Path:
-    """A form of the model: the folder of the `published` one, or the file of one of `RECIPES`."""
+    """A form of the model: the folder of the `published` one, the file of a recipe; or a path."""
+    if Path(kind).is_absolute():
+        return Path(kind)
     if kind == "published":
         return published()
-    target = work("models", kind, "model.gguf" if kind == "gguf" else "model.onnx")
+    target = work("models", kind, "model.gguf" if kind.startswith("gguf") else "model.onnx")
     if not target.exists():
         print(f"Making {kind} …", flush=True)
         _make(kind, target)

@@ -69,11 +69,11 @@ def exact_row(engine: Engine, set_: Retrieval, n_threads: int) -> dict[str, Any]
     return {"engine": engine.name} | scores(ranked, set_)
 
 
-def search_rows(set_: Retrieval, n_threads: int) -> dict[str, Any]:
+def search_rows(set_: Retrieval, n_threads: int, engine: Engine = ENGINES[OURS]) -> dict[str, Any]:
     """Each way of searching on one set, and equal-weight fusion of ranks beside them."""
-    print(f"  {set_.name}: {OURS}, stored and searched", flush=True)
-    documents = vectors(ENGINES[OURS], list(set_.documents.values()), "document", n_threads)
-    questions = vectors(ENGINES[OURS], list(set_.questions.values()), "query", n_threads)
+    print(f"  {set_.name}: {engine.name}, stored and searched", flush=True)
+    documents = vectors(engine, list(set_.documents.values()), "document", n_threads)
+    questions = vectors(engine, list(set_.questions.values()), "query", n_threads)
     with build(set_, documents) as store:
         ranked = rankings(store, set_, questions)
     for k in FUSION_KS:

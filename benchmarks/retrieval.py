@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from tempfile import TemporaryDirectory
 
 from benchmarks.datasets import Retrieval
@@ -31,8 +32,9 @@ Ranked = dict[str, list[str]]  # document ids by question id, best first
 @contextmanager
 def build(set_: Retrieval, vectors: Floats) -> Iterator[Store]:
     """A store with one chunk for each document; gone afterwards."""
+    space = replace(card(MODEL).space, dimensions=vectors.shape[1])
     with TemporaryDirectory() as folder:
-        store = create_store(f"{folder}/index.db", CollectionSettings(card(MODEL).space, 256))
+        store = create_store(f"{folder}/index.db", CollectionSettings(space, 256))
         kind, language = KINDS.get(set_.name, ("text", ""))
         store.put(
             [

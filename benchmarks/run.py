@@ -1,9 +1,9 @@
 """Run the benchmarks: `python -m benchmarks.run [PART]…`.
 
 Parts: setup, speed, product, agreement, quality, service, cache, migration, vector_search,
-postgres, wrong_readers, ingestion, llama_cpp, model_memory, report. Without arguments: all of them
-but setup,
-in this order.
+postgres, wrong_readers, ingestion, llama_cpp, model_memory,
+static_models, report. Without arguments: all of them
+but setup, in this order.
 Each part leaves one file in `results/`, from which `report` writes `docs/benchmarks.md`.
 """
 
@@ -31,6 +31,7 @@ from benchmarks import (
     report,
     service,
     speed,
+    static_models,
     vector_search,
     wrong_readers_measure,
 )
@@ -59,6 +60,7 @@ def main() -> None:
         "ingestion": lambda: ingestion.measure(data(), machine.n_cores()),
         "llama_cpp": llama_cpp.measure,
         "model_memory": model_memory.measure,
+        "static_models": lambda: static_models.measure(_corpora(), data()),
     }
     chosen = _arguments([*parts, "setup", "report"]).parts or [*parts, "report"]
     if "setup" in chosen:

@@ -7,9 +7,11 @@ from statistics import mean
 
 from benchmarks.engines import DYNAMIC, OURS, REFERENCE
 from benchmarks.ingestion_section import ingestion
+from benchmarks.llama_cpp_section import llama_cpp
 from benchmarks.migration_sections import migration
 from benchmarks.postgres_section import postgres
 from benchmarks.service_sections import cache, service
+from benchmarks.static_section import static_models
 from benchmarks.tables import Column, Row, number, numbers, table, value
 from benchmarks.vector_search_section import vector_search
 from benchmarks.wrong_readers_section import wrong_readers
@@ -264,4 +266,6 @@ SECTIONS: Mapping[str, Callable[[Row], str]] = {
     "postgres": postgres,
     "wrong_readers": wrong_readers,
     "ingestion": ingestion,
+    "llama_cpp": llama_cpp,
+    "static_models": static_models,
 }

@@ -52,7 +52,12 @@ def measure(corpora: Mapping[str, Corpus], repetitions: int, n_cores: int) -> di
                 print(
                     f"  visit {repetition + 1}: {row.engine}, {row.n_threads} thread(s)", flush=True
                 )
-                _visit(row, corpora, keep=repetition == 0 and row.n_threads == 1)
+                visit_of(
+                    row,
+                    ENGINES[row.engine],
+                    corpora,
+                    keep=repetition == 0 and row.n_threads == 1,
+                )
     return {
         "missing": missing,
         "corpora": {name: {"n_texts": c.n_texts, "n_tokens": c.n_tokens, "sha256": c.sha256}
@@ -76,8 +81,11 @@ def available(engines: Sequence[Engine]) -> tuple[list[Engine], list[str]]:
     return found, missing
 
 
-def _visit(row: Row, corpora: Mapping[str, Corpus], *, keep: bool) -> None:
-    with visit(ENGINES[row.engine], row.n_threads) as peer:
+def visit_of(
+    row: Row, engine: Engine, corpora: Mapping[str, Corpus], *, keep: bool = False
+) -> None:
+    """Visit an engine and add what is measured to its row."""
+    with visit(engine, row.n_threads) as peer:
         row.cold_start_s.append(peer.cold_start_s)
         row.rss_loaded_mb.append(peer.memory().rss_mb)
         row.query_ms += peer.embed(corpora["queries"].file, group=1, kind="query")[N_WARM_QUERIES:]

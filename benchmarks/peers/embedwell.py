@@ -9,7 +9,9 @@ def load(options):
     from embedwell import Embedder
 
     embedder = Embedder(
-        model="all-MiniLM-L6-v2", quantization=options.variant, threads=options.threads
+        model=f"file:{options.model}" if options.model else "all-MiniLM-L6-v2",
+        quantization=options.variant,
+        threads=options.threads,
     )
     return lambda texts, kind: embedder.embed(texts, kind=kind)
 
