@@ -1,6 +1,6 @@
-"""Write the published weights as GGUF, matrices in Q8_0, in llama.cpp's environment.
+"""Write the published weights as GGUF, matrices in Q8_0 or as told, in llama.cpp's environment.
 
-python -m benchmarks.prepare.convert_gguf PUBLISHED_FOLDER MODEL.gguf
+python -m benchmarks.prepare.convert_gguf PUBLISHED_FOLDER MODEL.gguf [F32 | Q8_0 | Q4_0]
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ WORD_START = "\u2581"
 KEPT_IN_FP32 = ("position_embd", "token_types")
 
 
-def main(folder: str, target: str) -> None:
+def main(folder: str, target: str, kind: str = "Q8_0") -> None:
     config = json.loads((Path(folder) / "config.json").read_text("utf-8"))
     writer = gguf.GGUFWriter(target, "bert")
     _hyperparameters(writer, config)
     _vocabulary(writer, Path(folder) / "vocab.txt")
-    _tensors(writer, Path(folder) / "model.safetensors", config["num_hidden_layers"])
+    _tensors(writer, Path(folder) / "model.safetensors", config["num_hidden_layers"], kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -39,7 +39,6 @@ def _hyperparameters(writer: gguf.GGUFWriter, config: dict) -> None:
     writer.add_layer_norm_eps(config["layer_norm_eps"])
     writer.add_causal_attention(False)  # noqa: FBT003 (the package's interface)
     writer.add_pooling_type(gguf.PoolingType.MEAN)
-    writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
 
 
 def _vocabulary(writer: gguf.GGUFWriter, vocab: Path) -> None:
@@ -65,16 +64,16 @@ def gguf_token(word: str) -> str:
     return word[2:] if word.startswith("##") else WORD_START + word
 
 
-def _tensors(writer: gguf.GGUFWriter, weights: Path, n_layers: int) -> None:
+def _tensors(writer: gguf.GGUFWriter, weights: Path, n_layers: int, kind: str) -> None:
+    matrix = gguf.GGMLQuantizationType[kind]
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.BERT, n_layers)
     for name, tensor in load_file(weights).items():
         mapped = names.get_name(name, try_suffixes=(".weight", ".bias"))
         if mapped is None or name.startswith("pooler"):
             continue  # the pooler and the position ids take no part in mean pooling
         values = np.ascontiguousarray(tensor, np.float32)
-        if values.ndim == 2 and not mapped.startswith(KEPT_IN_FP32):
-            q8 = gguf.GGMLQuantizationType.Q8_0
-            writer.add_tensor(mapped, gguf.quants.quantize(values, q8), raw_dtype=q8)
+        if values.ndim == 2 and not mapped.startswith(KEPT_IN_FP32) and kind != "F32":
+            writer.add_tensor(mapped, gguf.quants.quantize(values, matrix), raw_dtype=matrix)
         else:
             writer.add_tensor(mapped, values)
 

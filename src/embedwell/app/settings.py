@@ -95,9 +95,9 @@ class Settings(Struct, frozen=True, kw_only=True):
         str,
         Meta(
             pattern=r"^[a-z][a-z0-9_-]*$",
-            description="What runs models: `onnx` (onnxruntime), `openvino` with the extra of "
-            "that name (q16 and q32 only), `http` (the server at `remote_url`), or one that "
-            "another package brings.",
+            description="What runs models: `onnx` (onnxruntime), `openvino`, `cuda` or `llamacpp` "
+            "with the extra of that name, `http` (the server at `remote_url`), or one that "
+            "another package brings; `embedwell engines` shows them.",
             extra={"form": "a name such as onnx or openvino"},
         ),
     ] = "onnx"
