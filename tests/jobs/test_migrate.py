@@ -10,7 +10,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from embedwell.core.errors import MigrationError, SpaceMovedError, TaskCancelledError
+from embedwell.core.errors import (
+    BadTextsError,
+    MigrationError,
+    SpaceMovedError,
+    TaskCancelledError,
+)
 from embedwell.core.events import Watch
 from embedwell.handshake.admit import admitted
 from embedwell.jobs.fill import fill_space
@@ -124,6 +129,26 @@ def test_a_stopped_migration_goes_on_where_it_was(filled):
         migrate(filled, embedder, watch)
     assert filled.settings.space == FAKE_SPACE
     assert move(filled, WIDE, "wide@q32").n_embedded == 30
+
+
+def test_a_chunk_that_cannot_be_embedded_is_told_and_the_others_are_kept(filled):
+    class Failing(FakeEmbedder):
+        """Fails on one text."""
+
+        def embed(self, texts, kind, watch):
+            found = super().embed(texts, kind, watch)
+            bad = [at for at, text in enumerate(texts) if text.endswith("number 7")]
+            if not bad:
+                return found
+            found.vectors[bad] = np.nan
+            raise BadTextsError(dict.fromkeys(bad, "too odd"), found)
+
+    stored = filled.spaces.add(WIDE, "next", "wide@q32")
+    broken = admitted(filled, stored.number, Failing(WIDE), (), "test")
+    with pytest.raises(BadTextsError, match="too odd"):
+        fill_space(filled, broken, Watch())
+    assert filled.spaces.n_missing(stored.number) == 1
+    assert fill_space(filled, embedder_of(filled, stored), Watch(), 1e9) == 1
 
 
 def test_another_migration_and_the_same_space_are_refused(filled):
