@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from remote_servers import DIALECTS, FakeServer, Served, serving
 
 import embedwell
-from embedwell.app.remote import names_of
+from embedwell.app.remote import _tokenizer, names_of
 from embedwell.app.settings import Settings
 from embedwell.cli.main import cli
 from embedwell.core.errors import (
     DriftError,
+    EngineError,
     RemoteGoneError,
     SettingsError,
     SpaceMismatchError,
     UnknownModelError,
 )
 from embedwell.engines.remote import faults
+from embedwell.models.blobs import BlobCache
 from embedwell.models.catalogue import card
+from embedwell.models.files import Mirrors
 
 NOTES = {
     "bread.md": "Knead the dough, let it rest and bake the bread.",
@@ -157,6 +162,44 @@ def test_a_server_that_went_away_is_told_by_a_search_and_words_are_found_still(
         with pytest.raises(RemoteGoneError, match=r"127\.0\.0\.1:9"):
             index.search("bake bread")
         assert index.search("bread", mode="lexical").results
+
+
+def test_text_and_code_may_have_two_models_of_one_server(folder, settings):
+    (folder / "names.py").write_text("def names(rows):\n    return [row.name for row in rows]\n")
+    with serving(FakeServer("koboldcpp")) as server:
+        settings(remote_url=server.url, model="remote:text", code_model="remote:code")
+        with embedwell.open(folder) as index:
+            index.add_folder()
+            found = index.search("def return for row in", mode="semantic").results
+            assert found[0].chunk.key == "names.py"
+            assert [one.space.model for one in index.store.spaces.all()] == [
+                "remote:text",
+                "remote:code",
+            ]
+    assert {body["model"] for body in server.asked} == {"text", "code"}
+
+
+def test_a_tokenizer_is_pulled_without_the_weights(published, tmp_path, monkeypatch):
+    row = card("all-MiniLM-L6-v2")
+    chosen = Settings(cache=tmp_path / "cache", model_files=published)
+    find = _tokenizer(chosen, row)
+    assert find is not None
+    assert find("three ships").tolist() == [0, 6]
+    held = sum(file.stat().st_size for file in (tmp_path / "cache").rglob("*") if file.is_file())
+    assert held < 1 << 20
+    assert _tokenizer(chosen, replace(row, name="another", files={})) is None
+
+
+def test_without_a_tokenizer_tokens_are_estimated_and_that_is_said(tmp_path, monkeypatch, caplog):
+    nowhere = Mirrors(BlobCache(tmp_path), ())
+    monkeypatch.setattr("embedwell.app.remote.mirrors", lambda *_: nowhere)
+    assert _tokenizer(Settings(cache=tmp_path), card("all-MiniLM-L6-v2")) is None
+    assert "Tokens of all-MiniLM-L6-v2 are estimated" in caplog.text
+
+
+def test_a_runtime_that_holds_models_itself_says_that_it_asks_no_server(ollama):
+    with pytest.raises(EngineError, match="hold models themselves"):
+        embedwell.Runtime().load("all-MiniLM-L6-v2", embedwell.Watch())
 
 
 def test_the_doctor_asks_the_server(ollama, settings):

@@ -137,6 +137,8 @@ def _tokenizer(settings: Settings, card: ModelCard) -> FindTokens | None:
     """The tokenizer of a catalogue model: from its artifacts, else pulled without the weights."""
     from embedwell.runtime.tokenizer import Tokenizer  # noqa: PLC0415 - 10 MB, for long texts
 
+    if not card.files:
+        return None
     kept = ArtifactStore(settings.cache)
     for level in QUANTIZATIONS:
         if found := kept.find(card, level):

@@ -146,6 +146,7 @@ class Runtime:
 
         Raises:
             ModelError: The model is unknown, cannot be had, or its bytes are wrong.
+            EngineError: The settings have another program's server embed.
             TaskCancelledError: `watch` was asked to stop.
         """
 
@@ -153,6 +154,13 @@ class Runtime:
             watch.listener(step)
             self._on_event(_loading(self.artifact_name(model), step))
 
+        if engine_for(self.settings, self.card(model)) == "http":
+            raise EngineError(
+                "`engine = http` has another program's server embed, and the service and "
+                "`embedwell.Runtime` hold models themselves.",
+                "Use `embedwell.Embedder` or `embedwell.open`, or set `engine` to one that runs "
+                "here.",
+            )
         made = self._make_artifact(self.settings, model, Watch(tell, watch.cancelled))
         found = replace(made, engine=engine_for(self.settings, self.card(model)))
         self._artifacts[model] = found
