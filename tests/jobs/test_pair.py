@@ -16,8 +16,8 @@ from embedwell.handshake.admit import admitted
 from embedwell.jobs.migrate import found_space, migrate, plan, roll_back
 from embedwell.jobs.pair import plan_wider, settle, undo
 from embedwell.jobs.records import Record, add_records
-from embedwell.stores.protocol import Filter
-from embedwell.stores.registry import open_store
+from embedwell.stores.protocol import CollectionSettings, Filter
+from embedwell.stores.registry import create_store, open_store
 from embedwell.stores.spaces import CODE_ALONE, EVERYTHING, TEXT_ALONE
 from embedwell.testing import FAKE_SPACE, FakeEmbedder
 
@@ -97,11 +97,20 @@ def holds_what_it_says(store):
     return not store.check()
 
 
-@pytest.fixture
-def filled(store):
+def fill(store):
     add_records(records(0, N_TEXT), store, loader(store))
     add_records(records(0, N_CODE, "code"), store, loader(store))
     return store
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def filled(request):
+    if request.param == "sqlite":
+        yield fill(request.getfixturevalue("store"))
+        return
+    settings = CollectionSettings(FAKE_SPACE, 40)
+    with closing(create_store(request.getfixturevalue("schema"), settings)) as made:
+        yield fill(made)
 
 
 def test_an_index_becomes_a_pair_and_one_again(filled):
@@ -242,7 +251,8 @@ def test_plans_tell_chunks_of_code_alone(filled):
     assert len(filled.spaces.all()) == 2
 
 
-def test_readers_and_a_writer_go_on_through_all_of_it(filled, tmp_path):
+def test_readers_and_a_writer_go_on_through_all_of_it(store, tmp_path):
+    fill(store)
     place, stop = tmp_path / "index.db", threading.Event()
 
     def found(store, role):
@@ -259,21 +269,21 @@ def test_readers_and_a_writer_go_on_through_all_of_it(filled, tmp_path):
             return [one.key for one in store.chunks(ids.tolist())]
 
     def read():
-        with closing(open_store(place)) as store:
+        with closing(open_store(place)) as its:
             n = 0
             while not stop.is_set():
                 try:
-                    assert found(store, "code") == ["code5"]
+                    assert found(its, "code") == ["code5"]
                     n += 1
                 except SpaceMovedError:  # an index asks once more
                     pass
             return n
 
     def write():
-        with closing(open_store(place)) as store:
+        with closing(open_store(place)) as its:
             for n in range(100, 120):
                 kind = "code" if n % 2 else "text"
-                add_records(records(n, n + 1, kind), store, loader(store))
+                add_records(records(n, n + 1, kind), its, loader(its))
 
     with ThreadPoolExecutor(3) as pool, closing(open_store(place)) as mine:
         readers = [pool.submit(read) for _ in range(2)]
