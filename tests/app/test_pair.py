@@ -10,6 +10,7 @@ from msgspec import structs
 from embedwell.app.index import Index
 from embedwell.app.pair import of_index, with_lengths
 from embedwell.app.settings import Settings
+from embedwell.app.sourcing import FolderRequest
 from embedwell.core.errors import (
     CodeMemoryError,
     OverBudgetError,
@@ -17,10 +18,14 @@ from embedwell.core.errors import (
     SpaceMismatchError,
 )
 from embedwell.core.events import Watch
+from embedwell.handshake.admit import admitted
+from embedwell.jobs.fill import fill_space
+from embedwell.jobs.sweeping.sweep import Sweeping
 from embedwell.models.catalogue import card
 from embedwell.models.known import Known
 from embedwell.stores.protocol import CodeSpace, CollectionSettings
 from embedwell.stores.registry import create_store, open_store
+from embedwell.stores.spaces import EVERYTHING
 from embedwell.testing import FakeEmbedder
 
 TEXT = card("all-MiniLM-L6-v2").space
@@ -243,3 +248,42 @@ def test_an_embedder_of_another_space_than_was_said_is_refused(tmp_path, machine
 def test_lists_of_other_lengths_are_refused(index):
     with pytest.raises(ValueError, match="3 texts came with 3 ids, 3 metadata and 2 kinds"):
         index.add(PROSE, kind=["text", "code"])
+
+
+def test_both_spaces_are_compared_with_what_they_hold(index):
+    fill(index)
+    for role, space, n in (("main", TEXT, None), ("code", CODE, 3)):
+        found = index.compare("lamp", role=role)
+        assert found.ok
+        assert found.stored.space == space
+        assert n in {None, found.health.n_vectors}
+
+
+def test_a_run_checks_both_spaces(index, tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    words = [f"thing{n} of {n * 7 % 13} and {n * 11 % 17} blue{n % 5}" for n in range(80)]
+    for n, text in enumerate(words):
+        (folder / f"{n:02}.{'py' if n % 2 else 'md'}").write_text(f"{text}\n")
+    report = index.ingest(FolderRequest(folder), sweeping=Sweeping(canary_at=10))
+    assert report.n_added == 80
+    run = index.store.queue.run()
+    assert run.report["passed"], run.report
+    assert index.store.check() == []
+
+
+def test_a_migration_of_the_main_space_is_followed_by_an_open_index(tmp_path, machine):
+    with made(tmp_path / "index.db", machine, "split") as index:
+        fill(index)
+        other = open_store(index.target)
+        code = other.spaces.code()
+        wide = other.spaces.add(TEXT, "next", "wide@q32", holds=EVERYTHING)
+        embedder = admitted(other, wide.number, FakeEmbedder(TEXT), (), "test")
+        fill_space(other, embedder, Watch())
+        other.spaces.switch(wide.number, keep=False)
+        other.spaces.drop(code.number)
+        other.close()
+        assert sorted(keys(index.search("lamp"))) == sorted([*PROSE_IDS, *SOURCE_IDS])
+        index.add(["def new(): ..."], ids=["new.py"], kind="code")
+        assert index.store.check() == []
+        assert index.settings.code_model == ""

@@ -339,16 +339,28 @@ class Index:
         """
         return [stored.space for stored in migration.drop(self.store, role)]
 
-    def compare(self, query: str = "", watch: Watch | None = None) -> Comparison:
+    def compare(
+        self,
+        query: str = "",
+        watch: Watch | None = None,
+        *,
+        role: Literal["main", "code"] = "main",
+    ) -> Comparison:
         """Embed a query and a sample of the passages anew, and compare with what is stored.
 
         For when results look wrong: it works where a search would be refused.
 
+        Args:
+            query: Whose distances are told; none if empty.
+            watch: May stop it.
+            role: Which space: the main one, or the code one of a pair.
+
         Raises:
             SpaceMismatchError: The settings name another model than the index.
+            SpaceMovedError: There is no code space.
             ModelError: The model cannot be had.
         """
-        embedder = self.load(watch)
+        embedder = self.embedders.loader(watch)(role)
         return compare(self.store, embedder.number, embedder, query, watch=watch)
 
     def counts(self) -> Counts:

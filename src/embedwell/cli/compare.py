@@ -45,11 +45,16 @@ def command(
         ) as index,
     ):
         found = index.compare(query, watch)
+        code = index.compare(query, watch, role="code") if index.store.spaces.code() else None
     if as_json:
-        write_json(comparison_as_json(found))
+        told = comparison_as_json(found)
+        write_json(told | {"code": comparison_as_json(code)} if code else told)
     else:
         _tell(found)
-    if not found.ok:
+        if code:
+            sys.stdout.write(f"\nCode space ({code.stored.space.model}):\n")
+            _tell(code)
+    if not found.ok or (code and not code.ok):
         sys.exit(1)
 
 
