@@ -141,7 +141,7 @@ def test_help_and_version(run, words):
 def test_a_recipe_is_made_used_and_written_elsewhere(run, tmp_path, monkeypatch):
     monkeypatch.setenv("EMBEDWELL_CACHE", str(tmp_path / "cache"))
     source = tiny_source(tmp_path / "tiny")
-    monkeypatch.setattr("embedwell.app.calibration.card", lambda name: source.card)
+    monkeypatch.setattr("embedwell.models.known.catalogue", lambda: {"tiny": source.card})
     monkeypatch.setattr("embedwell.app.calibration.pull_source", lambda *_: source)
     kept = ArtifactStore(tmp_path / "cache")
     without = kept.make(source, "q8", Watch())
@@ -157,7 +157,7 @@ def test_a_recipe_is_made_used_and_written_elsewhere(run, tmp_path, monkeypatch)
 
 def test_a_recipe_that_cannot_be_written_says_so(run, tmp_path, monkeypatch):
     source = tiny_source(tmp_path / "tiny")
-    monkeypatch.setattr("embedwell.app.calibration.card", lambda name: source.card)
+    monkeypatch.setattr("embedwell.models.known.catalogue", lambda: {"tiny": source.card})
     monkeypatch.setattr("embedwell.app.calibration.pull_source", lambda *_: source)
     (tmp_path / "file").write_text("")
     ran = run("models", "calibrate", "tiny", "--output", str(tmp_path / "file/below"))
