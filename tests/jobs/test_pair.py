@@ -234,7 +234,16 @@ def test_another_migration_in_the_way_is_named(filled):
         found_space(filled, replace(CODE, model="third"), "third@q8", of_code=True)
     with pytest.raises(MigrationError, match="in the space of of-code@q32 already"):
         found_space(filled, CODE, "of-code@q32", of_code=True)
-    assert found_space(filled, OTHER, "other@q32", of_code=True).role == "next"
+    begun = found_space(filled, OTHER, "other@q32", of_code=True)
+    assert begun.role == "next"
+    filled.spaces.drop(begun.number)
+    main = filled.spaces.main()
+    filled.spaces.add(main.space, "next", main.made_by, holds=EVERYTHING)
+    with pytest.raises(MigrationError, match="the same `--no-code` or `--hybrid`"):
+        found_space(filled, OTHER, "other@q32")
+    assert shape(filled)[-1] == (main.space.model, "next", EVERYTHING)
+    back(filled)
+    assert holds_what_it_says(filled)
 
 
 def test_plans_tell_chunks_of_code_alone(filled):

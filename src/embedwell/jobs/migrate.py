@@ -129,18 +129,25 @@ def found_space(
         if same and (stored.role == role or not keep_both):
             return stored
         if stored.role == role:
-            raise in_the_way(stored)
+            raise in_the_way(stored, store.spaces.main())
     return None
 
 
-def in_the_way(stored: StoredSpace) -> MigrationError:
-    """Another space has the role that a new one would have."""
+def in_the_way(stored: StoredSpace, main: StoredSpace) -> MigrationError:
+    """Another space has the role that a new one would have.
+
+    Args:
+        stored: That one.
+        main: The main one.
+    """
+    way = "--code" if stored.is_of_code else "--to"
+    if main.holds == TEXT_ALONE and stored.holds == EVERYTHING and stored.role == "next":
+        way = "--no-code` or `--hybrid"
     return MigrationError(
         f"A migration to {stored.made_by} was begun already."
         if stored.role == "next"
         else f"The index has a light space of {stored.made_by} already.",
-        f"Finish it with the same `--{'code' if stored.is_of_code else 'to'}`, or drop it: "
-        f"`embedwell migrate --drop {stored.role}`.",
+        f"Finish it with the same `{way}`, or drop it: `embedwell migrate --drop {stored.role}`.",
     )
 
 

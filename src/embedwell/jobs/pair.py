@@ -137,6 +137,6 @@ def _wider_space(store: Store, main: StoredSpace) -> StoredSpace:
                 EVERYTHING,
                 main.made_by,
             ):
-                raise in_the_way(stored)
+                raise in_the_way(stored, main)
             return stored
     return store.spaces.add(main.space, "next", main.made_by, holds=EVERYTHING)
