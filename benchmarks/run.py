@@ -2,7 +2,7 @@
 
 Parts: setup, speed, product, agreement, quality, service, cache, migration, vector_search,
 postgres, wrong_readers, ingestion, llama_cpp, model_memory,
-static_models, report. Without arguments: all of them
+static_models, text_and_code, report. Without arguments: all of them
 but setup, in this order.
 Each part leaves one file in `results/`, from which `report` writes `docs/benchmarks.md`.
 """
@@ -32,6 +32,7 @@ from benchmarks import (
     service,
     speed,
     static_models,
+    text_and_code,
     vector_search,
     wrong_readers_measure,
 )
@@ -61,6 +62,7 @@ def main() -> None:
         "llama_cpp": llama_cpp.measure,
         "model_memory": model_memory.measure,
         "static_models": lambda: static_models.measure(_corpora(), data()),
+        "text_and_code": lambda: text_and_code.measure(data()),
     }
     chosen = _arguments([*parts, "setup", "report"]).parts or [*parts, "report"]
     if "setup" in chosen:

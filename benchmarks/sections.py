@@ -13,6 +13,7 @@ from benchmarks.postgres_section import postgres
 from benchmarks.service_sections import cache, service
 from benchmarks.static_section import static_models
 from benchmarks.tables import Column, Row, number, numbers, table, value
+from benchmarks.text_and_code_section import text_and_code
 from benchmarks.vector_search_section import vector_search
 from benchmarks.wrong_readers_section import wrong_readers
 
@@ -268,4 +269,5 @@ SECTIONS: Mapping[str, Callable[[Row], str]] = {
     "ingestion": ingestion,
     "llama_cpp": llama_cpp,
     "static_models": static_models,
+    "text_and_code": text_and_code,
 }
