@@ -58,9 +58,16 @@ def test_its_prompts_are_put_before_queries_alone(tiny, cache):
 
 def test_who_did_not_bring_it_cannot_have_it_read(tiny, cache):
     runtime = Runtime(Settings(cache=cache))
+    ways = (
+        runtime.card,
+        lambda name: runtime.embed(name, ["a"], "document", Watch()),
+        lambda name: runtime.load(name, Watch()),
+        lambda name: runtime.pull(name, Watch()),
+    )
     for name in (f"file:{tiny}", "hf:someone/model"):
-        with pytest.raises(UnknownModelError, match="not looked at"):
-            runtime.card(name)
+        for way in ways:
+            with pytest.raises(UnknownModelError, match="not looked at"):
+                way(name)
     assert not cache.exists()
 
 
@@ -86,7 +93,7 @@ def test_it_is_pulled_listed_and_forgotten(tiny, cache):
 def test_what_is_unverified_says_so_once_it_is_made(tiny, cache, caplog):
     runtime = Runtime(Settings(cache=cache))
     for _ in range(2):
-        runtime.load("file:tiny@q8" if caplog.records else _brought(cache, tiny), Watch())
+        runtime.load(_brought(cache, tiny), Watch())
     runtime.close()
     said = [record for record in caplog.records if "is unverified" in record.getMessage()]
     assert len(said) == 1
