@@ -13,11 +13,13 @@ from watching import TellingRuntime
 
 from embedwell.app.domains import by_domain
 from embedwell.app.settings import Settings
+from embedwell.core.errors import CodeMemoryError
 from embedwell.core.events import Watch
 from embedwell.models.known import Known
 from embedwell.server import monitoring
 from embedwell.server.application import application
 from embedwell.server.monitoring import quantile, warns
+from embedwell.server.refusals import refusal
 from embedwell.server.service import Observation, Service
 
 ADDRESS = "/v1/monitoring/embeddings"
@@ -148,3 +150,9 @@ def test_quantiles():
     assert quantile([], 0.5) is None
     assert quantile([1.0], 0.95) == 1.0
     assert quantile([float(n) for n in range(100)], 0.95) == 95.0
+
+
+def test_a_code_model_that_is_not_loaded_for_memory_is_told_by_name():
+    answer = refusal(CodeMemoryError("The code model is not loaded: 950 MB.", "Raise it."))
+    assert answer.status_code == 503
+    assert msgspec.json.decode(answer.body)["error"]["type"] == "CodeMemoryError"
