@@ -127,6 +127,17 @@ def test_a_crash_while_loading_is_an_error(scripted):
         scripted(start=dies("SIGILL"))
 
 
+def test_a_model_that_crashes_at_its_first_text_is_not_loaded(scripted, tiny):
+    scripted(dies("SIGILL"))
+    models = LoadedModels(Limits(4 << 30, 1, 0, 1))
+    with (
+        pytest.raises(EngineError, match=r"random@q32.*does not run.*SIGILL"),
+        models.using(tiny, Watch()),
+    ):
+        pass
+    assert not models.states()
+
+
 def test_a_child_that_hangs_is_killed(scripted, llamacpp, monkeypatch):
     monkeypatch.setattr(llamacpp, "_BATCH_S", 0.1)
     monkeypatch.setattr(llamacpp, "_TOKEN_S", 0)

@@ -12,6 +12,7 @@ from typing import TypeAlias
 from embedwell.core.artifact import Artifact
 from embedwell.core.device import resident_bytes, return_freed_memory
 from embedwell.core.errors import (
+    BadTextsError,
     EmbedwellError,
     EngineError,
     EngineMemoryError,
@@ -234,6 +235,9 @@ def open_model(
             raise EngineMemoryError(
                 f"There was no memory to load '{artifact.name}'.", "Free some and try again."
             ) from error
+        if isinstance(error, BadTextsError):  # no text is to blame
+            why = next(iter(error.failures.values()))
+            raise EngineError(f"'{artifact.name}' was loaded and does not run.", why) from error
         raise
     engine.n_texts = 0
     return local, engine
