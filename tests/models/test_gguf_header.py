@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import struct
 import tracemalloc
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,13 @@ from gguf_models import tiny_bert
 from gguf_writer import write_gguf
 
 from embedwell.core.errors import ConversionError, EmbedwellError, WrongBytesError
+from embedwell.models.gguf.card import card_of_gguf
 from embedwell.models.gguf.config import pooling_of, published_config
 from embedwell.models.gguf.header import read_header
-from embedwell.models.gguf.tensors import GgufTensors
+from embedwell.models.gguf.opening import open_gguf
 from embedwell.models.gguf.tokenizer import tokenizer_json
+from embedwell.models.networks.registry import read_network
+from embedwell.models.tensors import Tensors
 
 F32 = 0
 WEIGHTS = ("w", (4, 8), F32, 0)  # name, dimensions, type, offset
@@ -144,6 +148,8 @@ def test_a_file_that_is_not_there_is_an_error_of_ours(tmp_path: Path):
     [
         ("bert.block_count", None, "no 'bert.block_count'"),
         ("bert.block_count", "six", "is not a number of things"),
+        ("bert.block_count", 2**30, "claims 1073741824 layers"),
+        ("bert.block_count", 0, "claims 0 layers"),
         ("bert.embedding_length", -1, "is not a number of things"),
         ("bert.attention.layer_norm_epsilon", float("nan"), "is not a number"),
         ("bert.attention.causal", 3, "is not true or false"),
@@ -186,15 +192,14 @@ def test_flipped_and_missing_bytes_raise_nothing_but_our_errors(tmp_path: Path):
 
 def _usable(path: Path) -> bool:
     try:
-        header = read_header(path)
-        published_config(header)
-        tokenizer_json(header)
-        tensors = GgufTensors(header)
-        try:
-            for name in tensors.names():
-                tensors.rows(name, 0, tensors.shape(name)[0])
-        finally:
-            tensors.close()
+        fields, published = open_gguf(path)
+        with closing(published):
+            network = read_network(fields)
+            tensors = Tensors(published, network)
+            for name in network.config.shapes():
+                tensors.read(name)
+        tokenizer_json(read_header(path))
+        card_of_gguf(path, "file:x")
     except EmbedwellError:
         return False
     return True

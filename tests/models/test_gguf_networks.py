@@ -229,3 +229,11 @@ def test_a_card_names_no_repository_that_the_file_does_not_name(address: str, tm
     folder = tiny_bert(tmp_path / "tiny")
     path = write_gguf(folder, tmp_path / "x.gguf", change=lambda w: w.add_repo_url(address))
     assert card_of_gguf(path, "file:x").hub_id == ""
+
+
+def test_a_modernbert_without_a_pattern_of_layers_is_refused(tmp_path: Path):
+    header = read_header(written("modernbert-base", tmp_path))
+    key = "modern-bert.attention.sliding_window_pattern"
+    object.__setattr__(header, "fields", {**header.fields, key: 0})
+    with pytest.raises(ConversionError, match="whole text"):
+        published_config(header)

@@ -33,6 +33,9 @@ def check_known(header: GgufHeader) -> None:
         raise header.wrong("its tokens see only those before them, which no known encoder has")
     if "token_embd.weight" not in header.tensors:
         raise header.wrong("it has no tensor 'token_embd.weight'")
+    n_layers = _count(header, "block_count")
+    if not 0 < n_layers <= len(header.tensors):
+        raise header.wrong(f"it claims {n_layers} layers, and has {len(header.tensors)} tensors")
 
 
 def pooling_of(header: GgufHeader) -> Pooling:
@@ -132,6 +135,9 @@ def _nomic(header: GgufHeader) -> dict[str, Any]:
 
 def _modern(header: GgufHeader) -> dict[str, Any]:
     base = header.number("modern-bert.rope.freq_base")
+    every = header.count("modern-bert.attention.sliding_window_pattern", _MODERN_PATTERN)
+    if not every:
+        raise header.wrong("none of its layers looks at the whole text")
     return {
         "model_type": "modernbert",
         "hidden_activation": header.text("modern-bert.hidden_act", "gelu"),
@@ -145,9 +151,7 @@ def _modern(header: GgufHeader) -> dict[str, Any]:
         "global_rope_theta": base,
         "local_rope_theta": header.number("modern-bert.rope.freq_base_swa", base),
         "local_attention": _count(header, "attention.sliding_window"),
-        "global_attn_every_n_layers": header.count(
-            "modern-bert.attention.sliding_window_pattern", _MODERN_PATTERN
-        ),
+        "global_attn_every_n_layers": every,
         **_biases(header, {"attention": "attn_qkv", "mlp": "ffn_up", "norm": "ffn_norm"}),
     }
 
