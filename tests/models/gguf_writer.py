@@ -15,7 +15,12 @@ from gguf import GGMLQuantizationType as Type
 from gguf import LlamaFileType, PoolingType, TokenType
 from safetensors import safe_open
 
-POOLINGS = {"none": PoolingType.NONE, "mean": PoolingType.MEAN, "cls": PoolingType.CLS}
+POOLINGS = {
+    "none": PoolingType.NONE,
+    "mean": PoolingType.MEAN,
+    "cls": PoolingType.CLS,
+    "rank": PoolingType.RANK,
+}
 _ARCHITECTURES = {
     "bert": gguf.MODEL_ARCH.BERT,
     "xlm-roberta": gguf.MODEL_ARCH.BERT,

@@ -40,10 +40,10 @@ def name(request) -> str:
     return request.param
 
 
-def written(name: str, folder: Path, kind: str = "F32") -> Path:
+def written(name: str, folder: Path, kind: str = "F32", pooling: str = "mean") -> Path:
     shallow(name).write(folder / "published")
     give_tokenizer(folder / "published")
-    return write_gguf(folder / "published", folder / "x.gguf", kind)
+    return write_gguf(folder / "published", folder / "x.gguf", kind, pooling)
 
 
 def test_the_fields_describe_the_published_network(name: str, tmp_path: Path):
@@ -237,3 +237,20 @@ def test_a_modernbert_without_a_pattern_of_layers_is_refused(tmp_path: Path):
     object.__setattr__(header, "fields", {**header.fields, key: 0})
     with pytest.raises(ConversionError, match="whole text"):
         published_config(header)
+
+
+def test_a_rerankers_head_is_the_published_one(tmp_path: Path):
+    network = shallow("xlm-roberta-rerank")
+    path = written(network.name.removesuffix("-shallow"), tmp_path, pooling="rank")
+    assert card_of_gguf(path, "file:x").head == "rerank"
+    head = read_network(published_config(read_header(path)), "rerank").config.head
+    assert head == read_network({**network.config, "num_labels": 1}, "rerank").config.head
+    with tensors_of(path) as tensors:
+        for ours, theirs in (
+            ("pooler.dense", "classifier.dense"),
+            ("classifier", "classifier.out_proj"),
+        ):
+            for end in ("weight", "bias"):
+                expected = network.tensor(f"{theirs}.{end}")
+                found = tensors.rows(f"{ours}.{end}", 0, len(expected))
+                assert np.array_equal(found, expected)
