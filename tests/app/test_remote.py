@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -217,3 +219,15 @@ def test_the_doctor_asks_the_server(ollama, settings):
 def test_the_command_prints_the_servers_vectors(ollama):
     said = CliRunner().invoke(cli, ["embed", "three ships"])
     assert "(32 dimensions)" in said.output
+
+
+def test_no_engine_no_tokenizer_and_no_tls_reach_a_process_that_asks_a_server(ollama):
+    program = (
+        "import sys, embedwell\n"
+        "embedwell.Embedder().embed(['three ships'])\n"
+        "print({'onnxruntime', 'onnx', 'tokenizers', 'ssl', 'httpx'} & set(sys.modules))"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", program], check=False, capture_output=True, text=True
+    )
+    assert said.stdout.strip() == "set()", said.stderr
