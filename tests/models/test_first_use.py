@@ -288,6 +288,13 @@ class TestCatalogue:
         with pytest.raises(ModelUnavailableError, match=f"{WEIGHTS} is not the published file"):
             pull(card, mirrors(cache), Watch())
 
+    def test_a_hash_that_the_row_has_is_held_at_first_use(self, hub, cache, row):
+        known = replace(row, files=row.files | {WEIGHTS: PinnedFile("0" * 64, 0)})
+        assert not known.is_pinned
+        with pytest.raises(WrongBytesError, match=f"{WEIGHTS} of row has SHA-256"):
+            FirstUse(cache, Watch()).pin(known, None)
+        assert not (cache / "models" / "pins").exists()
+
     def test_a_row_that_its_files_contradict_is_refused(self, hub, cache, row):
         with pytest.raises(ConversionError, match="pooling mean for row") as refusal:
             FirstUse(cache, Watch()).pin(replace(row, pooling="mean"), None)

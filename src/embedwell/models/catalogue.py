@@ -20,8 +20,8 @@ from embedwell.core.space import Pooling, Space
 class PinnedFile:
     """A published file: its SHA-256 (64 hex digits) and its size in bytes.
 
-    A hash that nobody published in time for the catalogue is empty, and the size 0: what the hub
-    says at first use is recorded, and enforced from then on.
+    A hash that nobody published in time for the catalogue is empty, and a size 0: what the hub says
+    at first use is recorded, and enforced from then on.
     """
 
     sha256: str
@@ -148,8 +148,10 @@ class ModelCard:
 
     @property
     def is_pinned(self) -> bool:
-        """Whether the hash of every file is known."""
-        return bool(self.files) and all(pin.sha256 for pin in self.files.values())
+        """Whether the hash and the size of every file are known."""
+        return bool(self.files) and all(
+            pin.sha256 and pin.size_bytes for pin in self.files.values()
+        )
 
     @property
     def repository(self) -> tuple[str, str]:

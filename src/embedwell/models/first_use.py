@@ -74,6 +74,8 @@ class FirstUse:
 
         Raises:
             ModelUnavailableError: No hub answers and the folder does not have it.
+            WrongBytesError: A file has another hash than the one that its row has.
+            ConversionError: The model's own files contradict its row.
             TaskCancelledError: The watch asked to stop.
         """
         if card.is_pinned:
@@ -87,6 +89,7 @@ class FirstUse:
                 _check(card, paths, files)
             else:
                 files = self._in_folder(card, local, f"hub: {listing.reason}")
+        _refuse_others(card, files)
         Shelf(self.cache).pin(card, Pins(listing.commit, files))
         return replace(card, commit=listing.commit, files=files)
 
@@ -235,6 +238,16 @@ def _check(row: ModelCard, paths: Mapping[str, Path], pins: Mapping[str, PinnedF
             raise ConversionError(
                 f"The catalogue has {what} {ours} for {row.name}, and its files say {theirs}.",
                 f"Name it `hf:{row.hub_id}#{row.revision}`: then its files decide.",
+            )
+
+
+def _refuse_others(row: ModelCard, files: Mapping[str, PinnedFile]) -> None:
+    """Hold the hashes that a row has already."""
+    for name, pin in row.files.items():
+        if pin.sha256 and pin.sha256 != files[name].sha256:
+            raise WrongBytesError(
+                f"{name} of {row.name} has SHA-256 {files[name].sha256}, expected {pin.sha256}.",
+                "Take the file from another place.",
             )
 
 
