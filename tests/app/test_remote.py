@@ -117,6 +117,7 @@ def test_an_index_goes_over_to_a_servers_model_and_is_refused_another(ollama, fo
         with embedwell.open(folder) as index, pytest.raises(DriftError) as caught:
             index.search("bake bread")
     assert f"let the server at {second.url} serve what wrote them" in caught.value.remedy.lower()
+    assert "into another file (`--db FILE`)" in caught.value.remedy
     assert "--quantization" not in caught.value.remedy
 
 

@@ -155,7 +155,10 @@ def _remedy(proof: Proof, others: list[BuildRecord]) -> str:
         ways.append(f"use the engine that was admitted (`engine = {engines[0]}`)")
     if not is_served and any(build.host != here.host for build in others):
         ways.append("use the service of a machine where that runs")
-    ways.append(f"embed the index anew (`embedwell migrate --to {name}`)")
+    if is_served and proof.written_by is not None and proof.written_by.artifact == name:
+        ways.append("index again into another file (`--db FILE`)")  # one name cannot be migrated to
+    else:
+        ways.append(f"embed the index anew (`embedwell migrate --to {name}`)")
     if proof.drift.within(WIDE):
         ways.append(f"accept worse results (`accept_drift = {name}`)")
     listed = ways[0] if len(ways) == 1 else f"{'; '.join(ways[:-1])}; or {ways[-1]}"
