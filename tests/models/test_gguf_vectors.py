@@ -40,7 +40,6 @@ ONLY_LLAMA_CPP: dict[str, Quantization] = {
     "Q4_K_M": "q4",
     "Q3_K_M": "q4",
     "Q2_K": "q4",
-    "IQ4_NL": "q4",
     "IQ4_XS": "q4",
 }
 ENGINES: dict[Form, str] = {"onnx": "onnx", "gguf": "llamacpp"}
