@@ -153,7 +153,7 @@ def _peer(n_models: int) -> float | None:
 
 
 def _latency() -> list[dict[str, Any]]:
-    """Median and 95th percentile of one query in each domain, in this process, in ms."""
+    """One query in each domain, in this process: how long it takes, and processor time, in ms."""
 
     async def run() -> list[dict[str, Any]]:
         rows = []
@@ -161,17 +161,18 @@ def _latency() -> list[dict[str, Any]]:
             for domain in EmbeddingDomain:
                 await service.generate_embedding("warm", domain)
             for domain in EmbeddingDomain:
-                took = []
+                took, busy = [], []
                 for number in range(N_LATENCIES):
-                    began = time.perf_counter()
+                    began, used = time.perf_counter(), time.process_time()
                     text = f"how is the retry number {number} configured"
                     await service.generate_embedding(text, domain, kind="query")
                     took.append(1000 * (time.perf_counter() - began))
-                quantiles = statistics.quantiles(took, n=20)
-                rows.append(
-                    {"domain": domain.name, "p50_ms": round(statistics.median(took), 2)}
-                    | {"p95_ms": round(quantiles[-1], 2)}
-                )
+                    busy.append(1000 * (time.process_time() - used))
+                row: dict[str, Any] = {"domain": domain.name}
+                row["p50_ms"] = round(statistics.median(took), 2)
+                row["p95_ms"] = round(statistics.quantiles(took, n=20)[-1], 2)
+                row["processor_ms"] = round(statistics.median(busy), 2)
+                rows.append(row)
         return rows
 
     return asyncio.run(run())

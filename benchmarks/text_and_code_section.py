@@ -35,6 +35,7 @@ def text_and_code(part: Row) -> str:
         ("domain", value("domain")),
         ("p50 ms", number("p50_ms", 1)),
         ("p95 ms", number("p95_ms", 1)),
+        ("processor time, p50 ms", number("processor_ms", 1)),
     ]
     names = [name for name in part["quality"][0] if name != "models"] if part["quality"] else []
     quality: list[Column] = [("models", value("models"))]

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from msgspec import structs
 
+import embedwell
 from embedwell.app.index import Index
 from embedwell.app.pair import of_index, with_lengths
 from embedwell.app.settings import Settings
@@ -287,3 +288,45 @@ def test_a_migration_of_the_main_space_is_followed_by_an_open_index(tmp_path, ma
         index.add(["def new(): ..."], ids=["new.py"], kind="code")
         assert index.store.check() == []
         assert index.settings.code_model == ""
+
+
+def test_an_index_that_is_there_knows_its_own_models(index):
+    others = Settings(model=CODE.model, code_model="jina-embeddings-v2-base-code")
+    found = of_index(others, index.store.settings, given=())
+    assert (found.model, found.code_model) == (TEXT.model, CODE.model)
+    alone = CollectionSettings(TEXT, 60)
+    assert of_index(others, alone, given=("code_model",)).code_model == ""
+
+
+def test_a_new_index_fits_both_models(tmp_path, monkeypatch):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    long = "nomic-embed-text-v1.5"
+    monkeypatch.setenv("EMBEDWELL_CODE_DOMAIN", "hybrid")
+    with embedwell.open(folder, model=long, code_model=TEXT.model) as found:
+        stored = found.store.settings
+        assert stored.chunk_tokens == TEXT.max_tokens - 6
+        assert stored.code.hybrid
+        assert stored.code.made_by.endswith(f"{TEXT.model}@q8")
+        assert found.settings.code_model == TEXT.model
+    with embedwell.open(folder) as again:
+        assert (again.settings.model, again.settings.code_model) == (long, TEXT.model)
+    other = tmp_path / "other"
+    other.mkdir()
+    with embedwell.open(other, model=TEXT.model, code_model=TEXT.model) as same:
+        assert same.store.settings.code is None
+
+
+def test_a_new_index_with_a_shorter_length_is_made_for_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("EMBEDDING_MODEL", "nomic-embed-text-v1.5")
+    monkeypatch.setenv("EMBEDDING_DIMENSION", "256")
+    with embedwell.open(tmp_path) as found:
+        assert found.space.dimensions == 256
+        assert found.store.settings.chunk_tokens == 506
+        assert found.embedders.check().space == found.space
+    monkeypatch.setenv("EMBEDDING_DIMENSION", "512")
+    with (
+        embedwell.open(tmp_path) as other,
+        pytest.raises(SpaceMismatchError, match=r"dimensions is 512.*with 256"),
+    ):
+        other.search("lamp")

@@ -157,6 +157,7 @@ class OpenIndexes:
     def _opened(self, file: Place) -> Index:
         from embedwell.app.configuration import load  # noqa: PLC0415 - when one is asked for
         from embedwell.app.index import Index  # noqa: PLC0415 - the same
+        from embedwell.app.pair import of_index  # noqa: PLC0415 - the same
         from embedwell.app.place import indexed_folder  # noqa: PLC0415 - the same
         from embedwell.stores.registry import open_store  # noqa: PLC0415 - the same
 
@@ -164,9 +165,8 @@ class OpenIndexes:
         # Of a project's own settings only this one concerns an index that exists.
         max_file = load({}, folder).settings.max_file if folder else self._settings.max_file
         store = open_store(file, index=self._settings.index)
-        settings = structs.replace(
-            self._settings, model=store.settings.space.model, max_file=max_file
-        )
+        ours = structs.replace(self._settings, max_file=max_file, dimensions=0, code_dimensions=0)
+        settings = of_index(ours, store.settings, given=())  # an index knows its own models
         return Index(file, store, settings, connect=self._connect, rerankers=self._reranker)
 
     def _reranker(self, settings: Settings, model: str, watch: Watch) -> TextReranker:
