@@ -123,19 +123,12 @@ def measured_models_table() -> str:
     """What `benchmarks/model_memory.py` measured, as Markdown."""
     place = ROOT / "benchmarks" / "results" / "model_memory.json"
     found = json.loads(place.read_text("utf-8"))["rows"] if place.is_file() else []
-    rows = ["| network | level | on disk | RSS loaded | RSS after bulk | one query, p50 ms | as |"]
-    rows.append("| --- | --- | --- | --- | --- | --- | --- |")
+    rows = ["| network | level | on disk | RSS loaded | RSS after bulk | as |"]
+    rows.append("| --- | --- | --- | --- | --- | --- |")
     for row in found:
-        cells = [
-            row["network"],
-            row["quantization"],
-            *(f"{row[name]:.0f}" for name in ("disk_mb", "loaded_mb", "after_mb")),
-        ]
-        cells += [
-            f"{row['query_p50_ms']:.1f}",
-            ", ".join(f"`{one}`" for one in row["models"]) or "-",
-        ]
-        rows.append(f"| {' | '.join(cells)} |")
+        cells = [f"{row[name]:.0f}" for name in ("disk_mb", "loaded_mb", "after_mb")]
+        models = ", ".join(f"`{one}`" for one in row["models"]) or "-"
+        rows.append(f"| {' | '.join([row['network'], row['quantization'], *cells, models])} |")
     return "\n".join(rows)
 
 
