@@ -218,6 +218,7 @@ class Handler(BaseHTTPRequestHandler):
     """Answers as its `fake` does."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     fake: FakeServer
 
     def do_GET(self) -> None:

@@ -231,11 +231,12 @@ def test_one_fault_that_passes_is_not_seen(server, fault):
     np.testing.assert_allclose(found.vectors, server.model.rows(TEXTS), atol=1e-6)
 
 
-def test_a_rate_limit_is_heeded(server):
-    server.faults = [lambda *_: None, refuse(429, {"error": "slow down"}, Retry_After="1")]
-    with asking(server) as embedder:
+def test_a_rate_limit_is_heeded():
+    slower = refuse(429, {"error": "slow down"}, Retry_After="1")
+    with serving(FakeServer("tei", faults=[lambda *_: None, slower])) as server:
         begun = time.monotonic()
-        embed(embedder)
+        with asking(server) as embedder:
+            embed(embedder)
     assert time.monotonic() - begun >= 1
 
 
