@@ -36,6 +36,11 @@ def test_examples_run(code, real_cache, tmp_path):
     assert run.returncode == 0, run.stderr
 
 
+# What `make` does has a test of its own; what watches would go on for ever; the others fetch models
+# that a test cannot have, or take a minute, and have tests of their own.
+NOT_RUN = ("make ", "--watch", "--code-model", "--rerank", "distill", "--measure")
+
+
 @pytest.mark.skipif(shutil.which("curl") is None, reason="one of the commands is curl")
 def test_the_commands_of_the_readme_run(real_cache, tmp_path):
     for name in ("notes", "papers"):
@@ -46,8 +51,7 @@ def test_the_commands_of_the_readme_run(real_cache, tmp_path):
     wait = f"until curl -sf http://127.0.0.1:{port}/health; do sleep 0.1; done"
     lines = [line for block in blocks(ROOT / "README.md", "sh") for line in block.splitlines()]
     commands = [line.split("  #")[0].replace("~/", f"{tmp_path}/") for line in lines]
-    # What `make` does has a test of its own; what watches would go on for ever.
-    runnable = [one for one in commands if not one.startswith("make") and "--watch" not in one]
+    runnable = [one for one in commands if not any(sign in one for sign in NOT_RUN)]
     script = "set -e\n" + "\n".join(runnable)
     script = script.replace("serve &", f"serve 2>/dev/null & trap 'kill $!' EXIT\n{wait}")
     script = script.replace("8437", port).replace("embedded:", f"embedded:{server}/data")
