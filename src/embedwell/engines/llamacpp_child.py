@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from types import ModuleType
 from typing import Any, BinaryIO
@@ -284,12 +285,10 @@ def main() -> None:
         sys.stdout.write(system(_library()))
         return
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-    with os.fdopen(os.dup(1), "wb") as answers:
-        os.dup2(2, 1)
-        try:
-            serve(sys.stdin.buffer, answers)
-        except (EOFError, BrokenPipeError, KeyboardInterrupt):
-            os._exit(0)  # at once: nothing is left to be freed for
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    with suppress(EOFError, BrokenPipeError, KeyboardInterrupt):
+        serve(sys.stdin.buffer, answers)
 
 
 if __name__ == "__main__":
