@@ -258,6 +258,21 @@ def _judged(*, harmful: bool) -> Callable[[Results], float]:
     return measured
 
 
+def _pair_mb(loaded: str) -> Callable[[Results], float]:
+    """The service's memory with some of the pair's models."""
+    return lambda results: float(
+        row(results["text_and_code"]["memory"], loaded=loaded)["embedwell"]
+    )
+
+
+def _pair_gain(results: Results) -> float:
+    """What the better of the two split pairs finds beyond the better model alone."""
+    rows, name = results["text_and_code"]["quality"], "CoSQA semantic nDCG@10"
+    alone = [one[name] for one in rows if one["models"].endswith("alone")]
+    split = [one[name] for one in rows if one["models"].endswith("split")]
+    return float(sorted(split)[-1] - sorted(alone)[-1])
+
+
 TARGETS = (
     Target("q32: STS-B, distance to sentence-transformers", "≤", 0.05,
            _sts_distance("embedwell q32")),
@@ -355,4 +370,8 @@ TARGETS = (
     Target("wrong readers that cost more than a tenth of the top 10: refused", "≥", 1,
            _judged(harmful=True)),
     Target("readers that cost less than a fiftieth of it: let in", "≥", 1, _judged(harmful=False)),
+    *(Target(f"the service with the 768-d pair at q8, {loaded}", "≤", most, _pair_mb(loaded), "MB")
+      for loaded, most in (("text alone", 260), ("text and code", 450))),
+    Target("CoSQA beside text: nDCG@10 of text and code beyond the better model alone", "≥", 0,
+           _pair_gain),
 )  # fmt: skip

@@ -39,15 +39,16 @@ from embedwell.core.space import Space
 from embedwell.handshake.probes import PROBES
 from embedwell.search.results import SearchResult
 from embedwell.search.searcher import QueryVector, Searcher
-from embedwell.stores.memory import MemoryStore
 from embedwell.stores.protocol import (
     ChunkKind,
     CodeSpace,
     CollectionSettings,
     Document,
     DocumentChunks,
+    Store,
     StoredChunk,
 )
+from embedwell.stores.registry import create_store
 from embedwell.stores.spaces import Reference
 from embedwell.testing import FAKE_BUILD, FAKE_SPACE
 
@@ -245,7 +246,19 @@ def _searched(
 ) -> dict[str, float]:
     main, second = models[text], models[code] if code else None
     pair = CodeSpace(_space(code, second), hybrid=domain == "hybrid") if second else None
-    store = MemoryStore(CollectionSettings(_space(text, main), 256, "", pair))
+    settings = CollectionSettings(_space(text, main), 256, "", pair)
+    with TemporaryDirectory() as folder:
+        store = create_store(f"{folder}/index.db", settings)
+        try:
+            return _scores(store, sets, main, second)
+        finally:
+            store.close()
+
+
+def _scores(
+    store: Store, sets: Sequence[Retrieval], main: Sequence[Floats], second: Sequence[Floats] | None
+) -> dict[str, float]:
+    """What each set's questions find among all documents."""
     spaces = store.spaces.all()
     for stored, vectors in zip(spaces, (main, second), strict=False):
         store.spaces.refer(stored.number, Reference("probes", vectors[-1], FAKE_BUILD))

@@ -13,7 +13,7 @@ at fp32, which lacks one of the two architectures:
 
 {memory}
 
-One query of eight words through `DualEmbeddingService`, the same networks, one thread:
+One query of seven words through `DualEmbeddingService`, the same networks, one thread.{note}
 
 {latency}
 
@@ -40,7 +40,9 @@ def text_and_code(part: Row) -> str:
     names = [name for name in part["quality"][0] if name != "models"] if part["quality"] else []
     quality: list[Column] = [("models", value("models"))]
     quality += [(name, number(name, 1)) for name in names]
+    note = f" {part['note']}" if "note" in part else ""
     return TEXT_AND_CODE.format(
+        note=note,
         memory=table(memory, part["memory"]),
         latency=table(latency, part["latency"]),
         quality=table(quality, part["quality"]),
