@@ -20,8 +20,8 @@ from typing import Any
 from benchmarks import (
     agreement,
     cache,
+    compilations,
     ingestion,
-    llama_cpp,
     machine,
     migration,
     model_memory,
@@ -59,7 +59,7 @@ def main() -> None:
         "postgres": lambda: postgres.measure(data(), 1),
         "wrong_readers": lambda: wrong_readers_measure.measure(data()),
         "ingestion": lambda: ingestion.measure(data(), machine.n_cores()),
-        "llama_cpp": llama_cpp.measure,
+        "llama_cpp": compilations.measure,
         "model_memory": model_memory.measure,
         "static_models": lambda: static_models.measure(_corpora(), data()),
         "text_and_code": lambda: text_and_code.measure(data()),

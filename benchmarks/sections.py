@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from statistics import mean
 
+from benchmarks.compilations_section import llama_cpp
 from benchmarks.engines import DYNAMIC, OURS, REFERENCE
 from benchmarks.ingestion_section import ingestion
-from benchmarks.llama_cpp_section import llama_cpp
 from benchmarks.migration_sections import migration
 from benchmarks.postgres_section import postgres
 from benchmarks.service_sections import cache, service

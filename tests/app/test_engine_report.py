@@ -88,6 +88,15 @@ def test_engines_are_measured_against_the_default_one_and_that_is_kept(
     assert engine_report.look(settings, Watch()).engines[0].measured is None
 
 
+def test_where_a_server_embeds_nothing_runs_here(settings, measured_file, monkeypatch):
+    only(monkeypatch, "onnx")
+    remote = structs.replace(settings, engine="http", model="remote:any")
+    report = engine_report.look(remote, Watch(), measure=True)
+    assert (report.model, report.engine, report.quantization) == ("remote:any", "http", "")
+    assert not report.engines[0].is_chosen
+    assert "remote_url" in report.reason
+
+
 def test_an_engine_that_ends_its_process_is_told(settings, measured_file, monkeypatch):
     only(monkeypatch, "onnx")
     crash = (sys.executable, "-c", "import os; os.abort()")

@@ -34,6 +34,10 @@ FILE = "engines.json"
 DEFAULT = "onnx"
 """The engine whose vectors the others' drift is measured from."""
 
+REMOTE = "http"
+"""The value of `engine` with which a server embeds: no engine is needed here, or measured."""
+
+_REMOTE = "http: the server at `remote_url` embeds, and no engine runs here."
 _PROGRAM = (sys.executable, "-P", "-m", "embedwell.app.engine_child")
 _POLL_S = 0.1
 _PART_S = 2.0  # of each of the measurements of an engine
@@ -98,7 +102,7 @@ class EngineReport:
     Attributes:
         model: Whom they would run.
         engine: The one that would.
-        quantization: At which level.
+        quantization: At which level; empty where a server embeds, which has its own.
         reason: Why, as sentences.
         engines: The default first, then by name.
     """
@@ -122,16 +126,13 @@ def look(settings: Settings, watch: Watch, *, measure: bool = False) -> EngineRe
         ModelError: The model is unknown or cannot be had.
         TaskCancelledError: `watch` was asked to stop.
     """
+    if settings.engine == REMOTE:
+        return EngineReport(settings.model, REMOTE, "", _REMOTE, tuple(_states(REMOTE, watch)))
     settings, _ = with_model(settings, watch)
     model = Known(settings.cache).card(settings.model)
     chosen = engine_for(settings, model)
     choice = quantization_for(settings, model)
-    known = names()
-    order = [*(name for name in known if name == DEFAULT), *(n for n in known if n != DEFAULT)]
-    states = []
-    for done, name in enumerate(order):
-        watch.progress("look at engines", done, len(order), "engines")
-        states.append(_state(name, is_chosen=name == chosen, watch=watch))
+    states = _states(chosen, watch)
     if measure:
         states = _measured(settings, model, states, watch)
     remembered = _remembered(settings.cache)
@@ -140,9 +141,20 @@ def look(settings: Settings, watch: Watch, *, measure: bool = False) -> EngineRe
     return EngineReport(model.called, chosen, choice.quantization, reason, tuple(found))
 
 
+def _states(chosen: str, watch: Watch) -> list[EngineState]:
+    known = names()
+    order = [*(name for name in known if name == DEFAULT), *(n for n in known if n != DEFAULT)]
+    states = []
+    for done, name in enumerate(order):
+        watch.progress("look at engines", done, len(order), "engines")
+        states.append(_state(name, is_chosen=name == chosen, watch=watch))
+    return states
+
+
 def _reason(settings: Settings, model: ModelCard, chosen: str) -> str:
     if chosen != settings.engine:
-        return f"{model.name} is a table of token vectors, which {chosen} runs."
+        what = "is a table of token vectors" if chosen == "static" else "reranks"
+        return f"{chosen}: {model.name} {what}, which no other engine runs."
     if chosen == DEFAULT:
         return f"{chosen}: the default, and the fastest where it was measured."
     return f"{chosen}: the setting `engine` names it."

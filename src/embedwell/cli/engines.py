@@ -36,7 +36,8 @@ def command(*, model: str | None, measure: bool, as_json: bool) -> None:
     if as_json:
         write_json(asdict(report))
         return
-    sys.stdout.write(f"{report.model}@{report.quantization} is run by {report.reason}\n\n")
+    level = f"@{report.quantization}" if report.quantization else ""
+    sys.stdout.write(f"{report.model}{level} is run by {report.reason}\n\n")
     _write_installed(report)
     _write_measured(report)
 

@@ -1,4 +1,4 @@
-from benchmarks.llama_cpp_section import llama_cpp
+from benchmarks.compilations_section import llama_cpp
 
 
 def drift(writer, reader, mean, *, admitted):
