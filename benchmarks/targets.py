@@ -268,9 +268,11 @@ def _pair_mb(loaded: str) -> Callable[[Results], float]:
 def _pair_gain(results: Results) -> float:
     """What the better of the two split pairs finds beyond the better model alone."""
     rows, name = results["text_and_code"]["quality"], "CoSQA semantic nDCG@10"
+    if not rows:
+        raise KeyError(name)
     alone = [one[name] for one in rows if one["models"].endswith("alone")]
     split = [one[name] for one in rows if one["models"].endswith("split")]
-    return float(sorted(split)[-1] - sorted(alone)[-1])
+    return float(max(split) - max(alone))
 
 
 TARGETS = (
