@@ -19,6 +19,9 @@ from embedwell.models.shelf import Brought, Shelf
 @pytest.mark.parametrize("row", catalogue().values(), ids=lambda row: row.name)
 def test_every_model_has_an_estimate_at_every_level(row):
     found = ram(row)
+    if row.architecture == "static":
+        assert found["q8"] < found["q16"] < found["q32"]
+        return
     assert set(found) == set(QUANTIZATIONS)
     assert found["q8"] < found["q4"] < found["q16"] < found["q32"]  # q4 is packed twice
 

@@ -90,7 +90,12 @@ def test_sql_is_written_without_a_server(run, monkeypatch):
 
 
 def test_revisions_are_listed(run):
-    assert [one["name"] for one in run("db", "history", "--json").json] == ["001", "002", "003", "004"]
+    assert [one["name"] for one in run("db", "history", "--json").json] == [
+        "001",
+        "002",
+        "003",
+        "004",
+    ]
     assert run("db", "history").out.splitlines()[1].startswith("001       -        The baseline")
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from embedwell.app.choose import quantization_for
 from embedwell.app.settings import Settings
 from embedwell.core.artifact import QUANTIZATIONS, Quantization
+from embedwell.engines.registry import runs
 from embedwell.models.artifacts import ArtifactStore
 from embedwell.models.catalogue import ModelCard
 from embedwell.models.known import Known
@@ -66,4 +67,5 @@ def ram(card: ModelCard) -> dict[Quantization, int]:
     return {
         level: estimated_model_bytes(card.n_parameters, card.vocabulary * width, width, level)
         for level in QUANTIZATIONS
+        if card.architecture != "static" or runs("static", level)
     }
