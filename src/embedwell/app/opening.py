@@ -66,6 +66,11 @@ def open_index(
     if store is not None:
         given = [name for name, origin in loaded.origins.items() if origin != "default"]
         return Index(target, store, of_index(settings, store.settings, given))
+    return _made(place, target, settings)
+
+
+def _made(place: Path, target: Path | str, settings: Settings) -> Index:
+    """A new index for a folder."""
     if not place.is_dir():
         raise StoreNotFoundError(f"There is no folder {place}.", "Name a folder that exists.")
     if not settings.embeddings:
