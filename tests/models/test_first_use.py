@@ -296,7 +296,7 @@ class TestCatalogue:
         assert not (cache / "models" / "pins").exists()
 
     def test_a_row_that_its_files_contradict_is_refused(self, hub, cache, row):
-        with pytest.raises(ConversionError, match="pooling mean for row") as refusal:
+        with pytest.raises(ConversionError, match="pooling is cls, expected mean") as refusal:
             FirstUse(cache, Watch()).pin(replace(row, pooling="mean"), None)
         assert "`hf:someone/tiny#main`" in refusal.value.remedy
 
@@ -309,8 +309,23 @@ class TestCatalogue:
     def test_a_folder_of_another_model_is_not_recorded(self, hub, cache, row, tiny):
         hub.fault = "error"
         larger = replace(row, n_parameters=3 * row.n_parameters)
-        with pytest.raises(ModelUnavailableError, match="not those of row"):
+        with pytest.raises(ModelUnavailableError, match="does not hold row"):
             FirstUse(cache, Watch()).pin(larger, tiny)
+
+    def test_nor_one_of_another_kind_and_the_same_size(self, hub, cache, row, tiny):
+        hub.fault = "error"
+        with pytest.raises(ModelUnavailableError, match="head is embedding, expected rerank"):
+            FirstUse(cache, Watch()).pin(replace(row, head="rerank"), tiny)
+        assert not (cache / "models" / "pins").exists()
+
+    def test_a_folder_of_the_bare_files_says_nothing_of_the_pooling(
+        self, hub, cache, row, tiny, tmp_path
+    ):
+        hub.fault = "error"
+        for name in row.files:
+            shutil.copy(tiny / name, tmp_path)
+        assert row.pooling == "cls"  # without modules.json the files would say mean
+        assert FirstUse(cache, Watch()).pin(row, tmp_path).is_pinned
 
     def test_with_neither_it_is_said(self, hub, cache, row, tmp_path):
         hub.fault = "error"

@@ -13,10 +13,10 @@ from embedwell.models.catalogue import ModelCard
 from embedwell.models.networks.registry import architecture_of
 from embedwell.models.static import MODEL_TYPE
 
-CONFIG, TOKENIZER = "config.json", "tokenizer.json"
-_MODULES, _PROMPTS = "modules.json", "config_sentence_transformers.json"
+CONFIG, TOKENIZER, MODULES = "config.json", "tokenizer.json", "modules.json"
+_PROMPTS = "config_sentence_transformers.json"
 _LENGTH, _TOKENIZING, _README = "sentence_bert_config.json", "tokenizer_config.json", "README.md"
-_SMALL = {CONFIG, _MODULES, _PROMPTS, _LENGTH, _TOKENIZING, _README}
+_SMALL = {CONFIG, MODULES, _PROMPTS, _LENGTH, _TOKENIZING, _README}
 _MODULE_CONFIG = re.compile(r"\d+_\w+/config\.json")
 
 # sentence-transformers' names, those of its older releases too, and ours.
@@ -82,7 +82,7 @@ def describe(name: str, files: Mapping[str, bytes], weights_bytes: int) -> Model
 
 def _head(fields: Mapping[str, Any], files: Mapping[str, bytes]) -> Literal["embedding", "rerank"]:
     architectures = [str(one) for one in fields.get("architectures") or ()]
-    if _MODULES in files or not any("SequenceClassification" in one for one in architectures):
+    if MODULES in files or not any("SequenceClassification" in one for one in architectures):
         return "embedding"
     labels = fields.get("id2label")
     n_labels = len(labels) if isinstance(labels, dict) else fields.get("num_labels", 2)
@@ -95,11 +95,11 @@ def _head(fields: Mapping[str, Any], files: Mapping[str, bytes]) -> Literal["emb
 
 
 def _pooling(files: Mapping[str, bytes]) -> Pooling:
-    if _MODULES not in files:
+    if MODULES not in files:
         return "mean"
-    modules = _parsed(files, _MODULES)
+    modules = _parsed(files, MODULES)
     if not isinstance(modules, list) or not all(isinstance(one, dict) for one in modules):
-        raise WrongBytesError(f"{_MODULES} is not a list of modules.", "Get the model anew.")
+        raise WrongBytesError(f"{MODULES} is not a list of modules.", "Get the model anew.")
     found: Pooling = "mean"
     for module in modules:
         kind, path = str(module.get("type", "")).rpartition(".")[2], str(module.get("path", ""))
@@ -107,7 +107,7 @@ def _pooling(files: Mapping[str, bytes]) -> Pooling:
             found = _mode(_object(files, f"{path}/config.json"))
         elif kind not in {"Transformer", "Normalize"} or (kind == "Transformer" and path):
             raise ConversionError(
-                f"Its vectors pass a module '{kind or path}' that is not known here ({_MODULES}).",
+                f"Its vectors pass a module '{kind or path}' that is not known here ({MODULES}).",
                 "Use a model of a transformer, a pooling and a normalization, or let a server "
                 "run this one (`engine = http`).",
             )

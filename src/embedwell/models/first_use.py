@@ -16,7 +16,7 @@ from embedwell.core.errors import ConversionError, ModelUnavailableError, WrongB
 from embedwell.core.events import Watch
 from embedwell.models.blobs import sha256_of
 from embedwell.models.catalogue import GgufSource, ModelCard, PinnedFile, catalogue
-from embedwell.models.description import CONFIG, TOKENIZER, describe, tells
+from embedwell.models.description import CONFIG, MODULES, TOKENIZER, describe, tells
 from embedwell.models.known import key_of, place_of
 from embedwell.models.mirrors.hub import HubMirror
 from embedwell.models.names import FILE, HUB, Name
@@ -215,10 +215,15 @@ class FirstUse:
             )
         files = {name: self._pin_of(path) for name, path in paths.items()}
         size = files[card.weights].size_bytes
+        wrong = ""
         if not any(_is_near(size, card.n_parameters * each) for each in (4, 2)):
+            wrong = f"its {card.weights} has {size:,} bytes for {card.n_parameters:,} parameters"
+        elif local is not None:
+            told = {path.relative_to(local).as_posix(): path for path in _files_in(local)}
+            wrong = _contradiction(card, told, files)
+        if wrong:
             raise ModelUnavailableError(
-                f"{paths[card.weights]} has {size:,} bytes, which are not those of {card.name} "
-                f"with its {card.n_parameters:,} parameters; {reason}.",
+                f"{local} does not hold {card.name}: {wrong}; {reason}.",
                 f"Name a folder that holds {', '.join(card.files)} of {card.hub_id}.",
             )
         return files
@@ -229,16 +234,28 @@ class FirstUse:
 
 def _check(row: ModelCard, paths: Mapping[str, Path], pins: Mapping[str, PinnedFile]) -> None:
     """Compare a row that nobody ran yet with what the model's own files say."""
-    if row.verified or not paths or row.architecture == "static":
-        return
-    found = describe(row.name, _contents(paths), pins[row.weights].size_bytes)
-    compared = ("architecture", "dimensions", "head")
-    for what in (*compared, "pooling") if row.head == "embedding" else compared:
+    if not row.verified and paths and (wrong := _contradiction(row, paths, pins)):
+        raise ConversionError(
+            f"The catalogue has another {row.name}: {wrong}.",
+            f"Name it `hf:{row.hub_id}#{row.revision}`: then its files decide.",
+        )
+
+
+def _contradiction(
+    row: ModelCard, paths: Mapping[str, Path], pins: Mapping[str, PinnedFile]
+) -> str:
+    """What the files of a model say of it that its row does not; empty where they agree."""
+    if row.architecture == "static":
+        return ""
+    telling = {name: path for name, path in paths.items() if tells(name)}
+    found = describe(row.name, _contents(telling), pins[row.weights].size_bytes)
+    compared = ["architecture", "dimensions", "head"]
+    if row.head == "embedding" and MODULES in telling:  # else the pooling is a guess
+        compared.append("pooling")
+    for what in compared:
         if (theirs := getattr(found, what)) != (ours := getattr(row, what)):
-            raise ConversionError(
-                f"The catalogue has {what} {ours} for {row.name}, and its files say {theirs}.",
-                f"Name it `hf:{row.hub_id}#{row.revision}`: then its files decide.",
-            )
+            return f"its {what} is {theirs}, expected {ours}"
+    return ""
 
 
 def _refuse_others(row: ModelCard, files: Mapping[str, PinnedFile]) -> None:
