@@ -23,14 +23,15 @@ from embedwell.stores.queue import Item, Which
 from embedwell.stores.registry import create_store, open_store
 from embedwell.testing import FAKE_SPACE
 
-# Each start adds a line to the file `starts`; then the script goes on with a part of its own.
+# Each start adds a line to the file `starts`, and knows how many there were up to it; then the
+# script goes on with a part of its own.
 BEGIN = """
 import json, os, signal, sys, time
 from pathlib import Path
 here = Path(sys.argv[1])
 with (here / "starts").open("a") as starts:
     starts.write(f"{os.getpid()}\\n")
-n_starts = len((here / "starts").read_text().splitlines())
+n_starts = (here / "starts").read_text().splitlines().index(str(os.getpid())) + 1
 def wait():
     while os.read(0, 1):
         pass

@@ -24,7 +24,7 @@ from embedwell.core.artifact import QUANTIZATIONS, Artifact
 from embedwell.core.device import available_cpus
 from embedwell.core.errors import EmbedwellError, EngineError, TaskCancelledError
 from embedwell.core.events import Watch
-from embedwell.engines.registry import form_of, names, runs
+from embedwell.engines.registry import form_of, names, runs, unknown
 from embedwell.models.catalogue import ModelCard
 from embedwell.models.known import Known
 
@@ -124,10 +124,13 @@ def look(settings: Settings, watch: Watch, *, measure: bool = False) -> EngineRe
 
     Raises:
         ModelError: The model is unknown or cannot be had.
+        EngineError: The settings name an engine that nobody has here.
         TaskCancelledError: `watch` was asked to stop.
     """
     if settings.engine == REMOTE:
         return EngineReport(settings.model, REMOTE, "", _REMOTE, tuple(_states(REMOTE, watch)))
+    if settings.engine not in names():
+        raise unknown(settings.engine)
     settings, _ = with_model(settings, watch)
     model = Known(settings.cache).card(settings.model)
     chosen = engine_for(settings, model)

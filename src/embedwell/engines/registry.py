@@ -94,6 +94,12 @@ def _find(name: str) -> OpenEngine:
 
     for entry in entry_points(group=_GROUP, name=name):
         return cast("OpenEngine", entry.load())
-    raise EngineError(
-        f"There is no engine '{name}'.", f"Choose one of: {', '.join(ENGINES)}, or install it."
+    raise unknown(name)
+
+
+def unknown(name: str) -> EngineError:
+    """What is said of an engine that nobody has here."""
+    return EngineError(
+        f"There is no engine '{name}'.",
+        f"Choose one of: {', '.join(names())}; or `http`, where a server embeds.",
     )

@@ -106,7 +106,8 @@ class Known:
         names = ", ".join(card.name for card in self.all())
         raise UnknownModelError(
             f"There is no model '{asked.model}' in the catalogue.",
-            f"Choose one of: {names}; or name your own with `hf:owner/name` or `file:PATH`.",
+            f"Choose one of: {names}; name your own with `hf:owner/name` or `file:PATH`, or "
+            "a server's with `remote:NAME`.",
         )
 
     def _brought(self, asked: Name) -> ModelCard:

@@ -22,15 +22,17 @@ def spoken(ask: Ask) -> Dialect:
         RemoteGoneError: No server answers.
         RemoteRefusedError: It refuses the key, or speaks none of them.
     """
-    refusals = []
+    refusals: dict[str, list[str]] = {}
     for dialect in DIALECTS.values():
         try:
             if dialect.is_spoken(ask):
                 return dialect
         except (RemoteRefusedError, RemoteAnswerError) as error:
-            refusals.append(f"{dialect.name}: {getattr(error, 'said', error.problem)}")
+            reason = str(getattr(error, "said", error.problem)).rstrip(".")
+            refusals.setdefault(reason, []).append(dialect.name)
+    said = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in refusals.items())
     raise RemoteRefusedError(
-        f"The server speaks none of the dialects ({'; '.join(refusals)}).",
+        f"The server speaks none of the dialects ({said}).",
         "Check `remote_url` and `remote_api_key`, or name the dialect in `remote_dialect`.",
-        "; ".join(refusals),
+        said,
     )
