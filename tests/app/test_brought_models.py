@@ -11,12 +11,12 @@ from click.testing import CliRunner
 from tiny_bert import tiny_source
 
 import embedwell
-from embedwell.app.models import named, pull_source, remove
+from embedwell.app.models import artifact, named, pull_source, remove
 from embedwell.app.pull import ChildPuller
 from embedwell.app.runtime import Runtime
 from embedwell.app.settings import Settings
 from embedwell.cli.main import cli
-from embedwell.core.errors import ModelUnavailableError, UnknownModelError
+from embedwell.core.errors import EngineError, ModelUnavailableError, UnknownModelError
 from embedwell.core.events import Watch
 from embedwell.models.known import Known
 
@@ -111,3 +111,10 @@ def test_a_place_that_went_away_is_named(tiny, cache, monkeypatch):
     tiny.rename(tiny.with_name("elsewhere"))
     with pytest.raises(ModelUnavailableError, match=f"{tiny} does not exist"):
         pull_source(Settings(cache=cache), card, Watch())
+
+
+def test_the_engine_of_tables_refuses_a_network_before_anything_is_fetched(tmp_path):
+    settings = Settings(cache=tmp_path, engine="static")
+    with pytest.raises(EngineError, match="bge-m3 is a network") as refusal:
+        artifact(settings, "bge-m3@q8", Watch())
+    assert "models distill bge-m3" in refusal.value.remedy

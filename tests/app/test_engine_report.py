@@ -8,7 +8,7 @@ from msgspec import structs
 
 from embedwell.app import engine_report
 from embedwell.app.configuration import load
-from embedwell.core.errors import TaskCancelledError
+from embedwell.core.errors import EngineError, TaskCancelledError
 from embedwell.core.events import Watch
 from embedwell.handshake.drift import BOUNDS
 
@@ -51,10 +51,16 @@ def test_what_is_installed_is_told_with_its_build_and_what_is_missing_with_the_c
 
 
 def test_a_named_engine_is_chosen_because_it_was_named(settings, measured_file, monkeypatch):
-    only(monkeypatch, "onnx")
+    only(monkeypatch, "onnx", "openvino")
     report = engine_report.look(structs.replace(settings, engine="openvino"), Watch())
     assert (report.engine, report.quantization) == ("openvino", "q16")
     assert "`engine` names it" in report.reason
+
+
+def test_an_engine_that_nobody_has_is_refused(settings, measured_file):
+    with pytest.raises(EngineError, match="no engine 'opnvino'") as refusal:
+        engine_report.look(structs.replace(settings, engine="opnvino"), Watch())
+    assert "openvino" in refusal.value.remedy
 
 
 def test_engines_are_measured_against_the_default_one_and_that_is_kept(

@@ -56,6 +56,7 @@ def test_the_list_tells_memory_latency_and_standing(real_cache):
     table = CliRunner().invoke(cli, ["models", "list"]).stdout
     assert "unverified" in table
     assert "RAM" in table
+    assert "a score" in table
 
 
 def test_a_model_is_shown_with_each_level_and_each_hash(tmp_path, monkeypatch):

@@ -128,6 +128,15 @@ def test_recorded_hashes_complete_a_row_and_never_change_one(known, monkeypatch)
     assert Shelf(known.cache).pinned(more) == more
 
 
+@pytest.mark.parametrize(("commit", "is_kept"), [("f" * 40, True), ("", False)])
+def test_hashes_of_a_hub_stay_and_those_of_a_folder_go(known, monkeypatch, commit, is_kept):
+    row = replace(made_up_card(), files={"a": PinnedFile("", 0)})
+    monkeypatch.setattr("embedwell.models.known.catalogue", lambda: {row.name: row})
+    Shelf(known.cache).pin(row, Pins(commit, {"a": PIN}))
+    Shelf(known.cache).forget(known.card("made-up"))
+    assert known.card("made-up").is_pinned == is_kept
+
+
 def test_a_damaged_memory_is_passed_over_and_named(own, caplog):
     (place,) = own.cache.glob("models/*.json")
     place.write_text("{")

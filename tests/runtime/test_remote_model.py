@@ -39,6 +39,7 @@ from embedwell.core.events import Watch
 from embedwell.core.vectors import shortened
 from embedwell.engines.remote import faults
 from embedwell.engines.remote.client import Client, place_of
+from embedwell.engines.remote.registry import spoken
 from embedwell.engines.remote.server import Server
 from embedwell.handshake.admit import admitted
 from embedwell.runtime import remote_model
@@ -314,9 +315,21 @@ def test_what_speaks_no_dialect_is_told_so():
     with (
         serving(FakeServer("none")) as server,
         asking(server, dialect="auto") as embedder,
-        pytest.raises(RemoteRefusedError, match="none of the dialects"),
+        pytest.raises(RemoteRefusedError, match="none of the dialects") as caught,
     ):
         embed(embedder)
+    assert server.url in caught.value.problem
+
+
+def test_what_all_dialects_meet_is_said_once():
+    def ask(method: str, path: str, body: bytes) -> bytes:
+        return b"<html>Welcome</html>"
+
+    with pytest.raises(RemoteRefusedError) as caught:
+        spoken(ask, "http://here")
+    assert caught.value.problem.startswith("The server at http://here speaks none")
+    assert "tei, koboldcpp, ollama, openai: " in caught.value.problem
+    assert caught.value.problem.count("Welcome") == 1
 
 
 def test_a_redirect_is_not_followed(server):

@@ -76,7 +76,7 @@ def ensure(
     if form == "static" and model.architecture != "static":
         raise EngineError(
             f"The engine 'static' runs tables of token vectors, and {model.called} is a network.",
-            f"Set `engine` to onnx, or make a table of it: `embedwell models distill {model.name}`.",
+            f"Set `engine` to onnx, or make a table: `embedwell models distill {model.name}`.",
         )
     source = pull_source(settings, model, watch)
     from embedwell.models.first_values import check_first_values  # noqa: PLC0415 - only to convert

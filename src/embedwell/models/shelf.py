@@ -79,7 +79,8 @@ class Shelf:
     def forget(self, card: ModelCard) -> None:
         """Remember a brought model, or a file that stands in for a published one, no more.
 
-        Hashes of first use stay: they are enforced for as long as the cache lives.
+        Hashes that a hub published stay: they are enforced for as long as the cache lives. Those
+        of a folder that the user named go, since it may have been the wrong one.
 
         Raises:
             ModelCacheError: The cache cannot be written.
@@ -90,6 +91,9 @@ class Shelf:
             for place in (self._folder / "pins").glob("*.json")
             if card.place and (pins := _read(place, Pins)) and pins.place == card.place
         ]
+        own = _read(self._pins_of(card), Pins)
+        if own is not None and not own.commit:
+            gone.append(self._pins_of(card))
         for place in gone:
             with writing(self.cache):
                 place.unlink(missing_ok=True)

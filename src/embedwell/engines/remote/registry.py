@@ -15,8 +15,12 @@ DIALECTS: dict[str, Dialect] = {
 }
 
 
-def spoken(ask: Ask) -> Dialect:
+def spoken(ask: Ask, place: str) -> Dialect:
     """The first dialect that a server speaks.
+
+    Args:
+        ask: Sends a request to it.
+        place: Its address, for people.
 
     Raises:
         RemoteGoneError: No server answers.
@@ -32,7 +36,7 @@ def spoken(ask: Ask) -> Dialect:
             refusals.setdefault(reason, []).append(dialect.name)
     said = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in refusals.items())
     raise RemoteRefusedError(
-        f"The server speaks none of the dialects ({said}).",
+        f"The server at {place} speaks none of the dialects ({said}).",
         "Check `remote_url` and `remote_api_key`, or name the dialect in `remote_dialect`.",
         said,
     )

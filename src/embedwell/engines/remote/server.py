@@ -40,7 +40,7 @@ class Server:
             RemoteError: It does not answer, or speaks nothing that is known.
         """
         if self._dialect is None:
-            self._dialect = spoken(self._asking(watch))
+            self._dialect = spoken(self._asking(watch), self.place)
         return self._dialect
 
     def look(self, watch: Watch) -> Told:
