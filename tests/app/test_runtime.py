@@ -164,7 +164,7 @@ def test_another_engine_computes_the_same_vectors_and_says_so(settings):
     found = {}
     for engine in ("onnx", "openvino"):
         runtime = Runtime(structs.replace(settings, engine=engine))
-        found[engine] = runtime.embed(f"{MODEL}@q16", texts, "document", Watch())
+        found[engine] = runtime.embed(f"{MODEL}@q32", texts, "document", Watch())
         runtime.close()
         assert found[engine].build.engine == engine
     np.testing.assert_allclose(found["openvino"].vectors, found["onnx"].vectors, atol=1e-4)

@@ -23,9 +23,9 @@ from embedwell.core.errors import (
     WrongBytesError,
 )
 from embedwell.core.events import Watch
-from embedwell.models.catalogue import PinnedFile
+from embedwell.models.catalogue import PinnedFile, catalogue
 from embedwell.models.files import mirrors, pull
-from embedwell.models.first_use import FirstUse
+from embedwell.models.first_use import FirstUse, _as_catalogued
 from embedwell.models.known import Known
 from embedwell.models.names import parse_name
 
@@ -258,6 +258,25 @@ def gguf(tiny, tmp_path_factory) -> Path:
     return write_gguf(folder, place, "F32", pooling="cls")
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("multilingual-e5-small", "low"),
+        ("all-mpnet-base-v2", "medium"),
+        ("multilingual-e5-base", "medium"),
+        ("bge-m3", "high"),
+        ("ms-marco-MiniLM-L6-v2", "medium"),
+        ("bge-reranker-base", "high"),
+        ("potion-base-8M", "instant"),
+    ],
+)
+def test_a_brought_model_gets_the_latency_that_the_catalogue_has_for_its_size(name, expected):
+    row = catalogue()[name]
+    assert row.latency == expected
+    own = replace(row, name="file:own", hub_id="", files={"w": PinnedFile("f" * 64, 1)})
+    assert _as_catalogued(replace(own, latency="low"), "").latency == expected
+
+
 class TestCatalogue:
     @pytest.fixture
     def row(self, tiny, cache):
@@ -332,6 +351,12 @@ class TestCatalogue:
         with pytest.raises(ModelUnavailableError, match="answered 500") as refusal:
             FirstUse(cache, Watch()).pin(row, tmp_path)
         assert "model_files" in refusal.value.remedy
+
+    def test_what_a_named_folder_lacks_is_said(self, hub, cache, row, tiny, tmp_path):
+        hub.fault = "error"
+        shutil.copy(tiny / "config.json", tmp_path)
+        with pytest.raises(ModelUnavailableError, match=f"{tmp_path} has no tokenizer.json, "):
+            FirstUse(cache, Watch()).pin(row, tmp_path)
 
     def test_a_file_that_the_hub_lacks_is_named(self, hub, cache, row):
         del hub.files[WEIGHTS]
