@@ -97,8 +97,9 @@ def test_another_level_is_refused_with_the_files_own(tmp_path: Path, made: Path)
 
 def test_weights_in_safetensors_are_refused(tmp_path: Path, made: Path):
     path = tiny_bert(tmp_path / "tiny") / "model.safetensors"
-    with pytest.raises(ConversionError, match="needs a GGUF file"):
+    with pytest.raises(ConversionError, match="needs a GGUF file") as refusal:
         convert(source_of(path), "q8", "gguf", made, Watch())
+    assert ":gguf" not in refusal.value.remedy  # it publishes none
 
 
 def test_a_network_that_llama_cpp_computes_wrongly_is_refused(tmp_path: Path, made: Path):

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Literal
 
 from embedwell.core.errors import ConversionError, ModelUnavailableError, WrongBytesError
 from embedwell.core.events import Watch
@@ -27,6 +28,8 @@ _SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 _PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 # Weights have about four or two bytes a parameter, and less than that only in GGUF.
 _TOLERANCE = 0.05
+# Weights beside the table of words: twelve layers of 384 have 21 million, of 768 85 million.
+_SMALL, _MIDDLE = 50_000_000, 200_000_000
 
 
 @dataclass(frozen=True)
@@ -207,9 +210,11 @@ class FirstUse:
 
     def _in_folder(self, card: ModelCard, local: Path | None, reason: str) -> dict[str, PinnedFile]:
         paths = {name: local / name for name in card.files} if local is not None else {}
-        if not paths or not all(path.is_file() for path in paths.values()):
+        missing = [name for name in card.files if local is None or not paths[name].is_file()]
+        if missing:
+            lacking = f"{local} has no {', '.join(missing)}; " if local is not None else ""
             raise ModelUnavailableError(
-                f"The hashes of {card.name} are in no catalogue yet, and cannot be had: {reason}.",
+                f"The files of {card.name} cannot be had: {lacking}{reason}.",
                 "Connect to the hub once, or bring the files on a disk and name their folder with "
                 "the setting `model_files`.",
             )
@@ -294,7 +299,20 @@ def _as_catalogued(card: ModelCard, repository: str) -> ModelCard:
             file, pin = next(iter(card.files.items()))
             gguf = GgufSource(repository, card.revision, file, pin)
             return replace(row, files=card.files, gguf=gguf, first_values=None)
-    return replace(card, hub_id=card.hub_id or repository)
+    return replace(card, hub_id=card.hub_id or repository, latency=_latency(card))
+
+
+def _latency(card: ModelCard) -> Literal["instant", "low", "medium", "high"]:
+    """The class that the catalogue has for models of about this size.
+
+    A reranker reads many pairs for a query. The table of words is looked up, not multiplied.
+    """
+    if card.architecture == "static":
+        return "instant"
+    multiplied = card.n_parameters - card.vocabulary * card.dimensions
+    if multiplied < _SMALL:
+        return "low" if card.head == "embedding" else "medium"
+    return "medium" if multiplied < _MIDDLE and card.head == "embedding" else "high"
 
 
 def _weights(model: str, files: Mapping[str, PinnedFile], asked: str) -> list[str]:

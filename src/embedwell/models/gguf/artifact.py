@@ -42,8 +42,8 @@ def write_gguf(source: SourceFiles, quantization: Quantization, folder: Path, wa
         raise ConversionError(
             f"llama.cpp needs a GGUF file, but the weights of '{source.card.name}' are "
             f"'{source.card.weights}'.",
-            f"Name '{source.card.name}:gguf', or a GGUF file with the setting `model_files`; "
-            "or set `engine` to onnx.",
+            (f"Name '{source.card.name}:gguf', or a" if source.card.gguf else "Name a")
+            + " GGUF file of it with the setting `model_files`; or set `engine` to onnx.",
         )
     header = read_header(path)
     check_known(header)
