@@ -187,6 +187,18 @@ def test_common_names_answer_below_our_own(project, monkeypatch):
     assert again.settings.database_url == ""
 
 
+def test_an_index_file_goes_before_the_database_of_an_application(project, monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", "postgresql://host/app")
+    file = project / ".embedwell" / "index.db"
+    file.parent.mkdir(exist_ok=True)
+    file.touch()
+    (project / "below").mkdir()
+    assert load(folder=project).settings.database_url == ""
+    assert load(folder=project / "below").settings.database_url == ""
+    monkeypatch.setenv("EMBEDWELL_DATABASE_URL", "postgresql://host/ours")
+    assert load(folder=project).settings.database_url == "postgresql://host/ours"
+
+
 def test_a_wrong_value_of_a_common_name_is_told_with_the_others(project, monkeypatch):
     monkeypatch.setenv("EMBEDDING_DIMENSION", "many")
     monkeypatch.setenv("EMBEDWELL_CODE_DOMAIN", "both")

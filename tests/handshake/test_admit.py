@@ -87,6 +87,12 @@ def test_each_field_that_differs_is_named_with_both_values(field, value):
     assert "--db FILE" in caught.value.remedy
 
 
+def test_a_code_space_asks_for_the_option_that_names_its_model():
+    with pytest.raises(SpaceMismatchError) as caught:
+        check_declaration(replace(STORED, role="code"), replace(MINILM, dimensions=3))
+    assert "--code-model all-MiniLM-L6-v2" in caught.value.remedy
+
+
 def test_an_index_of_unknown_making_is_refused_too():
     with pytest.raises(SpaceMismatchError, match="dimensions"):
         check_declaration(replace(STORED, made_by=""), replace(MINILM, dimensions=3))

@@ -14,11 +14,11 @@ from typing import Any, get_args, get_origin
 import msgspec
 from platformdirs import user_config_path
 
-from embedwell.app.place import shown_target
+from embedwell.app.place import find_file, shown_target
 from embedwell.app.setting_rules import PERSONAL, SECRET, TYPES, faults_of, form
 from embedwell.app.settings import Settings
 from embedwell.app.trust import CONFIG, DOTENV, Project, is_trusted, read_project
-from embedwell.core.errors import SettingsError
+from embedwell.core.errors import SettingsError, StoreNotFoundError
 from embedwell.models.names import FILE
 
 PREFIX = "EMBEDWELL_"
@@ -151,11 +151,24 @@ def _sources(
     yield from _project_sources(read_project(folder), faults)
     for variable, name in COMMON.items():
         value = os.environ.get(variable, "")
-        # An application may keep its tables in a database of another kind: that says nothing here.
-        if value and (name != "database_url" or value.startswith("postgres")):
+        if value and (name != "database_url" or _is_for_indexes(value, folder)):
             yield variable, {name: value}
     yield "environment", _prefixed(os.environ)
     yield "argument", arguments
+
+
+def _is_for_indexes(address: str, folder: Path) -> bool:
+    """Whether an application's database is where the index of a folder lies.
+
+    It may be of another kind, and an index file that is there already goes before it.
+    """
+    if not address.startswith("postgres"):
+        return False
+    try:
+        find_file(folder)
+    except StoreNotFoundError:
+        return True
+    return False
 
 
 def _project_sources(

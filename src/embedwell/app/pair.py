@@ -15,9 +15,6 @@ from embedwell.core.space import Space
 from embedwell.models.known import Known
 from embedwell.stores.protocol import CollectionSettings
 
-"""The setting that says how long a model's vectors are to be."""
-
-
 _LENGTHS = {"model": "dimensions", "code_model": "code_dimensions"}
 """The setting that says how long a model's vectors are to be."""
 

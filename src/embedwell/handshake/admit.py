@@ -254,10 +254,11 @@ def check_declaration(stored: StoredSpace, space: Space) -> None:
     if stored.space == space:
         return
     maker = f", made by {stored.made_by}," if stored.made_by else ""
+    option = "--code-model" if stored.role == "code" else "--model"
     raise SpaceMismatchError(
         f"The index holds vectors of {_named(stored.space)}{maker} and was asked with "
         f"{_named(space)}; they differ in {_differences(stored.space, space)}.",
-        f"Use the model of the index (`--model {stored.space.model}`), move it to another one "
+        f"Use the model of the index (`{option} {stored.space.model}`), move it to another one "
         "(`embedwell migrate`), or index again into another file (`--db FILE`).",
     )
 
