@@ -64,6 +64,9 @@ def test_a_model_is_shown_with_each_level_and_each_hash(tmp_path, monkeypatch):
     shown = CliRunner().invoke(cli, ["models", "show", "nomic-embed-text-v1.5:256"]).stdout
     assert "RAM at q4" in shown
     assert "recorded at first use" in shown
+    assert not any(mark in shown for mark in "{('")  # words, not Python's
+    assert all(line == line.strip() for line in shown.splitlines())
+    assert shown.startswith("name")
     found = json.loads(
         CliRunner().invoke(cli, ["models", "show", "nomic-embed-text-v1.5:256", "--json"]).stdout
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -202,4 +203,10 @@ def _level(quantization: str | None) -> Quantization | None:
 
 
 def _plain(value: object) -> str:
-    return "-" if value in (None, "", {}, (), 0) else str(value)
+    if value in (None, "", {}, (), 0):
+        return "-"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_plain(what)}" for name, what in value.items())
+    if isinstance(value, tuple):
+        return " ".join(_plain(what) for what in value)
+    return "yes" if value is True else str(value)

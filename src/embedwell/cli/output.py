@@ -55,10 +55,14 @@ def write_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold", show_header=any(columns))
     for column in columns[:-1]:
         table.add_column(column, no_wrap=True)
     table.add_column(columns[-1], overflow="fold")
     for row in rows:
         table.add_row(*[Text(cell) for cell in row])
-    console().print(table, soft_wrap=False)
+    found = console()
+    with found.capture() as written:
+        found.print(table, soft_wrap=False)
+    lines = written.get().rstrip("\n").split("\n")
+    sys.stdout.writelines(f"{line.rstrip()}\n" for line in lines)
