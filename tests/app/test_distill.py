@@ -63,6 +63,16 @@ def test_a_folder_of_ones_own(settings, tmp_path):
     assert json.loads((made.folder / "config.json").read_text())["hidden_dim"] == 48
 
 
+def test_an_empty_folder_is_filled_and_a_full_one_left_alone(settings, tmp_path):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    distill_model(settings, 8, mine, Watch())
+    (mine / "notes.md").write_text("my own")
+    with pytest.raises(ConversionError, match="not empty"):
+        distill_model(settings, 8, mine, Watch())
+    assert (mine / "notes.md").read_text() == "my own"
+
+
 def test_a_static_model_is_not_distilled_again(settings):
     made = distill_model(settings, 8, None, Watch())
     with pytest.raises(ConversionError, match="static model already"):

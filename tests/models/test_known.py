@@ -146,5 +146,12 @@ def test_a_damaged_memory_is_passed_over_and_named(own, caplog):
 
 def test_what_is_forgotten_is_not_known(own):
     Shelf(own.cache).forget(OWN)
-    with pytest.raises(UnknownModelError):
+    with pytest.raises(UnknownModelError) as refusal:
         own.card(OWN.name)
+    assert "models pull" in refusal.value.remedy
+
+
+def test_the_name_of_a_file_that_is_unknown_here_asks_for_its_path(known):
+    with pytest.raises(UnknownModelError) as refusal:
+        known.card("file:mine-static-256")  # as an index has it that was made elsewhere
+    assert "`embedwell models pull file:PATH`" in refusal.value.remedy

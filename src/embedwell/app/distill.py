@@ -56,14 +56,18 @@ def distill_model(
     Args:
         settings: They name the model.
         dimensions: Length of its vectors; 256 by default, or the model's where that is shorter.
-        output: A new folder for its files; one in the cache where left out.
+        output: A new or empty folder for its files; one in the cache where left out, which takes
+            the place of what was distilled there before.
         watch: Told of progress; may stop the task, which then leaves nothing.
 
     Raises:
-        ModelError: The model cannot be had, is a static one, or has fewer dimensions.
+        ModelError: The model cannot be had, is a static one, or has fewer dimensions; or
+            `output` holds something.
         OverBudgetError: There is too little memory for it.
         TaskCancelledError: `watch` was asked to stop.
     """
+    if output is not None:
+        _refuse_full(output)
     card, _ = named(settings, settings.model, watch)
     length = dimensions or min(DIMENSIONS, card.dimensions)
     check_head(card, "embedding")
@@ -85,6 +89,15 @@ def distill_model(
     _write(settings.cache, folder, table, made, card)
     brought, _ = named(settings, f"file:{folder}", watch)
     return Distilled(brought.called, folder, table.nbytes)
+
+
+def _refuse_full(folder: Path) -> None:
+    """Refuse to write over what a person has."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConversionError(
+            f"{folder} is there already and not empty, and a static model gets its own folder.",
+            "Name a new folder, or remove that one first.",
+        )
 
 
 def _check(card: ModelCard, dimensions: int) -> None:
@@ -114,7 +127,7 @@ def _folder_name(card: ModelCard, dimensions: int) -> str:
 
 
 def _write(cache: Path, folder: Path, table: FloatArray, made: Artifact, card: ModelCard) -> None:
-    """Write the whole folder or nothing; one that was distilled before is replaced."""
+    """Write the whole folder or nothing; one in the cache is replaced, one elsewhere is not."""
     languages = "".join(f"\n- {language}" for language in card.languages)
     readme = (
         f"---\nlicense: {card.licence.lower()}\nlanguage:{languages}\nbase_model: {card.hub_id}\n"
@@ -126,6 +139,8 @@ def _write(cache: Path, folder: Path, table: FloatArray, made: Artifact, card: M
         with writing(cache):
             write_published(draft, table, made.tokenizer_file, told, readme)
             folder.parent.mkdir(parents=True, exist_ok=True)
-            if folder.exists():
+            if folder.exists() and not folder.is_relative_to(cache):
+                folder.rmdir()  # refuses one that was filled meanwhile
+            elif folder.exists():
                 folder.rename(scratch.new("replaced") / folder.name)
             shutil.move(draft, folder)

@@ -116,9 +116,13 @@ class Known:
             is_named = bool(names & {one.asked, one.card.name})
             if is_named and asked.revision in {"", one.card.revision}:
                 return one.card
+        # A name from an index has no path, and whoever asks over HTTP is not told which there are.
+        is_file = asked.model.startswith(FILE)
         raise UnknownModelError(
             f"'{asked.model}{asked.suffix}' was not looked at on this machine yet.",
-            f"Run `embedwell models pull {asked.model}{asked.suffix}`.",
+            "Run `embedwell models pull file:PATH`, with the path that its files have here."
+            if is_file
+            else f"Run `embedwell models pull {asked.model}{asked.suffix}`.",
         )
 
     def _whole(self, card: ModelCard) -> ModelCard:
