@@ -9,7 +9,7 @@ from msgspec import structs
 
 import embedwell
 from embedwell.app.index import Index
-from embedwell.app.pair import of_index, with_lengths
+from embedwell.app.pair import of_index, unused_code_model, with_lengths
 from embedwell.app.settings import Settings
 from embedwell.app.sourcing import FolderRequest
 from embedwell.core.errors import (
@@ -296,6 +296,20 @@ def test_an_index_that_is_there_knows_its_own_models(index):
     assert (found.model, found.code_model) == (TEXT.model, CODE.model)
     alone = CollectionSettings(TEXT, 60)
     assert of_index(others, alone, given=("code_model",)).code_model == ""
+
+
+def test_a_code_model_that_an_index_does_not_have_is_told(tmp_path):
+    alone = CollectionSettings(TEXT, 256)
+    set_so = Settings(cache=tmp_path, code_model=CODE.model)
+    told = unused_code_model(set_so, alone)
+    assert f"{CODE.model} is not used" in told
+    assert f"`embedwell migrate --code {CODE.model}`" in told
+    assert "nowhere is not used" in unused_code_model(
+        structs.replace(set_so, code_model="nowhere"), alone
+    )
+    assert unused_code_model(set_so, replace(alone, code=CodeSpace(CODE))) == ""
+    assert unused_code_model(structs.replace(set_so, code_model=TEXT.model), alone) == ""
+    assert unused_code_model(structs.replace(set_so, code_model=""), alone) == ""
 
 
 def test_a_new_index_fits_both_models(tmp_path, monkeypatch):

@@ -92,6 +92,25 @@ def test_the_doctor_finds_a_sound_machine_sound(indexed, run):
     assert {"python", "memory", "sqlite", "model", "index"} <= set(names)
 
 
+def test_a_code_model_that_the_index_does_not_have_is_told(indexed, run, monkeypatch):
+    monkeypatch.setenv("EMBEDWELL_CODE_MODEL", "all-mpnet-base-v2")
+    ran = run("index", "--json")
+    assert "all-mpnet-base-v2 is not used" in ran.err
+    assert ran.json["n_unchanged"] == 3
+    checks = {check["name"]: check for check in run("doctor", "--json").json["checks"]}
+    assert "`embedwell migrate --code all-mpnet-base-v2`" in checks["code model"]["found"]
+
+
+def test_the_doctor_looks_whether_the_index_fits_the_settings(indexed, run, monkeypatch):
+    monkeypatch.setenv("EMBEDDING_DIMENSION", "384")
+    assert run("doctor").code == 0
+    monkeypatch.setenv("EMBEDWELL_MODEL", "all-mpnet-base-v2")
+    monkeypatch.setenv("EMBEDDING_DIMENSION", "768")
+    ran = run("doctor")
+    assert ran.code == 1
+    assert "dimensions is 768, and the index holds" in ran.out
+
+
 def test_the_doctor_names_what_is_broken_and_the_remedy(folder, run):
     (folder / ".embedwell").mkdir()
     (folder / ".embedwell/index.db").write_text("this is no database, whatever its name says")

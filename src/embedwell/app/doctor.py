@@ -172,7 +172,8 @@ def _index(settings: Settings, *, deep: bool) -> Iterator[Check]:
     shown = shown_target(target)
     try:
         with open_index(db=str(target), create=False) as index:
-            foreign = uncovered(index.store, index.settings)
+            index.embedders.check()
+            foreign, notice = uncovered(index.store, index.settings), index.notice
             broken = [*index.store.check(), *_broken_vectors(index, deep=deep)]
             found = _index_found(index)
     except EmbedwellError as error:
@@ -180,6 +181,8 @@ def _index(settings: Settings, *, deep: bool) -> Iterator[Check]:
         return
     if foreign is not None:
         yield Check("language", ok=True, found=foreign.said, remedy=foreign.remedy)
+    if notice:
+        yield Check("code model", ok=True, found=notice)
     if broken:
         remedy = "See `embedwell compare`; restore a backup, or index again into another place."
         yield Check("index", ok=False, found=f"{shown}: {'; '.join(broken)}", remedy=remedy)
@@ -189,8 +192,6 @@ def _index(settings: Settings, *, deep: bool) -> Iterator[Check]:
 
 def _broken_vectors(index: Index, *, deep: bool) -> Iterator[str]:
     """What is wrong with the vectors that are searched, of text and of code."""
-    if deep:
-        index.embedders.check()
     for stored in (index.store.spaces.main(), index.store.spaces.code()):
         if stored is not None:
             embedder = index.embedders.of(stored, Watch()) if deep else None

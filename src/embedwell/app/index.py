@@ -70,6 +70,7 @@ class Index:
         self.folder = indexed_folder(target) if isinstance(target, Path) else None
         self.store = store
         self.chosen: ModelChoice | None = None  # why this model, where it was chosen just now
+        self.notice = ""  # what is set and cannot be followed here
         self.embedders = Embedders(store, settings, shown_target(target), connect)
         self.rerankers = Rerankers(rerankers)
         self._searcher = Searcher(store, partial(query_vectors, store, self.embedders))

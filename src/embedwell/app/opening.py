@@ -9,7 +9,7 @@ from embedwell.app.choose import AUTO, artifact_name, fitting
 from embedwell.app.configuration import load
 from embedwell.app.index import Index
 from embedwell.app.models import named
-from embedwell.app.pair import of_index, with_lengths
+from embedwell.app.pair import of_index, unused_code_model, with_lengths
 from embedwell.app.place import prepare_folder, target_of
 from embedwell.app.settings import Settings
 from embedwell.core.errors import EmbeddingsOffError, StoreNotFoundError
@@ -65,7 +65,9 @@ def open_index(
     store = _existing(target, settings.index, create=create)
     if store is not None:
         given = [name for name, origin in loaded.origins.items() if origin != "default"]
-        return Index(target, store, of_index(settings, store.settings, given))
+        index = Index(target, store, of_index(settings, store.settings, given))
+        index.notice = unused_code_model(settings, store.settings)
+        return index
     return _made(place, target, settings)
 
 

@@ -71,6 +71,27 @@ def of_index(settings: Settings, stored: CollectionSettings, given: Collection[s
     return with_lengths(settings, own)
 
 
+def unused_code_model(settings: Settings, stored: CollectionSettings) -> str:
+    """What to tell of a code model that an index does not have; empty where all is as it is set.
+
+    Args:
+        settings: What the user chose.
+        stored: What the index was made for.
+    """
+    name = settings.code_model
+    if not name or stored.code is not None:
+        return ""
+    try:
+        if Known(settings.cache).named(name)[0].space == stored.space:
+            return ""
+    except UnknownModelError:  # then it is not the index's either
+        pass
+    return (
+        f"The code model {name} is not used: this index has one model for text and code. "
+        f"`embedwell migrate --code {name}` gives it a second one."
+    )
+
+
 def check_lengths(settings: Settings, main: Space, code: Space | None) -> None:
     """Refuse lengths of vectors that an index does not have.
 

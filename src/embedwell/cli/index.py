@@ -75,6 +75,8 @@ def command(**options: Any) -> None:  # noqa: ANN401 - what click gives
         watch.follow(index.store.queue)
         if index.chosen is not None:
             sys.stderr.write(f"{index.chosen.reason}\n")
+        if index.notice:
+            sys.stderr.write(f"{index.notice}\n")
         if options["resume"]:
             index.store.queue.resume_run()
         request = request_of(options, index)
