@@ -20,7 +20,7 @@ from embedwell.cli.options import json_option
 @click.option(
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
-    help="New folder for its files; one in the cache where left out.",
+    help="New or empty folder for its files; one in the cache where left out.",
 )
 @json_option
 def distill(

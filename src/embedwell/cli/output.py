@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _UNBOUNDED = 10_000
+_LEAST_LAST = 20  # characters of a table's last column
 
 
 def write_json(value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
@@ -59,9 +60,14 @@ def write_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for column in columns[:-1]:
         table.add_column(column, no_wrap=True)
     table.add_column(columns[-1], overflow="fold")
-    for row in rows:
-        table.add_row(*[Text(cell) for cell in row])
+    held = [[Text(cell) for cell in row] for row in rows]
+    for row in held:
+        table.add_row(*row)
     found = console()
+    # Only the last column may be folded: names are never cut, whatever the terminal's width.
+    whole = [[Text(name) for name in columns], *held]
+    needed = sum(max(row[n].cell_len for row in whole) + 2 for n in range(len(columns) - 1))
+    found.width = max(found.width, needed + _LEAST_LAST)
     with found.capture() as written:
         found.print(table, soft_wrap=False)
     lines = written.get().rstrip("\n").split("\n")
