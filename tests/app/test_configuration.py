@@ -123,7 +123,9 @@ def test_every_setting_takes_a_value_from_a_variable(project, monkeypatch, name)
         ("cors_origins", "https://app.example/path", "origins such as"),
         ("preload", "./model", "names as in `embedwell models list`"),
         ("socket", "/" + "x" * 120, "may have 103"),
-        ("service", "maybe", "invalid enum value"),
+        ("service", "maybe", "expected one of auto, start, require, off"),
+        ("quantization", "q5", "expected one of q4, q8, q16, q32, auto"),
+        ("remote_dialect", "soap", "expected one of auto, ollama, openai, koboldcpp, tei"),
     ],
 )
 def test_a_wrong_value_is_told_with_what_it_should_be(project, monkeypatch, name, value, expected):

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 from platformdirs import user_config_path
@@ -248,8 +248,20 @@ def _fault(name: str, raw: object, origin: str, error: Exception) -> str:
     reason = str(error).lower()
     if "regex" in reason and form(name):
         reason = f"expected {form(name)}"
+    elif "enum" in reason and (choices := _choices(TYPES[name])):
+        reason = f"expected one of {', '.join(choices)}"
     value = "" if name in SECRET else f" = {raw!r}"
     return f"{name}{value} from {origin}: {reason}"
+
+
+def _choices(kind: object) -> list[str]:
+    """The texts of the `Literal`s in a type."""
+    return [
+        text
+        for part in get_args(kind)
+        for text in ([part] if get_origin(kind) is Literal else _choices(part))
+        if isinstance(text, str)
+    ]
 
 
 def _listed(name: str, raw: object) -> object:
