@@ -87,6 +87,16 @@ def test_each_model_is_loaded_when_it_is_first_needed(service, models):
     assert service.get_stats()["models"]["code"] == {"name": CODE_MODEL, "loaded": True}
 
 
+def test_a_domain_may_be_named_by_its_value(service):
+    assert set(asyncio.run(service.generate_embedding("retry", "hybrid"))) == {"text", "code"}
+    adapter = DualEmbeddingServiceAdapter(service, "code")
+    assert len(asyncio.run(adapter.generate_embedding("retry"))) == 768
+    with pytest.raises(ValueError, match="'prose' is not a valid EmbeddingDomain"):
+        asyncio.run(service.generate_embedding("retry", "prose"))
+    with pytest.raises(ValueError, match="two vectors"):
+        DualEmbeddingServiceAdapter(service, "hybrid")
+
+
 def test_the_old_protocol_gets_the_vector_alone(service, models):
     old = asyncio.run(service.generate_embedding_legacy("words"))
     assert old == asyncio.run(service.generate_embedding("words"))["text"]

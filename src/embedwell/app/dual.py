@@ -77,7 +77,7 @@ class DualEmbeddingService:
     async def generate_embedding(
         self,
         text: str,
-        domain: EmbeddingDomain = EmbeddingDomain.TEXT,
+        domain: EmbeddingDomain | str = EmbeddingDomain.TEXT,
         *,
         kind: Kind = "document",
     ) -> dict[str, list[float]]:
@@ -85,7 +85,7 @@ class DualEmbeddingService:
 
         Args:
             text: What to embed.
-            domain: With which model; `HYBRID` with both.
+            domain: With which model; `HYBRID` with both. Its value, such as `"code"`, does too.
             kind: `document` for what is searched, `query` for what it is searched with.
 
         Returns:
@@ -94,18 +94,19 @@ class DualEmbeddingService:
         Raises:
             CodeMemoryError: The process is too large for the code model; text goes on.
             EmbedwellError: The model cannot be had, or cannot embed this.
+            ValueError: There is no such domain.
         """
         return (await self.generate_embeddings([text], domain, kind=kind))[0]
 
     async def generate_embeddings(
         self,
         texts: Sequence[str],
-        domain: EmbeddingDomain = EmbeddingDomain.TEXT,
+        domain: EmbeddingDomain | str = EmbeddingDomain.TEXT,
         *,
         kind: Kind = "document",
     ) -> list[dict[str, list[float]]]:
         """Embed texts of any number; see `generate_embedding`."""
-        keys = _KEYS[domain]
+        keys = _KEYS[EmbeddingDomain(domain)]
         found = await asyncio.gather(*(self._embed(key, texts, kind) for key in keys))
         return [dict(zip(keys, rows, strict=True)) for rows in zip(*found, strict=True)]
 
@@ -169,12 +170,12 @@ class DualEmbeddingServiceAdapter:
     """
 
     def __init__(
-        self, service: DualEmbeddingService, domain: EmbeddingDomain = EmbeddingDomain.TEXT
+        self, service: DualEmbeddingService, domain: EmbeddingDomain | str = EmbeddingDomain.TEXT
     ) -> None:
-        if domain is EmbeddingDomain.HYBRID:
+        self._domain = EmbeddingDomain(domain)
+        if self._domain is EmbeddingDomain.HYBRID:
             raise ValueError("HYBRID gives two vectors; the adapter needs TEXT or CODE.")
         self._service = service
-        self._domain = domain
 
     async def generate_embedding(self, text: str) -> list[float]:
         """Embed a text: the vector alone."""
