@@ -45,6 +45,7 @@ def test_names_tell_formats(name, expected):
     [
         "a.png", "B.ZIP", "model.safetensors", "poetry.lock", "package-lock.json", "go.sum",
         "app.min.js", "app.js.map", ".env", ".env.local", "id_rsa", "server.key", "x~", ".DS_Store",
+        "notes.db-wal", "notes.sqlite3-shm",
     ],
 )  # fmt: skip
 def test_what_is_left_out(name):

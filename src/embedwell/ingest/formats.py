@@ -177,6 +177,8 @@ _BINARY = """
     ttf otf woff woff2 eot fon pfb
     doc docx xls xlsx ppt pptx odt ods odp epub mobi djvu pages numbers vsd one pub
     db sqlite sqlite3 mdb accdb dbf ldb frm ibd rdb wal shm
+    db-wal db-shm db-journal sqlite-wal sqlite-shm sqlite-journal
+    sqlite3-wal sqlite3-shm sqlite3-journal
     npy npz pkl pickle joblib h5 hdf5 parquet arrow feather orc avro mat rds rdata sav dta
     pt pth ckpt onnx safetensors gguf ggml tflite pb mlmodel caffemodel tfrecord model spm
     blend fbx glb gltf stl ply 3ds dwg dxf skp max unity3d uasset pak nib
