@@ -275,6 +275,12 @@ def _pair_gain(results: Results) -> float:
     return float(max(split) - max(alone))
 
 
+def _static_ratio(results: Results) -> float:
+    """Throughput of the static model over its teacher's, where that is least."""
+    teacher, student = (one["tokens_per_s"] for one in results["static_models"]["speed"])
+    return float(min(student[name] / teacher[name] for name in teacher))
+
+
 TARGETS = (
     Target("q32: STS-B, distance to sentence-transformers", "≤", 0.05,
            _sts_distance("embedwell q32")),
@@ -376,4 +382,10 @@ TARGETS = (
       for loaded, most in (("text alone", 260), ("text and code", 450))),
     Target("CoSQA beside text: nDCG@10 of text and code beyond the better model alone", "≥", 0,
            _pair_gain),
+    Target("static model, tokens/s over its teacher's q8, where least", "≥", 25.0, _static_ratio,
+           "x"),
+    Target("static model, resident after bulk", "≤", 75.0,
+           lambda results: float(results["static_models"]["speed"][1]["rss_after_mb"]), "MB"),
+    Target("distilling all-MiniLM-L6-v2", "≤", 90.0,
+           lambda results: float(results["static_models"]["distil"]["took_s"]), "s"),
 )  # fmt: skip
