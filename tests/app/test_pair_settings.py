@@ -9,7 +9,7 @@ from msgspec import structs
 
 import embedwell
 from embedwell.app.index import Index
-from embedwell.app.pair import of_index, unused_code_model, with_lengths
+from embedwell.app.pair_settings import of_index, unused_code_model, with_lengths
 from embedwell.app.settings import Settings
 from embedwell.app.sourcing import FolderRequest
 from embedwell.core.errors import (

@@ -204,3 +204,10 @@ def test_the_vocabulary_of_a_real_tokenizer(published):
     assert vocabulary.begin == (101, 23032, 1024)  # [CLS] query :
     assert vocabulary.end == (102,)
     assert not {0, 1, 100, 101, 102, 103} & set(vocabulary.ordinary.tolist())
+
+
+def test_a_vocabulary_that_cannot_be_read_is_refused(tmp_path):
+    file = tmp_path / "tokenizer.json"
+    file.write_text("{}")
+    with pytest.raises(WrongBytesError, match="tokenizer .* cannot be read"):
+        read_vocabulary(file)

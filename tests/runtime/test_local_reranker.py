@@ -23,7 +23,7 @@ from embedwell.engines.protocol import EngineBuild, TokenBatch
 from embedwell.engines.registry import open_engine
 from embedwell.runtime.loaded import Limits, LoadedModels
 from embedwell.runtime.managed import embed, score
-from embedwell.runtime.pairs import PairTokenizer
+from embedwell.runtime.pair_tokenizer import PairTokenizer
 from embedwell.runtime.reranker import LocalReranker, sigmoid
 
 QUERY = "w3 w4 w5"

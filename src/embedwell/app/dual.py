@@ -15,7 +15,7 @@ from embedwell.app.connect import connect
 from embedwell.app.domains import EmbeddingDomain, NamedModel, estimated_mb, ram
 from embedwell.app.embedders import Connect
 from embedwell.app.models import named
-from embedwell.app.pair import with_lengths
+from embedwell.app.pair_settings import with_lengths
 from embedwell.app.setting_rules import faults_of
 from embedwell.app.settings import Settings
 from embedwell.app.shared import shared_states

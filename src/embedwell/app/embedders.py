@@ -10,7 +10,7 @@ from msgspec import structs
 
 from embedwell.app.choose import quantization_for
 from embedwell.app.models import named
-from embedwell.app.pair import check_lengths
+from embedwell.app.pair_settings import check_lengths
 from embedwell.app.settings import Settings
 from embedwell.core.artifact import QUANTIZATIONS
 from embedwell.core.errors import SpaceMovedError, UnknownModelError

@@ -9,7 +9,7 @@ from embedwell.app.choose import AUTO, artifact_name, fitting
 from embedwell.app.configuration import load
 from embedwell.app.index import Index
 from embedwell.app.models import named
-from embedwell.app.pair import of_index, unused_code_model, with_lengths
+from embedwell.app.pair_settings import of_index, unused_code_model, with_lengths
 from embedwell.app.place import prepare_folder, target_of
 from embedwell.app.settings import Settings
 from embedwell.core.errors import EmbeddingsOffError, StoreNotFoundError

@@ -157,7 +157,7 @@ class OpenIndexes:
     def _opened(self, file: Place) -> Index:
         from embedwell.app.configuration import load  # noqa: PLC0415 - when one is asked for
         from embedwell.app.index import Index  # noqa: PLC0415 - the same
-        from embedwell.app.pair import of_index  # noqa: PLC0415 - the same
+        from embedwell.app.pair_settings import of_index  # noqa: PLC0415 - the same
         from embedwell.app.place import indexed_folder  # noqa: PLC0415 - the same
         from embedwell.stores.registry import open_store  # noqa: PLC0415 - the same
 

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Tokenizer
 
 from embedwell.core.errors import ConversionError
 from embedwell.core.events import Watch
@@ -28,6 +27,7 @@ from embedwell.models.opening import open_network
 from embedwell.models.quantize import row_scales
 from embedwell.models.recipe import Recipe, SiteRecipe
 from embedwell.models.source import SourceFiles
+from embedwell.models.tokenizer_file import open_tokenizer
 
 _CLIPS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7)
 _COPIES_SHARE = 48  # one channel in so many of the feed-forward part gets a copy
@@ -96,8 +96,7 @@ def calibrate(source: SourceFiles, texts: Sequence[str], watch: Watch) -> Recipe
 
 
 def _tokens(source: SourceFiles, texts: Sequence[str]) -> Texts:
-    tokenizer = Tokenizer.from_file(str(source.paths["tokenizer.json"]))
-    tokenizer.no_padding()
+    tokenizer = open_tokenizer(source.paths["tokenizer.json"])
     tokenizer.enable_truncation(source.card.max_tokens)
     return Texts.of([encoding.ids for encoding in tokenizer.encode_batch(list(texts))])
 

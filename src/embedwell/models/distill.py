@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from embedwell.core.events import Watch
 from embedwell.core.vectors import FloatArray, IntArray, normalized
+from embedwell.models.tokenizer_file import open_tokenizer
 
 EmbedIds: TypeAlias = Callable[[IntArray], FloatArray]
 """Vectors of token ids with special tokens: from int64, shape (n, s), to float32, shape (n, d)."""
@@ -101,12 +102,11 @@ def read_vocabulary(file: Path, prompt: str = "") -> Vocabulary:
     Args:
         file: `tokenizer.json`.
         prompt: What the network expects before a text, special tokens aside.
-    """
-    from tokenizers import Tokenizer  # noqa: PLC0415 - only to distill
 
-    tokenizer = Tokenizer.from_file(str(file))
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
+    Raises:
+        WrongBytesError: The file cannot be read.
+    """
+    tokenizer = open_tokenizer(file)
     tokens = tokenizer.get_vocab(with_added_tokens=True)
     special = {id_ for id_, token in tokenizer.get_added_tokens_decoder().items() if token.special}
     ordinary = [id_ for token, id_ in tokens.items() if not _UNUSED.fullmatch(token)]

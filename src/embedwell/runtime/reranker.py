@@ -13,7 +13,7 @@ from embedwell.core.vectors import FloatArray
 from embedwell.engines.protocol import Engine, TokenBatch
 from embedwell.runtime.batcher import Batcher, Ids
 from embedwell.runtime.batching import TOKENS_PER_BATCH, pad
-from embedwell.runtime.pairs import PairTokenizer
+from embedwell.runtime.pair_tokenizer import PairTokenizer
 from embedwell.runtime.relevance import Relevance
 from embedwell.runtime.windows import windows
 

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Tokenizer as HuggingFaceTokenizer
 
-from embedwell.core.errors import WrongBytesError
 from embedwell.core.vectors import IntArray
+from embedwell.models.tokenizer_file import open_tokenizer
 from embedwell.runtime.printable import printable
 
 # A word longer than this many characters is one unknown token in every WordPiece model.
@@ -40,15 +39,7 @@ class Tokenizer:
     """
 
     def __init__(self, file: Path, max_tokens: int) -> None:
-        try:
-            self._tokenizer = HuggingFaceTokenizer.from_file(str(file))
-        except Exception as error:  # the library raises bare Exception for every fault
-            raise WrongBytesError(
-                f"The tokenizer {file} cannot be read: {error}.",
-                "Remove the model with `embedwell models remove` and pull it again.",
-            ) from error
-        self._tokenizer.no_padding()
-        self._tokenizer.no_truncation()
+        self._tokenizer = open_tokenizer(file)
         self._max_tokens = max_tokens
         self._end = self._tokenizer.encode("").ids[-1:]
 

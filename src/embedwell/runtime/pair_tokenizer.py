@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Tokenizer as HuggingFaceTokenizer
 
-from embedwell.core.errors import QueryError, WrongBytesError
+from embedwell.core.errors import QueryError
+from embedwell.models.tokenizer_file import open_tokenizer
 from embedwell.runtime.printable import printable
 
 # A passage of fewer tokens tells a model nothing: then the query is too long.
@@ -46,15 +46,7 @@ class PairTokenizer:
     """
 
     def __init__(self, file: Path, max_tokens: int) -> None:
-        try:
-            self._tokenizer = HuggingFaceTokenizer.from_file(str(file))
-        except Exception as error:  # the library raises bare Exception for every fault
-            raise WrongBytesError(
-                f"The tokenizer {file} cannot be read: {error}.",
-                "Remove the model with `embedwell models remove` and pull it again.",
-            ) from error
-        self._tokenizer.no_padding()
-        self._tokenizer.no_truncation()
+        self._tokenizer = open_tokenizer(file)
         self._max_tokens = max_tokens
         self._n_special = self._tokenizer.num_special_tokens_to_add(is_pair=True)
 
