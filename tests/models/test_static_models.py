@@ -209,5 +209,5 @@ def test_the_vocabulary_of_a_real_tokenizer(published):
 def test_a_vocabulary_that_cannot_be_read_is_refused(tmp_path):
     file = tmp_path / "tokenizer.json"
     file.write_text("{}")
-    with pytest.raises(WrongBytesError, match="tokenizer .* cannot be read"):
+    with pytest.raises(WrongBytesError, match=r"tokenizer .* cannot be read"):
         read_vocabulary(file)
