@@ -17,8 +17,8 @@ WIDE = ("768-d a", "768-d b")  # BERT-base in its sizes, of different random wei
 def artifacts_file() -> Path:
     """A pickle of `load_artifacts`' answer, so that who reads it imports no converter."""
     from benchmarks.random_bert import random_bert
-    from embedwell.app.models import artifact
-    from embedwell.app.settings import Settings
+    from embedwell.app.config.settings import Settings
+    from embedwell.app.models.obtain import artifact
     from embedwell.core.events import Watch
 
     settings = Settings(cache=WORK / "cache", model_files=published())

@@ -23,8 +23,8 @@ import psutil
 
 from benchmarks.environments import COMPILED, MODEL, UnavailableError, model_file, published, python
 from benchmarks.paths import ROOT, WORK
-from embedwell.app.models import artifact, pull_source
-from embedwell.app.settings import Settings
+from embedwell.app.config.settings import Settings
+from embedwell.app.models.obtain import artifact, pull_source
 from embedwell.core.artifact import Artifact
 from embedwell.core.events import Watch
 from embedwell.core.vectors import FloatArray
@@ -112,7 +112,7 @@ def measure() -> dict[str, Any]:
 
 def _resident_mb(made: Artifact) -> float:
     """Of a fresh process that has loaded an artifact."""
-    program = [sys.executable, "-P", "-m", "embedwell.app.engine_child"]
+    program = [sys.executable, "-P", "-m", "embedwell.app.checks.engine_child"]
     with TemporaryDirectory() as folder:
         row = asdict(made) | {"folder": str(made.folder)}
         request = {"engine": made.engine, "artifact": row, "n_threads": 1, "part_s": 0.1}

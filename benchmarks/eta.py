@@ -20,7 +20,7 @@ from pathlib import Path
 import click
 
 from benchmarks.eta_replay import even, rows_of, worst
-from embedwell.app.progress import Ingestion, Observer
+from embedwell.app.indexes.progress import Ingestion, Observer
 from embedwell.core.errors import StoreError
 from embedwell.stores.registry import open_store
 

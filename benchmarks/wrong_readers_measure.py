@@ -20,8 +20,8 @@ from benchmarks.paths import WORK, work
 from benchmarks.realistic import extended
 from benchmarks.wrong_readers import PROMPTS, Reader, readers
 from benchmarks.wrong_readers_networks import open_network
-from embedwell.app.models import artifact, pull_source
-from embedwell.app.settings import Settings
+from embedwell.app.config.settings import Settings
+from embedwell.app.models.obtain import artifact, pull_source
 from embedwell.core.artifact import Artifact, Quantization
 from embedwell.core.embedded import Embedded
 from embedwell.core.errors import DriftError

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from embedwell.app.configuration import COMMON, load
-from embedwell.app.models import pull_source
+from embedwell.app.config.configuration import COMMON, load
+from embedwell.app.models.obtain import pull_source
 from embedwell.core.artifact import Artifact, Quantization
 from embedwell.core.errors import ModelUnavailableError
 from embedwell.core.events import Watch

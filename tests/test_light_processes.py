@@ -113,8 +113,8 @@ def test_a_remote_engine_brings_none(tmp_path):
 
 def test_who_asks_about_engines_loads_none(real_cache):
     code = (
-        "from embedwell.app.configuration import load\n"
-        "from embedwell.app.engine_report import look\n"
+        "from embedwell.app.config.configuration import load\n"
+        "from embedwell.app.checks.engines import look\n"
         "from embedwell.core.events import Watch\n"
         "assert look(load().settings, Watch()).engines"
     )

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import click
 
-from embedwell.app.listing import Listed, ram
-from embedwell.app.setting_rules import PERSONAL, TYPES, meta
-from embedwell.app.settings import Settings
+from embedwell.app.config.rules import PERSONAL, TYPES, meta
+from embedwell.app.config.settings import Settings
+from embedwell.app.models.listing import Listed, ram
 from embedwell.cli.main import COMMANDS, cli
 from embedwell.core import errors
 from embedwell.ingest.formats import table as formats_table

@@ -42,7 +42,7 @@ def service(file: Path) -> Iterator[str]:
     import uvicorn
 
     yield "starlette and uvicorn"
-    from embedwell.app.configuration import load
+    from embedwell.app.config.configuration import load
     from embedwell.core.events import Watch
     from embedwell.server.application import application
     from embedwell.server.service import Service

@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from embedwell.app.adopt import Adopted, AdoptedResult, adopt
-    from embedwell.app.adopted_column import AdoptedColumn, adopt_column
-    from embedwell.app.domains import EmbeddingDomain
-    from embedwell.app.dual import DualEmbeddingService, DualEmbeddingServiceAdapter
-    from embedwell.app.embedder import Embedder, TruncationWarning
-    from embedwell.app.index import Index
-    from embedwell.app.opening import open_index as open
-    from embedwell.app.ray_data import ParquetReport, index_parquet
-    from embedwell.app.reranker import Reranker
-    from embedwell.app.runtime import Runtime
+    from embedwell.app.adopted.adopt import Adopted, AdoptedResult, adopt
+    from embedwell.app.adopted.column import AdoptedColumn, adopt_column
+    from embedwell.app.embedding.domains import EmbeddingDomain
+    from embedwell.app.embedding.dual import DualEmbeddingService, DualEmbeddingServiceAdapter
+    from embedwell.app.embedding.embedder import Embedder, TruncationWarning
+    from embedwell.app.embedding.reranker import Reranker
+    from embedwell.app.embedding.runtime import Runtime
+    from embedwell.app.indexes.index import Index
+    from embedwell.app.indexes.opening import open_index as open
+    from embedwell.app.indexes.ray_data import ParquetReport, index_parquet
     from embedwell.core.errors import BadTextsError, EmbedwellError
     from embedwell.core.events import Event, Progress, Watch
     from embedwell.core.space import Space
@@ -61,31 +61,31 @@ __all__ = [
 ]
 
 _PLACES = {
-    "Adopted": "app.adopt:Adopted",
-    "AdoptedColumn": "app.adopted_column:AdoptedColumn",
-    "AdoptedResult": "app.adopt:AdoptedResult",
+    "Adopted": "app.adopted.adopt:Adopted",
+    "AdoptedColumn": "app.adopted.column:AdoptedColumn",
+    "AdoptedResult": "app.adopted.adopt:AdoptedResult",
     "BadTextsError": "core.errors:BadTextsError",
-    "DualEmbeddingService": "app.dual:DualEmbeddingService",
-    "DualEmbeddingServiceAdapter": "app.dual:DualEmbeddingServiceAdapter",
-    "Embedder": "app.embedder:Embedder",
-    "EmbeddingDomain": "app.domains:EmbeddingDomain",
+    "DualEmbeddingService": "app.embedding.dual:DualEmbeddingService",
+    "DualEmbeddingServiceAdapter": "app.embedding.dual:DualEmbeddingServiceAdapter",
+    "Embedder": "app.embedding.embedder:Embedder",
+    "EmbeddingDomain": "app.embedding.domains:EmbeddingDomain",
     "EmbedwellError": "core.errors:EmbedwellError",
     "Event": "core.events:Event",
-    "Index": "app.index:Index",
+    "Index": "app.indexes.index:Index",
     "IndexReport": "jobs.index:IndexReport",
-    "ParquetReport": "app.ray_data:ParquetReport",
+    "ParquetReport": "app.indexes.ray_data:ParquetReport",
     "Progress": "core.events:Progress",
-    "Reranker": "app.reranker:Reranker",
-    "Runtime": "app.runtime:Runtime",
+    "Reranker": "app.embedding.reranker:Reranker",
+    "Runtime": "app.embedding.runtime:Runtime",
     "SearchResult": "search.results:SearchResult",
     "SearchResults": "search.results:SearchResults",
     "Space": "core.space:Space",
-    "TruncationWarning": "app.embedder:TruncationWarning",
+    "TruncationWarning": "app.embedding.embedder:TruncationWarning",
     "Watch": "core.events:Watch",
-    "adopt": "app.adopt:adopt",
-    "adopt_column": "app.adopted_column:adopt_column",
-    "index_parquet": "app.ray_data:index_parquet",
-    "open": "app.opening:open_index",
+    "adopt": "app.adopted.adopt:adopt",
+    "adopt_column": "app.adopted.column:adopt_column",
+    "index_parquet": "app.indexes.ray_data:index_parquet",
+    "open": "app.indexes.opening:open_index",
 }
 
 

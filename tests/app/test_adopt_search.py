@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import embedwell
-from embedwell.app.adopt import Adopted
+from embedwell.app.adopted.adopt import Adopted
 from embedwell.core.embedded import Embedded
 from embedwell.core.errors import DriftError, QueryError, SettingsError, SpaceMismatchError
 from embedwell.core.events import Watch

@@ -6,8 +6,8 @@ import pytest
 from tiny_bert import tiny_source
 
 import embedwell
-from embedwell.app.auto import is_present, with_model
-from embedwell.app.settings import Settings
+from embedwell.app.config.settings import Settings
+from embedwell.app.models.auto import is_present, with_model
 from embedwell.core.errors import ModelUnavailableError, TaskCancelledError
 from embedwell.core.events import Watch
 from embedwell.models.catalogue import card

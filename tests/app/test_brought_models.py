@@ -11,10 +11,10 @@ from click.testing import CliRunner
 from tiny_bert import tiny_source
 
 import embedwell
-from embedwell.app.models import artifact, named, pull_source, remove
-from embedwell.app.pull import ChildPuller
-from embedwell.app.runtime import Runtime
-from embedwell.app.settings import Settings
+from embedwell.app.config.settings import Settings
+from embedwell.app.embedding.runtime import Runtime
+from embedwell.app.models.obtain import artifact, named, pull_source, remove
+from embedwell.app.models.pull import ChildPuller
 from embedwell.cli.main import cli
 from embedwell.core.errors import EngineError, ModelUnavailableError, UnknownModelError
 from embedwell.core.events import Watch

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedwell.app.choose import (
+from embedwell.app.config.settings import Settings
+from embedwell.app.models.choose import (
     STRONG_FROM_BYTES,
     QuantizationChoice,
     choose_model,
@@ -15,7 +16,6 @@ from embedwell.app.choose import (
     quantization_for,
     runnable,
 )
-from embedwell.app.settings import Settings
 from embedwell.core.artifact import QUANTIZATIONS
 from embedwell.models.catalogue import card
 from embedwell.runtime.profile import MINIMUM_RAM_BYTES, PROFILES, profile_for

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from embedwell.app.choose import quantization_for
-from embedwell.app.settings import Settings
+from embedwell.app.config.settings import Settings
+from embedwell.app.models.choose import quantization_for
 from embedwell.models.catalogue import PinnedFile, card
 
 N = 22_565_376

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from embedwell.app.configuration import load
-from embedwell.app.setting_rules import TYPES, meta
+from embedwell.app.config.configuration import load
+from embedwell.app.config.rules import TYPES, meta
 from embedwell.core.errors import SettingsError
 
 

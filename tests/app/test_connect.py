@@ -18,9 +18,9 @@ import pytest
 from serving import serving, wait_until
 
 import embedwell
-from embedwell.app.connect import address, sign_of_service
-from embedwell.app.launch import LOG, ensure_service
-from embedwell.app.settings import Settings
+from embedwell.app.config.settings import Settings
+from embedwell.app.embedding.connect import address, sign_of_service
+from embedwell.app.embedding.launch import LOG, ensure_service
 from embedwell.core.errors import (
     EmbeddingsOffError,
     EmbedwellError,

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 import embedwell
-from embedwell.app.language import judge, suggest, uncovered
+from embedwell.app.models.language import judge, suggest, uncovered
 from embedwell.cli.main import cli
 from embedwell.models.catalogue import card, catalogue
 

@@ -10,10 +10,10 @@ from click.testing import CliRunner
 from msgspec import structs
 from tiny_bert import tiny_source
 
-from embedwell.app import distill as distilling
-from embedwell.app.distill import distill_model
-from embedwell.app.runtime import Runtime
-from embedwell.app.settings import Settings
+from embedwell.app.config.settings import Settings
+from embedwell.app.embedding.runtime import Runtime
+from embedwell.app.models import distill as distilling
+from embedwell.app.models.distill import distill_model
 from embedwell.cli.models import command
 from embedwell.core.errors import ConversionError, OverBudgetError, TaskCancelledError
 from embedwell.core.events import Watch

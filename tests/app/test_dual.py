@@ -10,7 +10,7 @@ import pytest
 
 import embedwell
 from embedwell import DualEmbeddingService, DualEmbeddingServiceAdapter, EmbeddingDomain
-from embedwell.app.dual import CODE_MODEL, TEXT_MODEL
+from embedwell.app.embedding.dual import CODE_MODEL, TEXT_MODEL
 from embedwell.core.errors import (
     CodeMemoryError,
     SettingsError,

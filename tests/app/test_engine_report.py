@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 from msgspec import structs
 
-from embedwell.app import engine_report
-from embedwell.app.configuration import load
+from embedwell.app.checks import engines as engine_report
+from embedwell.app.config.configuration import load
 from embedwell.core.errors import EngineError, TaskCancelledError
 from embedwell.core.events import Watch
 from embedwell.handshake.drift import BOUNDS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from embedwell.app.settings import Settings
+from embedwell.app.config.settings import Settings
 from embedwell.app.workers.extraction import extracting
 from embedwell.core.device import total_memory_bytes
 from embedwell.core.errors import ExtractionError, TaskCancelledError

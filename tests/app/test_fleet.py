@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from embedwell.app.settings import Settings
+from embedwell.app.config.settings import Settings
 from embedwell.app.workers import fleet as fleets
 from embedwell.app.workers.duty import Duty, words_of
 from embedwell.app.workers.fleet import Fleet

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from embedwell.app.following import follow
-from embedwell.app.index import Index
-from embedwell.app.settings import Settings
+from embedwell.app.config.settings import Settings
+from embedwell.app.indexes.following import follow
+from embedwell.app.indexes.index import Index
 from embedwell.core.errors import CanaryError, StoreGoneError, TaskCancelledError
 from embedwell.core.events import Watch
 from embedwell.stores.protocol import CollectionSettings

@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from remote_servers import DIALECTS, FakeServer, Served, serving
 
 import embedwell
-from embedwell.app.remote import _tokenizer, names_of
-from embedwell.app.settings import Settings
+from embedwell.app.config.settings import Settings
+from embedwell.app.models.remote import _tokenizer, names_of
 from embedwell.cli.main import cli
 from embedwell.core.errors import (
     DriftError,

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import pytest
 
-from embedwell.app.progress import ALIVE_S, Observer
+from embedwell.app.indexes.progress import ALIVE_S, Observer
 from embedwell.core.space import Space
 from embedwell.models.catalogue import card
 from embedwell.stores.memory import MemoryStore

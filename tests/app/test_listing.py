@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 
-from embedwell.app.choose import fitting
-from embedwell.app.listing import all_listed, listed, ram
-from embedwell.app.settings import Settings
+from embedwell.app.config.settings import Settings
+from embedwell.app.models.choose import fitting
+from embedwell.app.models.listing import all_listed, listed, ram
 from embedwell.cli.main import cli
 from embedwell.core.artifact import QUANTIZATIONS
 from embedwell.models.catalogue import card, catalogue

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import embedwell
-from embedwell.app.runtime import Runtime
-from embedwell.app.settings import Settings
+from embedwell.app.config.settings import Settings
+from embedwell.app.embedding.runtime import Runtime
 from embedwell.core.errors import SpaceMismatchError, UnknownModelError
 from embedwell.core.events import Watch
 from embedwell.core.vectors import normalized, shortened

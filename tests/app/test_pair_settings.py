@@ -8,10 +8,10 @@ import pytest
 from msgspec import structs
 
 import embedwell
-from embedwell.app.index import Index
-from embedwell.app.pair_settings import of_index, unused_code_model, with_lengths
-from embedwell.app.settings import Settings
-from embedwell.app.sourcing import FolderRequest
+from embedwell.app.config.settings import Settings
+from embedwell.app.embedding.pair_settings import of_index, unused_code_model, with_lengths
+from embedwell.app.indexes.index import Index
+from embedwell.app.indexes.sourcing import FolderRequest
 from embedwell.core.errors import (
     CodeMemoryError,
     OverBudgetError,

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedwell.app.configuration import shown
-from embedwell.app.place import shown_target
+from embedwell.app.config.configuration import shown
+from embedwell.app.config.place import shown_target
 
 
 @pytest.mark.parametrize(

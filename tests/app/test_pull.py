@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from embedwell.app import pull
-from embedwell.app.pull import ChildPuller
-from embedwell.app.runtime import Runtime
-from embedwell.app.settings import Settings
+from embedwell.app.config.settings import Settings
+from embedwell.app.embedding.runtime import Runtime
+from embedwell.app.models import pull
+from embedwell.app.models.pull import ChildPuller
 from embedwell.core.errors import (
     ConversionError,
     ModelUnavailableError,
@@ -131,7 +131,7 @@ def test_the_program_ends_when_its_parent_lets_go(files, tmp_path):
 
 
 def test_the_program_answers_in_lines_of_json(files, tmp_path, monkeypatch, capsys):
-    from embedwell.app import pull_child
+    from embedwell.app.models import pull_child
 
     monkeypatch.setattr(pull_child, "_stop_with_parent", lambda watch: None)
     monkeypatch.setattr(pull_child.signal, "signal", lambda *given: None)

@@ -11,8 +11,8 @@ import time
 
 import pytest
 
-from embedwell.app import ray_data
-from embedwell.app.opening import open_index
+from embedwell.app.indexes import ray_data
+from embedwell.app.indexes.opening import open_index
 from embedwell.core.errors import (
     MissingExtraError,
     QueueError,

@@ -8,13 +8,13 @@ from msgspec import structs
 from tiny_reranker import tiny_reranker
 
 import embedwell
-from embedwell.app.calibration import calibrate_model
-from embedwell.app.distill import distill_model
-from embedwell.app.index import Index
-from embedwell.app.migration import target_named
-from embedwell.app.reranker import Reranker, connect_reranker
-from embedwell.app.runtime import Runtime
-from embedwell.app.settings import Settings
+from embedwell.app.config.settings import Settings
+from embedwell.app.embedding.reranker import Reranker, connect_reranker
+from embedwell.app.embedding.runtime import Runtime
+from embedwell.app.indexes.index import Index
+from embedwell.app.indexes.migration import target_named
+from embedwell.app.models.calibration import calibrate_model
+from embedwell.app.models.distill import distill_model
 from embedwell.core.errors import (
     EmbeddingsOffError,
     EmbedwellError,

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from msgspec import structs
 
-from embedwell.app.runtime import Runtime
-from embedwell.app.settings import Settings
-from embedwell.app.shared import shared_embedder
+from embedwell.app.config.settings import Settings
+from embedwell.app.embedding.runtime import Runtime
+from embedwell.app.embedding.shared import shared_embedder
 from embedwell.core.errors import (
     CodeMemoryError,
     EmbeddingsOffError,
@@ -110,7 +110,7 @@ def test_embedders_with_equal_settings_share_one_load(settings):
 
 
 def test_an_embedder_that_is_dropped_without_closing_it_is_let_go(settings):
-    from embedwell.app import shared
+    from embedwell.app.embedding import shared
 
     embedder = shared_embedder(settings, MODEL, Watch())
     assert len(shared._shared) == 1
@@ -124,7 +124,7 @@ def test_an_embedder_that_is_dropped_without_closing_it_is_let_go(settings):
 
 
 def test_a_shared_model_that_cannot_be_had_leaves_nothing_open(settings):
-    from embedwell.app import shared
+    from embedwell.app.embedding import shared
 
     with pytest.raises(UnknownModelError):
         shared_embedder(settings, "no-such-model", Watch())

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from embedwell.app.sizes import format_bytes, parse_budget, parse_bytes
+from embedwell.app.config.sizes import format_bytes, parse_budget, parse_bytes
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ from dataclasses import replace
 import pytest
 from msgspec import structs
 
-from embedwell.app.index import Index
-from embedwell.app.settings import Settings
-from embedwell.app.sourcing import (
+from embedwell.app.config.settings import Settings
+from embedwell.app.indexes.index import Index
+from embedwell.app.indexes.sourcing import (
     AgainRequest,
     FolderRequest,
     OtherRequest,
@@ -272,7 +272,7 @@ def test_a_source_that_is_away_does_not_stop_the_others(index, other):
 
 
 def test_no_password_is_stored():
-    from embedwell.app.sourcing import _place_of
+    from embedwell.app.indexes.sourcing import _place_of
 
     assert _place_of("postgresql://me:secret@host:1/db?x=1") == "postgresql://me@host:1/db"
     assert _place_of("postgres-embedded:/data/pg") == "postgres-embedded:/data/pg"

@@ -9,9 +9,9 @@ import shutil
 import pytest
 
 import embedwell
-from embedwell.app.configuration import load
-from embedwell.app.setting_rules import PERSONAL
-from embedwell.app.trust import (
+from embedwell.app.config.configuration import load
+from embedwell.app.config.rules import PERSONAL
+from embedwell.app.config.trust import (
     is_trusted,
     read_project,
     trust,

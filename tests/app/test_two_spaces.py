@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 from msgspec import structs
 
-from embedwell.app.index import Index
-from embedwell.app.settings import Settings
+from embedwell.app.config.settings import Settings
+from embedwell.app.indexes.index import Index
 from embedwell.core.errors import OverBudgetError, PressureError
 from embedwell.core.events import Watch
 from embedwell.handshake.admit import admitted

@@ -6,7 +6,7 @@ import socket
 import pytest
 from serving import serving, short_folder
 
-from embedwell.app.settings import Settings
+from embedwell.app.config.settings import Settings
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from embedwell.app import engine_report
+from embedwell.app.checks import engines as engine_report
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import pytest
 
-from embedwell.app.place import default_file
-from embedwell.app.progress import Observer
+from embedwell.app.config.place import default_file
+from embedwell.app.indexes.progress import Observer
 from embedwell.cli import progress, status
 from embedwell.cli.ingestion import counts_line, headline, panel
 from embedwell.core.errors import StoreGoneError

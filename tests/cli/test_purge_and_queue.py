@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from embedwell.app import purging
+from embedwell.app.indexes import purging
 from embedwell.cli.main import main
 from embedwell.stores.lock import locked
 from embedwell.stores.sqlite import SqliteStore

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedwell.app.settings import Settings
+from embedwell.app.config.settings import Settings
 from embedwell.app.workers.fleet_rules import SOME_FAILED, Ended, next_step
 from embedwell.app.workers.quota import share
 from embedwell.jobs.work.claims import claim_size, has_its_share

@@ -8,9 +8,9 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from embedwell.app.index import Index
-from embedwell.app.settings import Settings
-from embedwell.app.sourcing import AgainRequest, QueryRequest
+from embedwell.app.config.settings import Settings
+from embedwell.app.indexes.index import Index
+from embedwell.app.indexes.sourcing import AgainRequest, QueryRequest
 from embedwell.core.errors import QueueError, StoreError, StoreNotFoundError
 from embedwell.jobs.write_back import mean_vector
 from embedwell.stores.registry import open_store, open_vectors

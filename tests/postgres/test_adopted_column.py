@@ -17,9 +17,9 @@ import numpy as np
 import psycopg
 import pytest
 
-from embedwell.app.adopted_column import AdoptedColumn, adopt_column
-from embedwell.app.configuration import load
-from embedwell.app.embedder import Embedder
+from embedwell.app.adopted.column import AdoptedColumn, adopt_column
+from embedwell.app.config.configuration import load
+from embedwell.app.embedding.embedder import Embedder
 from embedwell.core.errors import (
     BadTextsError,
     DriftError,
@@ -661,8 +661,8 @@ def test_an_index_build_is_stopped_and_built_again(table, ask, opened, database)
 CHILD = """
 import sys, time
 from dataclasses import replace
-from embedwell.app.adopted_column import AdoptedColumn
-from embedwell.app.configuration import load
+from embedwell.app.adopted.column import AdoptedColumn
+from embedwell.app.config.configuration import load
 from embedwell.models.catalogue import card
 from embedwell.stores.columns import ColumnPlace
 from embedwell.stores.postgres.columns import PostgresColumn

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from embedwell.app.setting_rules import TYPES
+from embedwell.app.config.rules import TYPES
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))

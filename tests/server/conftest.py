@@ -9,8 +9,8 @@ import pytest
 from serving import FakeRuntime, RunningService, free_port, serving, short_folder
 from starlette.testclient import TestClient
 
-from embedwell.app.configuration import load
-from embedwell.app.settings import Settings
+from embedwell.app.config.configuration import load
+from embedwell.app.config.settings import Settings
 from embedwell.server.application import application
 from embedwell.server.service import Service
 

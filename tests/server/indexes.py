@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from embedwell.app.index import Index
-from embedwell.app.place import default_file
-from embedwell.app.settings import Settings
+from embedwell.app.config.place import default_file
+from embedwell.app.config.settings import Settings
+from embedwell.app.indexes.index import Index
 from embedwell.models.catalogue import card
 from embedwell.stores.protocol import CollectionSettings
 from embedwell.stores.registry import create_store

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from indexes import make_index
 
-from embedwell.app.place import default_file
+from embedwell.app.config.place import default_file
 from embedwell.stores.queue import Item, Outcome, Times, Worker
 from embedwell.stores.registry import open_store
 

@@ -15,8 +15,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from embedwell.app.runtime import Runtime
-from embedwell.app.settings import Settings
+from embedwell.app.config.settings import Settings
+from embedwell.app.embedding.runtime import Runtime
 from embedwell.core.artifact import Artifact
 from embedwell.core.embedded import Embedded
 from embedwell.core.events import Watch

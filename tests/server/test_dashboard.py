@@ -11,7 +11,7 @@ from running import finish_run, make_run
 from serving import MODEL
 from watching import TellingRuntime, watched
 
-from embedwell.app.settings import Settings
+from embedwell.app.config.settings import Settings
 from embedwell.core.events import Watch
 from embedwell.server.pages import ASSETS, GREETING
 

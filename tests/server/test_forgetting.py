@@ -7,7 +7,7 @@ import pytest
 from starlette.testclient import TestClient
 from watching import TellingRuntime
 
-from embedwell.app.settings import Settings
+from embedwell.app.config.settings import Settings
 from embedwell.runtime.cache import Origin
 from embedwell.server.application import application
 from embedwell.server.service import Service

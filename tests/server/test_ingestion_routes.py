@@ -8,8 +8,8 @@ from serving import FakeRuntime
 from starlette.testclient import TestClient
 from test_prometheus import parsed
 
-from embedwell.app import ingestions
-from embedwell.app.settings import Settings
+from embedwell.app.config.settings import Settings
+from embedwell.app.indexes import ingestions
 from embedwell.server.application import application
 from embedwell.server.service import Service
 

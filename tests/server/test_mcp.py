@@ -19,8 +19,8 @@ from indexes import make_folder, make_index
 from mcp import Client, StdioServerParameters
 from serving import short_folder, wait_until
 
-from embedwell.app.configuration import load
-from embedwell.app.settings import Settings
+from embedwell.app.config.configuration import load
+from embedwell.app.config.settings import Settings
 from embedwell.core.errors import (
     EmbeddingsOffError,
     ServiceBusyError,

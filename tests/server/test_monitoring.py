@@ -11,8 +11,8 @@ from serving import MODEL
 from starlette.testclient import TestClient
 from watching import TellingRuntime
 
-from embedwell.app.domains import by_domain
-from embedwell.app.settings import Settings
+from embedwell.app.config.settings import Settings
+from embedwell.app.embedding.domains import by_domain
 from embedwell.core.errors import CodeMemoryError
 from embedwell.core.events import Watch
 from embedwell.models.known import Known

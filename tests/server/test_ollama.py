@@ -14,7 +14,7 @@ import pytest
 from listening import PullingRuntime, listening
 from serving import MODEL, free_port, serving, short_folder, wait_until
 
-from embedwell.app.settings import Settings
+from embedwell.app.config.settings import Settings
 from embedwell.core.errors import (
     BadRequestError,
     ModelUnavailableError,

@@ -13,7 +13,7 @@ import pytest
 from listening import PullingRuntime, listening
 from serving import MODEL
 
-from embedwell.app.settings import Settings
+from embedwell.app.config.settings import Settings
 from embedwell.core.embedded import Embedded
 from embedwell.core.errors import (
     BadTextsError,

@@ -17,8 +17,8 @@ from serving import FakeRuntime, wait_until
 from starlette.testclient import TestClient
 from tiny_reranker import tiny_reranker
 
-from embedwell.app.reranker import connect_reranker
-from embedwell.app.settings import Settings
+from embedwell.app.config.settings import Settings
+from embedwell.app.embedding.reranker import connect_reranker
 from embedwell.core.errors import QueryError, ServiceGoneError, WrongTaskError
 from embedwell.core.events import Watch
 from embedwell.models.artifacts import ArtifactStore

@@ -12,9 +12,9 @@ from msgspec import structs
 from serving import FakeRuntime, wait_until
 from starlette.testclient import TestClient
 
-from embedwell.app.place import default_file
-from embedwell.app.serving import OpenIndexes, index_file, served
-from embedwell.app.settings import Settings
+from embedwell.app.config.place import default_file
+from embedwell.app.config.settings import Settings
+from embedwell.app.indexes.serving import OpenIndexes, index_file, served
 from embedwell.core.errors import (
     BadRequestError,
     EmbeddingsOffError,

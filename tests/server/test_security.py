@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from serving import MODEL, FakeRuntime
 from starlette.testclient import TestClient
 
-from embedwell.app.settings import Settings
+from embedwell.app.config.settings import Settings
 from embedwell.core.errors import ServiceStartError
 from embedwell.server.application import application
 from embedwell.server.security import (

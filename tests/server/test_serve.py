@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from serving import MODEL, RunningService, free_port, serving, wait_until
 
-from embedwell.app.settings import Settings
+from embedwell.app.config.settings import Settings
 from embedwell.core.errors import EmbedwellError, ServiceGoneError, ServiceStartError
 from embedwell.core.events import Watch
 from embedwell.engines.wire import EmbedRequest

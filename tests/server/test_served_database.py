@@ -6,8 +6,8 @@ import pytest
 from msgspec import structs
 from starlette.testclient import TestClient
 
-from embedwell.app.index import Index
-from embedwell.app.settings import Settings
+from embedwell.app.config.settings import Settings
+from embedwell.app.indexes.index import Index
 from embedwell.models.catalogue import card
 from embedwell.server.application import application
 from embedwell.server.service import Service

@@ -8,7 +8,7 @@ import math
 import pytest
 from serving import FakeRuntime
 
-from embedwell.app.settings import Settings
+from embedwell.app.config.settings import Settings
 from embedwell.core.errors import (
     ServiceBusyError,
     ServiceStoppingError,

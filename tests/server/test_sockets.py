@@ -9,7 +9,7 @@ import sys
 import pytest
 from serving import free_port
 
-from embedwell.app.settings import Settings
+from embedwell.app.config.settings import Settings
 from embedwell.core.errors import ServiceStartError
 from embedwell.server.sockets import listening
 

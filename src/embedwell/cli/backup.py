@@ -16,8 +16,8 @@ from embedwell.cli.options import db_option, json_option
 @json_option
 def command(*, target: Path, db: str | None, as_json: bool) -> None:
     """Copy the index as of now into the new file TARGET, while others go on writing."""
-    from embedwell.app.opening import open_index
-    from embedwell.app.sizes import format_bytes
+    from embedwell.app.config.sizes import format_bytes
+    from embedwell.app.indexes.opening import open_index
     from embedwell.cli.output import write_json
 
     with open_index(db=db, create=False) as index:

@@ -15,8 +15,8 @@ from embedwell.cli.options import db_option, json_option
 @json_option
 def command(*, db: str | None, as_json: bool) -> None:
     """Give the disk space of deleted and replaced documents back; others may read meanwhile."""
-    from embedwell.app.opening import open_index
-    from embedwell.app.sizes import format_bytes
+    from embedwell.app.config.sizes import format_bytes
+    from embedwell.app.indexes.opening import open_index
     from embedwell.cli.output import write_json
 
     with open_index(db=db, create=False) as index:

@@ -33,7 +33,7 @@ def command(
     For when results look wrong: it says who wrote the vectors, how far what is computed here is
     from them, and whether that matters. Exits with 1 where something is wrong.
     """
-    from embedwell.app.opening import open_index
+    from embedwell.app.indexes.opening import open_index
     from embedwell.cli.output import write_json
     from embedwell.cli.progress import watching
     from embedwell.jobs.compare import as_json as comparison_as_json

@@ -28,8 +28,8 @@ def command(context: click.Context, *, as_json: bool) -> None:
 
 
 def _show(*, as_json: bool) -> None:
-    from embedwell.app.configuration import load, shown, user_file
-    from embedwell.app.setting_rules import TYPES, meta
+    from embedwell.app.config.configuration import load, shown, user_file
+    from embedwell.app.config.rules import TYPES, meta
     from embedwell.cli.output import write_json, write_table
 
     loaded = load()
@@ -61,9 +61,9 @@ def trust(*, folder: Path, as_json: bool) -> None:
     These files may come with a clone. Until you consent, and again after every change, they may
     not set paths, addresses, keys or what runs; all other settings count without consent.
     """
-    from embedwell.app.configuration import personal_in
-    from embedwell.app.trust import read_project
-    from embedwell.app.trust import trust as remember
+    from embedwell.app.config.configuration import personal_in
+    from embedwell.app.config.trust import read_project
+    from embedwell.app.config.trust import trust as remember
     from embedwell.cli.output import write_json
 
     project = read_project(folder)
@@ -82,8 +82,8 @@ def trust(*, folder: Path, as_json: bool) -> None:
 @json_option
 def untrust(*, folder: Path, as_json: bool) -> None:
     """Take the consent to FOLDER's settings back."""
-    from embedwell.app.trust import read_project
-    from embedwell.app.trust import untrust as forget
+    from embedwell.app.config.trust import read_project
+    from embedwell.app.config.trust import untrust as forget
     from embedwell.cli.output import write_json
 
     project = read_project(folder)

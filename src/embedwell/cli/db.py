@@ -40,7 +40,7 @@ def upgrade(*, revision: str, db: str | None, as_sql: bool, as_json: bool) -> No
 
     With --sql from nothing, or from where REVISION begins: 001:head.
     """
-    from embedwell.app.database import migrations_for
+    from embedwell.app.config.database import migrations_for
 
     migrations = migrations_for(db, offline=as_sql)
     if as_sql:
@@ -59,7 +59,7 @@ def downgrade(*, revision: str, db: str | None, as_sql: bool, as_json: bool) -> 
 
     Nothing is asked. 001 leaves the database as it was adopted.
     """
-    from embedwell.app.database import migrations_for
+    from embedwell.app.config.database import migrations_for
 
     migrations = migrations_for(db, offline=as_sql)
     if as_sql:
@@ -73,7 +73,7 @@ def downgrade(*, revision: str, db: str | None, as_sql: bool, as_json: bool) -> 
 @json_option
 def current(*, db: str | None, as_json: bool) -> None:
     """Show the revision that the database is at."""
-    from embedwell.app.database import migrations_for
+    from embedwell.app.config.database import migrations_for
 
     _write_state(migrations_for(db).state(), as_json=as_json)
 
@@ -83,7 +83,7 @@ def current(*, db: str | None, as_json: bool) -> None:
 @json_option
 def history(*, db: str | None, as_json: bool) -> None:
     """List all revisions, the oldest first; no server is asked."""
-    from embedwell.app.database import migrations_for
+    from embedwell.app.config.database import migrations_for
     from embedwell.cli.output import write_json, write_table
 
     revisions = migrations_for(db, offline=True).history()
@@ -105,7 +105,7 @@ def adopt(*, db: str | None, yes: bool, as_json: bool) -> None:
 
     Shows what was found and what will be done, then asks. --json alone only shows it.
     """
-    from embedwell.app.database import migrations_for
+    from embedwell.app.config.database import migrations_for
     from embedwell.cli.output import write_json
 
     migrations = migrations_for(db)

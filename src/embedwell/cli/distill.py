@@ -30,9 +30,9 @@ def distill(
 
     It is a table of token vectors, named `file:FOLDER` from then on.
     """
-    from embedwell.app.configuration import load
-    from embedwell.app.distill import distill_model
-    from embedwell.app.sizes import format_bytes
+    from embedwell.app.config.configuration import load
+    from embedwell.app.config.sizes import format_bytes
+    from embedwell.app.models.distill import distill_model
     from embedwell.cli.output import write_json
     from embedwell.cli.progress import watching
 

@@ -38,9 +38,9 @@ def command(
 
     With --json: one JSON array a line, in the order of the texts, as soon as it is known.
     """
-    from embedwell.app.configuration import load
-    from embedwell.app.connect import connect
-    from embedwell.app.embedder import truncation_message
+    from embedwell.app.config.configuration import load
+    from embedwell.app.embedding.connect import connect
+    from embedwell.app.embedding.embedder import truncation_message
     from embedwell.cli.progress import watching
 
     arguments = {"model": model, "quantization": quantization, "threads": threads}
@@ -48,7 +48,7 @@ def command(
     with watching() as watch:
         settings = load(arguments).settings
         if settings.model == "auto":
-            from embedwell.app.auto import with_model
+            from embedwell.app.models.auto import with_model
 
             settings, chosen = with_model(settings, watch)
             sys.stderr.write(f"{chosen.reason}\n" if chosen else "")

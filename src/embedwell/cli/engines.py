@@ -11,7 +11,7 @@ import click
 from embedwell.cli.options import json_option
 
 if TYPE_CHECKING:
-    from embedwell.app.engine_report import EngineReport, EngineState
+    from embedwell.app.checks.engines import EngineReport, EngineState
 
 
 @click.command("engines")
@@ -26,8 +26,8 @@ def command(*, model: str | None, measure: bool, as_json: bool) -> None:
     Drift is that of the handshake, from the vectors of the engine `onnx`: up to 0.01 on average
     and 0.03 at worst, one may read what the other has written.
     """
-    from embedwell.app.configuration import load
-    from embedwell.app.engine_report import look
+    from embedwell.app.checks.engines import look
+    from embedwell.app.config.configuration import load
     from embedwell.cli.output import write_json
     from embedwell.cli.progress import watching
 
@@ -74,7 +74,7 @@ def _write_measured(report: EngineReport) -> None:
 
 
 def _row(state: EngineState) -> tuple[str, ...]:
-    from embedwell.app.sizes import format_bytes
+    from embedwell.app.config.sizes import format_bytes
 
     found = state.measured
     if found is None or state.unmeasured:

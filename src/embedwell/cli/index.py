@@ -17,8 +17,8 @@ from embedwell.cli.index_request import check, home_of, request_of, source_optio
 from embedwell.cli.options import db_option, json_option, model_options, threads_option
 
 if TYPE_CHECKING:
-    from embedwell.app.index import Index
-    from embedwell.app.sourcing import Request
+    from embedwell.app.indexes.index import Index
+    from embedwell.app.indexes.sourcing import Request
     from embedwell.core.events import Watch
     from embedwell.jobs.index import IndexReport
     from embedwell.jobs.sweeping.sweep import Sweeping
@@ -58,9 +58,9 @@ def command(**options: Any) -> None:  # noqa: ANN401 - what click gives
     Without PATH, all that an index was filled from is indexed again. Ctrl-C keeps what was done;
     the next run goes on from there.
     """
-    from embedwell.app.language import uncovered
-    from embedwell.app.opening import open_index
-    from embedwell.app.place import shown_target
+    from embedwell.app.config.place import shown_target
+    from embedwell.app.indexes.opening import open_index
+    from embedwell.app.models.language import uncovered
     from embedwell.cli.output import write_json
     from embedwell.cli.progress import watching
 
@@ -147,7 +147,7 @@ def _rehearse(index: Index, request: Request, watch: Watch, options: Mapping[str
 
 def _follow(index: Index, request: Request, watch: Watch, options: Mapping[str, Any]) -> None:
     """Index now and at each change, until somebody stops it."""
-    from embedwell.app.following import follow
+    from embedwell.app.indexes.following import follow
     from embedwell.core.errors import TaskCancelledError
 
     tell: Callable[[IndexReport], None] = _tell_briefly

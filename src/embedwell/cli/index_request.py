@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from embedwell.app.index import Index
-    from embedwell.app.sourcing import Request
+    from embedwell.app.indexes.index import Index
+    from embedwell.app.indexes.sourcing import Request
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -168,7 +168,7 @@ def check(options: Mapping[str, Any]) -> None:
 
 def home_of(options: Mapping[str, Any]) -> Path:
     """The folder whose index is meant: PATH itself, and for all else that of the nearest index."""
-    from embedwell.app.place import find_file, indexed_folder
+    from embedwell.app.config.place import find_file, indexed_folder
     from embedwell.core.errors import StoreNotFoundError
 
     if options["path"] and not options["kind"]:
@@ -183,7 +183,7 @@ def home_of(options: Mapping[str, Any]) -> Path:
 
 def request_of(options: Mapping[str, Any], index: Index) -> Request:
     """What is to be indexed."""
-    from embedwell.app import sourcing
+    from embedwell.app.indexes import sourcing
     from embedwell.ingest.sources.paths import names_in
     from embedwell.ingest.sources.sql import Columns
 
@@ -208,7 +208,7 @@ def request_of(options: Mapping[str, Any], index: Index) -> Request:
 
 def _files(options: Mapping[str, Any], index: Index) -> Request:
     """A folder, or what was indexed before."""
-    from embedwell.app.sourcing import AgainRequest, FolderRequest
+    from embedwell.app.indexes.sourcing import AgainRequest, FolderRequest
 
     name, path = options["name"], options["path"]
     include, exclude = options["include"] or None, options["exclude"] or None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from embedwell.app.progress import Ingestion, WorkerState
-from embedwell.app.sizes import format_bytes
+from embedwell.app.config.sizes import format_bytes
+from embedwell.app.indexes.progress import Ingestion, WorkerState
 from embedwell.cli.output import duration
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import click
 from embedwell.cli.options import db_option, json_option
 
 if TYPE_CHECKING:
-    from embedwell.app.index import Index
+    from embedwell.app.indexes.index import Index
     from embedwell.jobs.migrate import MigrationReport, Plan
 
 
@@ -90,7 +90,7 @@ def command(
     Searches and writes go on. The new vectors are made beside the old ones and checked; then one
     transaction switches. Ctrl-C keeps what was done: the same command goes on from there.
     """
-    from embedwell.app.opening import open_index
+    from embedwell.app.indexes.opening import open_index
     from embedwell.cli import migrate_column
     from embedwell.cli.output import tell
 
@@ -202,7 +202,7 @@ def _rechunk(index: Index, chunk_tokens: int, *, as_json: bool) -> None:
 
 
 def _told(found: Plan) -> str:
-    from embedwell.app.sizes import format_bytes
+    from embedwell.app.config.sizes import format_bytes
     from embedwell.cli.output import duration
 
     old, new = found.dimensions

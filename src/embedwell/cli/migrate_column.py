@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import click
 
 if TYPE_CHECKING:
-    from embedwell.app.adopted_column import AdoptedColumn
+    from embedwell.app.adopted.column import AdoptedColumn
     from embedwell.jobs.column import ColumnPlan, ColumnReport
 
 
@@ -75,7 +75,7 @@ def choices_of(options: Mapping[str, Any]) -> ColumnChoices | None:
 
 def run(choices: ColumnChoices) -> None:
     """Do what the command line said."""
-    from embedwell.app.adopted_column import adopt_column
+    from embedwell.app.adopted.column import adopt_column
     from embedwell.cli.output import tell
     from embedwell.cli.progress import watching
     from embedwell.stores.columns import split_names
@@ -121,7 +121,7 @@ def _migrate(column: AdoptedColumn, to: str, choices: ColumnChoices) -> None:
 
 
 def _told(plan: ColumnPlan) -> str:
-    from embedwell.app.sizes import format_bytes
+    from embedwell.app.config.sizes import format_bytes
     from embedwell.cli.output import duration
 
     facts = plan.facts

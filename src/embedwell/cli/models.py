@@ -14,7 +14,7 @@ from embedwell.cli.distill import distill
 from embedwell.cli.options import json_option
 
 if TYPE_CHECKING:
-    from embedwell.app.listing import Listed
+    from embedwell.app.models.listing import Listed
     from embedwell.core.artifact import Quantization
 
 _quantization = click.option(
@@ -41,9 +41,9 @@ def list_models(*, as_json: bool) -> None:
     is that of one query: low is the default model's. A model is verified once it was run for this
     catalogue on its real weights.
     """
-    from embedwell.app.configuration import load
-    from embedwell.app.listing import all_listed
-    from embedwell.app.sizes import format_bytes
+    from embedwell.app.config.configuration import load
+    from embedwell.app.config.sizes import format_bytes
+    from embedwell.app.models.listing import all_listed
     from embedwell.cli.output import write_json, write_table
 
     rows = all_listed(load().settings)
@@ -75,9 +75,9 @@ def list_models(*, as_json: bool) -> None:
 @json_option
 def show(*, model: str, as_json: bool) -> None:
     """Show all that is known of MODEL, with the memory that it takes at each level."""
-    from embedwell.app.configuration import load
-    from embedwell.app.listing import listed
-    from embedwell.app.sizes import format_bytes
+    from embedwell.app.config.configuration import load
+    from embedwell.app.config.sizes import format_bytes
+    from embedwell.app.models.listing import listed
     from embedwell.cli.output import write_json, write_table
     from embedwell.models.known import Known
 
@@ -110,10 +110,10 @@ def pull(
     *, model: str | None, quantization: str | None, folder: Path | None, as_json: bool
 ) -> None:
     """Bring MODEL onto this machine, convert it, and check it."""
-    from embedwell.app.configuration import load
-    from embedwell.app.connect import model_name
-    from embedwell.app.models import artifact
-    from embedwell.app.sizes import format_bytes
+    from embedwell.app.config.configuration import load
+    from embedwell.app.config.sizes import format_bytes
+    from embedwell.app.embedding.connect import model_name
+    from embedwell.app.models.obtain import artifact
     from embedwell.cli.output import write_json
     from embedwell.cli.progress import watching
 
@@ -137,9 +137,9 @@ def pull(
 @json_option
 def remove(*, model: str, quantization: str | None, as_json: bool) -> None:
     """Remove the artifacts of MODEL, or the one of a quantization, and its files."""
-    from embedwell.app.configuration import load
-    from embedwell.app.models import remove as remove_model
-    from embedwell.app.sizes import format_bytes
+    from embedwell.app.config.configuration import load
+    from embedwell.app.config.sizes import format_bytes
+    from embedwell.app.models.obtain import remove as remove_model
     from embedwell.cli.output import write_json
 
     n_bytes = remove_model(load().settings, model, _level(quantization))
@@ -163,8 +163,8 @@ def calibrate(*, model: str | None, texts: Path | None, output: Path | None, as_
 
     The recipe goes into the user's cache, or into the file that --output names.
     """
-    from embedwell.app.calibration import calibrate_model
-    from embedwell.app.configuration import load
+    from embedwell.app.config.configuration import load
+    from embedwell.app.models.calibration import calibrate_model
     from embedwell.cli.output import write_json
     from embedwell.cli.progress import watching
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
-    from embedwell.app.progress import Ingestion, Observer
+    from embedwell.app.indexes.progress import Ingestion, Observer
     from embedwell.stores.queue import Queue
 
 # Nothing is shown for what is over before people would wonder.
@@ -85,7 +85,7 @@ class Display:
 
     def follow(self, queue: Queue) -> None:
         """Look at this queue at each step of `index`."""
-        from embedwell.app.progress import Observer
+        from embedwell.app.indexes.progress import Observer
 
         self._queue, self._observer = queue, Observer()
 

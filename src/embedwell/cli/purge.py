@@ -13,8 +13,8 @@ from embedwell.cli.options import db_option, json_option
 from embedwell.stores.queue import Purged, Status, Which
 
 if TYPE_CHECKING:
-    from embedwell.app.index import Index
-    from embedwell.app.purging import PurgeReport
+    from embedwell.app.indexes.index import Index
+    from embedwell.app.indexes.purging import PurgeReport
 
     Role = Literal["next", "light", "kept"]
 
@@ -57,8 +57,8 @@ def command(
     and agreed to. The space is given back, unless it is little beside the rest. The files
     themselves are not touched: the next `embedwell index` of their folder reads them again.
     """
-    from embedwell.app.opening import open_index
-    from embedwell.app.purging import space_plan
+    from embedwell.app.indexes.opening import open_index
+    from embedwell.app.indexes.purging import space_plan
     from embedwell.cli.output import write_json
 
     which = Which(source, run or 0, statuses)
@@ -97,13 +97,13 @@ def _agreed() -> bool:
 
 
 def _purge(index: Index, which: Which) -> PurgeReport:
-    from embedwell.app.purging import purge
+    from embedwell.app.indexes.purging import purge
 
     return purge(index, which)
 
 
 def _drop(index: Index, role: Role, plan: Purged) -> PurgeReport:
-    from embedwell.app.purging import PurgeReport
+    from embedwell.app.indexes.purging import PurgeReport
 
     before = index.counts().size_bytes
     index.drop_space(role)
@@ -112,7 +112,7 @@ def _drop(index: Index, role: Role, plan: Purged) -> PurgeReport:
 
 
 def _show(plan: Purged) -> None:
-    from embedwell.app.sizes import format_bytes
+    from embedwell.app.config.sizes import format_bytes
     from embedwell.cli.output import write_table
 
     if rows := _rows(plan.rows):
@@ -128,7 +128,7 @@ def _rows(rows: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _tell(report: PurgeReport) -> None:
-    from embedwell.app.sizes import format_bytes
+    from embedwell.app.config.sizes import format_bytes
 
     sys.stdout.write("deleted; ")
     if report.kept:

@@ -54,8 +54,8 @@ def list_(
     as_json: bool,
 ) -> None:
     """List files and records with what became of them, and why."""
-    from embedwell.app.opening import open_index
-    from embedwell.app.purging import entries
+    from embedwell.app.indexes.opening import open_index
+    from embedwell.app.indexes.purging import entries
     from embedwell.cli.output import write_json, write_table
 
     which = Which(source, run or 0, statuses or _TROUBLE)
@@ -93,8 +93,8 @@ def retry(
     as_json: bool,
 ) -> None:
     """Queue what failed or was given up anew, after what was wrong was mended."""
-    from embedwell.app import purging
-    from embedwell.app.opening import open_index
+    from embedwell.app.indexes import purging
+    from embedwell.app.indexes.opening import open_index
     from embedwell.cli.output import write_json
 
     which = Which(source, run or 0, statuses or _TROUBLE)

@@ -38,7 +38,7 @@ def command(*, what: str, metrics: bool, plot: Path | None, db: str | None, as_j
     `stop` lets no worker claim anything more, on any machine; what they have in hand is finished.
     `resume` lets a stopped run go on: `embedwell index` or `embedwell work` does the rest.
     """
-    from embedwell.app.opening import open_index
+    from embedwell.app.indexes.opening import open_index
     from embedwell.cli.output import write_json
 
     if what and what not in {"stop", "resume"} and not what.isdecimal():
@@ -106,7 +106,7 @@ def _tell(runs: Sequence[Run], now: float) -> None:
 
 
 def _row(run: Run, now: float) -> tuple[str, ...]:
-    from embedwell.app.sizes import format_bytes
+    from embedwell.app.config.sizes import format_bytes
     from embedwell.cli.output import duration
 
     took_s = max((run.ended_at or now) - run.started_at, 0.0)

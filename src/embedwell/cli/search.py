@@ -69,7 +69,7 @@ def command(
     as_json: bool,
 ) -> None:
     """Search the index of this folder, or of the nearest folder above it, for QUERY."""
-    from embedwell.app.opening import open_index
+    from embedwell.app.indexes.opening import open_index
     from embedwell.cli.output import console, write_json
     from embedwell.cli.progress import watching
     from embedwell.core.errors import EmbeddingsOffError, PressureError

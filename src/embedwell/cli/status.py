@@ -15,9 +15,9 @@ import click
 from embedwell.cli.options import db_option, json_option
 
 if TYPE_CHECKING:
-    from embedwell.app.index import Index
-    from embedwell.app.progress import Ingestion
-    from embedwell.app.status import Status
+    from embedwell.app.indexes.index import Index
+    from embedwell.app.indexes.progress import Ingestion
+    from embedwell.app.indexes.status import Status
     from embedwell.core.events import Watch
 
 _LOOK_S = 1.0
@@ -35,8 +35,8 @@ def command(*, db: str | None, is_watching: bool, as_json: bool) -> None:
     With --watch: rows by status, speed, time left, failures by kind and workers, live; with --json
     too, a line of JSON for each change.
     """
-    from embedwell.app.opening import open_index
-    from embedwell.app.status import status
+    from embedwell.app.indexes.opening import open_index
+    from embedwell.app.indexes.status import status
     from embedwell.cli.output import write_json
     from embedwell.cli.progress import watching
 
@@ -54,7 +54,7 @@ def command(*, db: str | None, is_watching: bool, as_json: bool) -> None:
 
 def _followed(index: Index, watch: Watch) -> Iterator[Ingestion]:
     """How far it is, again and again, until it is over or nobody wants to see it any more."""
-    from embedwell.app.progress import Observer
+    from embedwell.app.indexes.progress import Observer
     from embedwell.jobs.work.patience import Patience
 
     observer, patience = Observer(), Patience(_PATIENCE_S, watch)
@@ -97,7 +97,7 @@ def _draw(found: Iterator[Ingestion]) -> None:
 
 
 def _tell(found: Status) -> None:
-    from embedwell.app.sizes import format_bytes
+    from embedwell.app.config.sizes import format_bytes
     from embedwell.cli.ingestion import counts_line, headline
     from embedwell.cli.output import write_table
 

@@ -99,7 +99,7 @@ def command(
 def _worker(
     path: Path, db: str | None, duty: Duty, watch: TerminalWatch, *, as_json: bool, supervised: bool
 ) -> None:
-    from embedwell.app.worker import run_worker
+    from embedwell.app.indexes.worker import run_worker
     from embedwell.cli.output import write_json
     from embedwell.jobs.work.report import WorkReport
 
@@ -119,7 +119,7 @@ def _worker(
 def _fleet(
     path: Path, db: str | None, n: int, duty: Duty, watch: TerminalWatch, *, as_json: bool
 ) -> None:
-    from embedwell.app.opening import open_index
+    from embedwell.app.indexes.opening import open_index
     from embedwell.app.workers.fleet import run_fleet
     from embedwell.cli.output import write_json
 

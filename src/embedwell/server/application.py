@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from embedwell.app.sizes import parse_bytes
+from embedwell.app.config.sizes import parse_bytes
 from embedwell.core.errors import EmbedwellError, NoSuchRouteError
 from embedwell.engines.wire import BINARY
 from embedwell.server import (

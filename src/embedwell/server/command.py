@@ -41,7 +41,7 @@ def command(
 
     Ends on SIGTERM or Ctrl-C, after the requests that it has; at once on the second.
     """
-    from embedwell.app.configuration import load  # noqa: PLC0415 - `--help` is instant
+    from embedwell.app.config.configuration import load  # noqa: PLC0415 - `--help` is instant
     from embedwell.server.serve import serve  # noqa: PLC0415 - the same
 
     given = {"socket": socket, "host": host, "port": port}

@@ -10,8 +10,8 @@ import msgspec
 from msgspec import Struct
 from starlette.responses import Response
 
-from embedwell.app.ingestions import IndexIngestion
-from embedwell.app.serving import index_file, served
+from embedwell.app.indexes.ingestions import IndexIngestion
+from embedwell.app.indexes.serving import index_file, served
 from embedwell.core.errors import BadRequestError
 from embedwell.server import metrics
 from embedwell.server.endpoint import Endpoint
@@ -21,7 +21,7 @@ from embedwell.server.security import is_unix
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from embedwell.app.progress import Ingestion
+    from embedwell.app.indexes.progress import Ingestion
     from embedwell.server.service import Service
 
 INGESTION_PATH = "/v1/ingestion"

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from msgspec import Struct
 
-from embedwell.app.runtime import Runtime
-from embedwell.app.sizes import parse_bytes
+from embedwell.app.config.sizes import parse_bytes
+from embedwell.app.embedding.runtime import Runtime
 
 
 class Pressure(Struct):

@@ -16,7 +16,7 @@ from msgspec import Struct
 from starlette.responses import Response
 
 from embedwell import __version__
-from embedwell.app.domains import NamedModel, Ram, by_domain, estimated_mb, ram
+from embedwell.app.embedding.domains import NamedModel, Ram, by_domain, estimated_mb, ram
 from embedwell.core.events import Event
 from embedwell.models.known import Known
 from embedwell.server import metrics

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET
 from starlette.responses import Response
 
-from embedwell.app.reranker import ranked
+from embedwell.app.embedding.reranker import ranked
 from embedwell.core.errors import BadRequestError
 from embedwell.core.events import Watch
 from embedwell.engines.wire import (

@@ -10,8 +10,8 @@ import msgspec
 from msgspec import Meta, Struct
 from starlette.responses import Response, StreamingResponse
 
-from embedwell.app.progress import Ingestion
-from embedwell.app.serving import Place, index_file
+from embedwell.app.indexes.progress import Ingestion
+from embedwell.app.indexes.serving import Place, index_file
 from embedwell.core.errors import BadRequestError, EmbedwellError
 from embedwell.core.events import Progress, Watch
 from embedwell.engines.wire import ErrorAnswer, ErrorBody
@@ -181,7 +181,7 @@ async def status(service: Service, request: Request, body: None) -> Response:
     file = asked_index(service, request, request.query_params.get("index", ""))
 
     def look(watch: Watch) -> object:
-        from embedwell.app.status import status  # noqa: PLC0415 - with the first index
+        from embedwell.app.indexes.status import status  # noqa: PLC0415 - with the first index
 
         with service.indexes.using(file, watch) as index:
             return asdict(status(index))

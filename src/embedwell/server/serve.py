@@ -9,7 +9,7 @@ from types import FrameType
 
 import uvicorn
 
-from embedwell.app.settings import Settings
+from embedwell.app.config.settings import Settings
 from embedwell.core.errors import EmbedwellError, ServiceStartError
 from embedwell.core.events import Watch
 from embedwell.server.application import application

@@ -11,11 +11,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from embedwell.app.ingestions import Ingestions
-from embedwell.app.pull import ChildPuller
-from embedwell.app.runtime import Runtime
-from embedwell.app.serving import OpenIndexes
-from embedwell.app.settings import Settings
+from embedwell.app.config.settings import Settings
+from embedwell.app.embedding.runtime import Runtime
+from embedwell.app.indexes.ingestions import Ingestions
+from embedwell.app.indexes.serving import OpenIndexes
+from embedwell.app.models.pull import ChildPuller
 from embedwell.core.errors import (
     ServiceBusyError,
     ServiceSlowError,

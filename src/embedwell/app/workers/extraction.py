@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from embedwell.app.settings import Settings
-from embedwell.app.sizes import parse_budget
+from embedwell.app.config.settings import Settings
+from embedwell.app.config.sizes import parse_budget
 from embedwell.core.device import total_memory_bytes
 from embedwell.core.events import Watch
 from embedwell.ingest.limited import LimitedExtractor, Limits

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from embedwell.app.configuration import PREFIX, load
-from embedwell.app.place import target_of
+from embedwell.app.config.configuration import PREFIX, load
+from embedwell.app.config.place import target_of
 from embedwell.app.workers.duty import Duty, words_of
 from embedwell.app.workers.fleet_member import Member
 from embedwell.app.workers.fleet_rules import SOME_FAILED, Ended, next_step

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 
 import psutil
 
-from embedwell.app.connect import sign_of_service
-from embedwell.app.settings import Settings
-from embedwell.app.sizes import parse_bytes
+from embedwell.app.config.settings import Settings
+from embedwell.app.config.sizes import parse_bytes
+from embedwell.app.embedding.connect import sign_of_service
 from embedwell.core.device import available_cpus
 
 _LOOK_EVERY_S = 5.0

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from embedwell.app.settings import Settings
+from embedwell.app.config.settings import Settings
 from embedwell.core import errors
 from embedwell.core.errors import (
     BadRequestError,
@@ -95,7 +95,7 @@ class Calls:
                 watch.check("request")
 
     def _start(self, watch: Watch) -> None:
-        from embedwell.app.launch import ensure_service  # noqa: PLC0415 - where none runs
+        from embedwell.app.embedding.launch import ensure_service  # noqa: PLC0415 - where none runs
 
         ensure_service(self._settings, self._engine, watch)
 

@@ -8,8 +8,8 @@ import sys
 from contextlib import closing, suppress
 from pathlib import Path
 
-from embedwell.app.configuration import load
-from embedwell.app.connect import address
+from embedwell.app.config.configuration import load
+from embedwell.app.embedding.connect import address
 from embedwell.engines.http import HttpEngine
 from embedwell.server.mcp.calls import Calls
 from embedwell.server.mcp.proxy import Proxy

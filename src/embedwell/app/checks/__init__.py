@@ -1,0 +1,1 @@
+"""What `doctor` and `engines` tell of this machine."""

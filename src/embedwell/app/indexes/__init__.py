@@ -1,0 +1,1 @@
+"""Indexes: opened, filled, asked, moved to another model, served."""

@@ -1,0 +1,261 @@
+"""The indexes that the service has open: few, each used by one thread at a time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import structs
+
+from embedwell.app.config.place import find_file, shown_target
+from embedwell.app.config.settings import Settings
+from embedwell.app.config.trust import check_index_inside
+from embedwell.core.errors import BadRequestError, StoreNotFoundError
+from embedwell.core.events import Watch
+from embedwell.runtime.protocol import TextEmbedder
+from embedwell.runtime.relevance import TextReranker
+
+if TYPE_CHECKING:
+    from embedwell.app.embedding.runtime import NamedEmbedder
+    from embedwell.app.indexes.index import Index
+
+# The vectors of an open index are in memory: 0.8 MB for 1,000 chunks of 384 dimensions.
+_N_OPEN = 4
+_IDLE_S = 300.0
+_LOOK_EVERY_S = 0.1
+
+Place: TypeAlias = Path | str
+"""Where an index is: a file, or the address of a database."""
+
+DATABASE = "database"
+"""The name under which the index in `database_url` is served."""
+
+EmbedderOf = Callable[[str], "NamedEmbedder"]
+"""Gives the embedder or the reranker of a model by name."""
+
+
+@dataclass(eq=False)
+class _Open:
+    """An index that is open, and who may use it."""
+
+    index: Index
+    identity: tuple[int, int]
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    n_users: int = 0
+    used_at: float = field(default_factory=time.monotonic)
+
+
+class OpenIndexes:
+    """Opens indexes when they are asked for and closes those that nobody asks for.
+
+    Safe to call from several threads: each index is used by one of them at a time.
+
+    Args:
+        settings: What the user chose for the service.
+        embedder_of: Gives the embedder for an index's model; shared by all of them.
+        n_open: Most indexes that stay open while nobody uses them.
+        idle_s: Seconds after which an unused one is closed.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        embedder_of: EmbedderOf,
+        n_open: int = _N_OPEN,
+        idle_s: float = _IDLE_S,
+    ) -> None:
+        self._settings = settings
+        self._embedder_of = embedder_of
+        self._n_open = n_open
+        self._idle_s = idle_s
+        self._lock = threading.Lock()
+        self._open: dict[Place, _Open] = {}
+
+    @contextmanager
+    def using(self, file: Place, watch: Watch) -> Iterator[Index]:
+        """An open index, for the `with` block alone.
+
+        Raises:
+            StoreNotFoundError: There is no index at that place.
+            StoreError: It cannot be opened.
+            TaskCancelledError: `watch` was asked to stop while another request used the index.
+        """
+        entry = self._enter(file)
+        try:
+            while not entry.lock.acquire(timeout=_LOOK_EVERY_S):
+                watch.check("search")
+            try:
+                yield entry.index
+            finally:
+                entry.lock.release()
+        finally:
+            self._leave(entry)
+
+    @contextmanager
+    def alone(self, file: Place) -> Iterator[Index]:
+        """An index opened for a long job, so that searches need not wait for its end.
+
+        Raises:
+            StoreError: It cannot be opened.
+        """
+        with self._opened(file) as index:
+            yield index
+
+    def n_open(self) -> int:
+        """How many are open."""
+        return len(self._open)
+
+    def check_idle(self) -> None:
+        """Close what nobody has used for a while."""
+        before = time.monotonic() - self._idle_s
+        with self._lock:
+            self._drop({place for place, entry in self._open.items() if entry.used_at < before})
+
+    def close(self) -> None:
+        """Close all that nobody uses."""
+        with self._lock:
+            self._drop(set(self._open))
+
+    def _enter(self, file: Place) -> _Open:
+        place = file.resolve() if isinstance(file, Path) else file
+        with self._lock:
+            entry = self._open.get(place)
+            identity = _identity(place)
+            if entry is None or entry.identity != identity:  # removed and made anew meanwhile
+                self._drop({place})
+                entry = self._open[place] = _Open(self._opened(place), identity)
+                entry.n_users += 1
+                self._drop(set(list(self._open)[: -self._n_open]))
+            else:
+                self._open[place] = self._open.pop(place)  # the last is the most recently used
+                entry.n_users += 1
+            return entry
+
+    def _leave(self, entry: _Open) -> None:
+        with self._lock:
+            entry.n_users -= 1
+            entry.used_at = time.monotonic()
+            if entry not in self._open.values():  # it was replaced while it was used
+                if not entry.n_users:
+                    entry.index.close()
+            elif len(self._open) > self._n_open:
+                self._drop(set(list(self._open)[: -self._n_open]))
+
+    def _drop(self, places: set[Place]) -> None:
+        """Close those of the indexes that nobody uses; who holds the lock calls this."""
+        for place in places & self._open.keys():
+            entry = self._open[place]
+            if not entry.n_users:
+                del self._open[place]
+                entry.index.close()
+
+    def _opened(self, file: Place) -> Index:
+        from embedwell.app.config.configuration import load  # noqa: PLC0415 - when one is asked for
+        from embedwell.app.config.place import indexed_folder  # noqa: PLC0415 - the same
+        from embedwell.app.embedding.pair_settings import of_index  # noqa: PLC0415 - the same
+        from embedwell.app.indexes.index import Index  # noqa: PLC0415 - the same
+        from embedwell.stores.registry import open_store  # noqa: PLC0415 - the same
+
+        folder = indexed_folder(file) if isinstance(file, Path) else None
+        # Of a project's own settings only this one concerns an index that exists.
+        max_file = load({}, folder).settings.max_file if folder else self._settings.max_file
+        store = open_store(file, index=self._settings.index)
+        ours = structs.replace(self._settings, max_file=max_file, dimensions=0, code_dimensions=0)
+        settings = of_index(ours, store.settings, given=())  # an index knows its own models
+        return Index(file, store, settings, connect=self._connect, rerankers=self._reranker)
+
+    def _reranker(self, settings: Settings, model: str, watch: Watch) -> TextReranker:
+        """The service's own reranker, loaded by its first use."""
+        del settings, watch
+        return self._embedder_of(model)
+
+    def _connect(self, settings: Settings, watch: Watch) -> TextEmbedder:
+        """The service's own embedder: loaded by its first use, which tells progress itself."""
+        del watch
+        from embedwell.app.embedding.connect import model_name  # noqa: PLC0415 - when one is asked for
+
+        return self._embedder_of(model_name(settings))
+
+
+def served(settings: Settings) -> Mapping[str, Place]:
+    """The indexes that may be named over TCP: by the name of their folder or file, or `database`.
+
+    Raises:
+        BadRequestError: Two of them have one name.
+    """
+    found: dict[str, Place] = {DATABASE: settings.database_url} if settings.database_url else {}
+    for place in settings.indexes:
+        path = Path(place).expanduser().absolute()
+        if found.setdefault(path.name, path) != path:
+            raise BadRequestError(
+                f"Both {shown_target(found[path.name])} and {path} would be served as "
+                f"'{path.name}'.",
+                "Serve one of them, or rename a folder.",
+            )
+    return found
+
+
+def index_file(name: str, settings: Settings, *, any_place: bool) -> Place:
+    """The file or address of an index that a request names.
+
+    Args:
+        name: Of a served folder; where `any_place`, also the absolute path of a folder (or of
+            one below it) or of an index file. Empty for the one index that is served.
+        settings: What the service serves.
+        any_place: Whether whoever asks may read the user's files anyway.
+
+    Raises:
+        BadRequestError: No index is named, or not by an absolute path.
+        StoreNotFoundError: It is not served, or there is none.
+        SettingsError: A link of the folder puts its index elsewhere, without the user's consent.
+    """
+    by_name = served(settings)
+    if not name and len(by_name) == 1:
+        return _file_in(next(iter(by_name.values())))
+    if name in by_name:
+        return _file_in(by_name[name])
+    path = Path(name)
+    if any_place and name and "\0" not in name and path.is_absolute():
+        return _file_in(path)
+    if any_place:
+        raise BadRequestError(
+            f"'{name}' does not say which index is meant.",
+            "Give `index`: the absolute path of an indexed folder.",
+        )
+    raise StoreNotFoundError(
+        f"No index is served as '{name}'; there are: {', '.join(by_name) or 'none'}.",
+        "Serve it with `embedwell serve --index FOLDER`, or ask over the Unix socket.",
+    )
+
+
+def _file_in(place: Place) -> Place:
+    if isinstance(place, str):
+        return place
+    try:
+        file = place if place.is_file() else find_file(place)
+    except OSError as error:
+        raise StoreNotFoundError(
+            f"No index can be looked for at {place} ({error.strerror}).",
+            "Name an indexed folder that you may read.",
+        ) from error
+    if file != place:
+        check_index_inside(file)
+    return file
+
+
+def _identity(file: Place) -> tuple[int, int]:
+    """What tells a file from one that was made anew at its place; all zero for a database."""
+    if isinstance(file, str):
+        return 0, 0
+    try:
+        found = file.stat()
+    except OSError as error:
+        raise StoreNotFoundError(
+            f"There is no index at {file}.", "Make one with `embedwell index`."
+        ) from error
+    return found.st_dev, found.st_ino

@@ -1,0 +1,1 @@
+"""Models: which one fits, how it gets here, what is known of it."""
