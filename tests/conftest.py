@@ -35,6 +35,8 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         if is_ours or name in COMMON:
             monkeypatch.delenv(name)
     monkeypatch.setenv("EMBEDWELL_SERVICE", "off")
+    # This process has the models of other tests as well.
+    monkeypatch.setenv("EMBEDWELL_CODE_MEMORY_LIMIT_MB", "8000")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "no-config"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "no-cache"))
 

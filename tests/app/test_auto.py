@@ -47,7 +47,7 @@ def test_where_none_can_be_had_the_reason_is_told(tiny, tmp_path, monkeypatch):
     def refuse(*_):
         raise ModelUnavailableError("No mirror could give it.", "Connect.")
 
-    monkeypatch.setattr("embedwell.app.auto.pull_source", refuse)
+    monkeypatch.setattr("embedwell.app.models.auto.pull_source", refuse)
     with pytest.raises(ModelUnavailableError, match="No mirror could give it"):
         with_model(Settings(model="auto", cache=tmp_path / "cache"), Watch())
 

@@ -181,7 +181,7 @@ def test_a_socket_of_somebody_else_is_no_service(settings):
 
 
 def test_without_unix_sockets_the_port_is_asked(settings, monkeypatch):
-    monkeypatch.setattr("embedwell.app.connect.HAS_UNIX_SOCKETS", False)
+    monkeypatch.setattr("embedwell.app.embedding.connect.HAS_UNIX_SOCKETS", False)
     place = address(Settings(port=1234, api_key="key"))
     assert (place.socket, place.port, place.api_key) == (None, 1234, "key")
     assert sign_of_service(Settings(port=1234)) == (1234,)

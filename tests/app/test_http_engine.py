@@ -195,7 +195,7 @@ def test_a_tokenizer_is_pulled_without_the_weights(published, tmp_path, monkeypa
 
 def test_without_a_tokenizer_tokens_are_estimated_and_that_is_said(tmp_path, monkeypatch, caplog):
     nowhere = Mirrors(BlobCache(tmp_path), ())
-    monkeypatch.setattr("embedwell.app.remote.mirrors", lambda *_: nowhere)
+    monkeypatch.setattr("embedwell.app.models.remote.mirrors", lambda *_: nowhere)
     assert _tokenizer(Settings(cache=tmp_path), card("all-MiniLM-L6-v2")) is None
     assert "Tokens of all-MiniLM-L6-v2 are estimated" in caplog.text
 

@@ -53,6 +53,7 @@ VALUES = {
 @pytest.fixture
 def clone(tmp_path, monkeypatch):
     monkeypatch.delenv("EMBEDWELL_SERVICE")
+    monkeypatch.delenv("EMBEDWELL_CODE_MEMORY_LIMIT_MB")
     folder = tmp_path / "clone"
     (folder / ".embedwell").mkdir(parents=True)
     return folder

@@ -75,7 +75,7 @@ def test_watching_with_json_writes_a_line_for_each_change_until_the_run_is_over(
     run, store, monkeypatch
 ):
     monkeypatch.setattr(status, "_LOOK_S", 0.0)
-    monkeypatch.setattr("embedwell.app.progress._SHORTEST_S", 0.0)
+    monkeypatch.setattr("embedwell.app.indexes.progress._SHORTEST_S", 0.0)
     looks, look = [], Observer.look
 
     def looked(observer, queue):
@@ -87,7 +87,7 @@ def test_watching_with_json_writes_a_line_for_each_change_until_the_run_is_over(
         return look(observer, queue)
 
     monkeypatch.setattr(Observer, "look", looked)
-    monkeypatch.setattr("embedwell.app.progress._SHARE", 1e9)
+    monkeypatch.setattr("embedwell.app.indexes.progress._SHARE", 1e9)
     lines = [json.loads(line) for line in run("status", "--watch", "--json").out.splitlines()]
     done = [{one["status"]: one["n"] for one in line["statuses"]}["done"] for line in lines]
     assert done == [4, 11, 11]

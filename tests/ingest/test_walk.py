@@ -114,6 +114,7 @@ def test_a_folder_that_cannot_be_listed_is_told(tmp_path, monkeypatch):
             raise PermissionError(13, "Permission denied")
         return scandir(path)
 
-    monkeypatch.setattr("embedwell.ingest.walk.os.scandir", refuse)
-    assert keys(tmp_path) == ["open/b.md"]
-    assert skipped(tmp_path) == {"closed/": "cannot be listed: Permission denied"}
+    with monkeypatch.context() as patch:
+        patch.setattr("embedwell.ingest.walk.os.scandir", refuse)
+        assert keys(tmp_path) == ["open/b.md"]
+        assert skipped(tmp_path) == {"closed/": "cannot be listed: Permission denied"}

@@ -26,7 +26,7 @@ def asked(service, real_cache, monkeypatch):
 
 
 @DIALECTS
-@pytest.mark.filterwarnings("ignore::embedwell.app.embedder.TruncationWarning")
+@pytest.mark.filterwarnings("ignore::embedwell.app.embedding.embedder.TruncationWarning")
 def test_vectors_are_those_of_the_model_in_this_process(asked, dialect):
     with embedwell.Embedder(MODEL, "q8", threads=1) as here:
         expected = here.embed(TEXTS)
