@@ -10,6 +10,8 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import TypeAlias
 
 import numpy as np
@@ -188,8 +190,12 @@ class Batcher:
             for begin in range(0, len(items), size):
                 self._run(items[begin : begin + size])
             return
-        for (request, position), row in zip(items, found, strict=True):
-            request.rows[position] = row
+        begin = 0
+        for request, shared in groupby(items, key=itemgetter(0)):
+            positions = [position for _, position in shared]
+            end = begin + len(positions)
+            request.rows[positions] = found[begin:end]
+            begin = end
         for at in np.flatnonzero(~np.isfinite(found).all(axis=1)):
             request, position = items[int(at)]
             request.failures[position] = f"{self._name} gave NaN or infinite values"

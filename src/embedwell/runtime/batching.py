@@ -111,10 +111,8 @@ def _near(
 
 def pad(ids: Sequence[npt.NDArray[np.int32]]) -> TokenBatch:
     """Put texts side by side, padded on the right with 0 and masked."""
-    longest = max(len(row) for row in ids)
-    padded = np.zeros((len(ids), longest), dtype=np.int64)
-    mask = np.zeros((len(ids), longest), dtype=np.int64)
-    for row, text in enumerate(ids):
-        padded[row, : len(text)] = text
-        mask[row, : len(text)] = 1
-    return TokenBatch(padded, mask)
+    lengths = np.array([len(text) for text in ids])
+    is_token = np.arange(lengths.max()) < lengths[:, None]
+    padded = np.zeros(is_token.shape, dtype=np.int64)
+    padded[is_token] = np.concatenate(ids)
+    return TokenBatch(padded, is_token.astype(np.int64))

@@ -76,11 +76,12 @@ class _Answer:
             return
         self._note(found.build)
         wanted = [self.places[text] for text in flight.rows] + [[at] for at in self.odd]
-        for row, positions in enumerate(wanted):
-            self.vectors[positions] = found.vectors[row]
-            self.n_tokens[positions] = found.n_tokens[row]
-            if row in flight.failures:
-                self.failures |= dict.fromkeys(positions, flight.failures[row])
+        rows = np.repeat(np.arange(len(wanted)), [len(positions) for positions in wanted])
+        at = np.array([position for positions in wanted for position in positions])
+        self.vectors[at] = found.vectors[rows]
+        self.n_tokens[at] = found.n_tokens[rows]
+        for row, reason in flight.failures.items():
+            self.failures |= dict.fromkeys(wanted[row], reason)
         self.odd = []
 
     def embedded(self) -> Embedded:
