@@ -16,7 +16,7 @@ from embedwell.core.space import Kind, Space
 from embedwell.core.vectors import FloatArray, IntArray, normalized
 from embedwell.handshake.admit import AdmittedEmbedder, admitted
 from embedwell.runtime.relevance import Relevance
-from embedwell.stores.memory import MemoryStore
+from embedwell.stores.memory.store import MemoryStore
 from embedwell.stores.protocol import Store
 
 __all__ = [

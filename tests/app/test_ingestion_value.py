@@ -10,7 +10,7 @@ import pytest
 from embedwell.app.indexes.progress import ALIVE_S, Observer
 from embedwell.core.space import Space
 from embedwell.models.catalogue import card
-from embedwell.stores.memory import MemoryStore
+from embedwell.stores.memory.store import MemoryStore
 from embedwell.stores.protocol import CollectionSettings
 from embedwell.stores.queue import Item, Outcome, Times, Worker
 

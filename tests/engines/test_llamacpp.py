@@ -27,7 +27,7 @@ from embedwell.handshake.admit import admitted
 from embedwell.handshake.probes import PROBES, embed_probes
 from embedwell.runtime.embedder import LocalEmbedder
 from embedwell.runtime.loaded import Limits, LoadedModels
-from embedwell.stores.memory import MemoryStore
+from embedwell.stores.memory.store import MemoryStore
 from embedwell.stores.protocol import CollectionSettings
 
 BATCH = TokenBatch(np.array([[1, 9, 2]]), np.ones((1, 3), np.int64))

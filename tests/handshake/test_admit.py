@@ -24,7 +24,7 @@ from embedwell.core.events import Watch
 from embedwell.core.space import Space
 from embedwell.handshake.admit import admitted, check_declaration
 from embedwell.handshake.probes import NAME, PROBES, embed_probes
-from embedwell.stores.memory import MemoryStore
+from embedwell.stores.memory.store import MemoryStore
 from embedwell.stores.protocol import CollectionSettings
 from embedwell.stores.registry import create_store
 from embedwell.stores.spaces import Reference, StoredSpace

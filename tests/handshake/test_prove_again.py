@@ -13,7 +13,7 @@ from embedwell.core.errors import DriftError
 from embedwell.core.events import Watch
 from embedwell.handshake.admit import AdmittedEmbedder, admitted
 from embedwell.handshake.probes import PROBES
-from embedwell.stores.memory import MemoryStore
+from embedwell.stores.memory.store import MemoryStore
 from embedwell.stores.protocol import CollectionSettings
 from embedwell.testing import FAKE_SPACE, FakeEmbedder
 

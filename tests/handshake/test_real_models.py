@@ -14,7 +14,7 @@ from embedwell.handshake.admit import admitted
 from embedwell.handshake.drift import BOUNDS, WIDE, measure, nonsense
 from embedwell.handshake.probes import PROBES, embed_probes
 from embedwell.runtime.embedder import LocalEmbedder
-from embedwell.stores.memory import MemoryStore
+from embedwell.stores.memory.store import MemoryStore
 from embedwell.stores.protocol import CollectionSettings
 
 LEVELS = ("q4", "q8", "q16", "q32")

@@ -23,7 +23,7 @@ from embedwell.engines.registry import open_engine
 from embedwell.handshake.admit import admitted
 from embedwell.models.convert import convert
 from embedwell.runtime.embedder import LocalEmbedder
-from embedwell.stores.memory import MemoryStore
+from embedwell.stores.memory.store import MemoryStore
 from embedwell.stores.protocol import CollectionSettings
 
 PROMPTS = {"query_prompt": "query: ", "document_prompt": "passage: "}

@@ -11,7 +11,7 @@ from embedwell.handshake.admit import admitted
 from embedwell.ingest.embed import fill
 from embedwell.ingest.lanes import Lane, Lanes, lanes_of
 from embedwell.ingest.prepare import Prepared
-from embedwell.stores.memory import MemoryStore
+from embedwell.stores.memory.store import MemoryStore
 from embedwell.stores.protocol import CodeSpace, CollectionSettings, Document, StoredChunk
 from embedwell.testing import FAKE_SPACE, FakeEmbedder
 

@@ -30,7 +30,7 @@ from embedwell.models.gguf.card import card_of_gguf
 from embedwell.models.gguf.header import read_header
 from embedwell.models.source import SourceFiles
 from embedwell.runtime.embedder import LocalEmbedder
-from embedwell.stores.memory import MemoryStore
+from embedwell.stores.memory.store import MemoryStore
 from embedwell.stores.protocol import CollectionSettings
 
 TEXTS = [text for text in calibration_texts() if len(text) > 20][:80:5]

@@ -45,7 +45,7 @@ from embedwell.handshake.admit import admitted
 from embedwell.runtime import remote_model
 from embedwell.runtime.remote_identity import SENTINEL
 from embedwell.runtime.remote_model import Cut, HttpEmbedder
-from embedwell.stores.memory import MemoryStore
+from embedwell.stores.memory.store import MemoryStore
 from embedwell.stores.protocol import CollectionSettings
 from embedwell.testing import word_starts
 

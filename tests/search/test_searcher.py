@@ -18,7 +18,7 @@ from embedwell.core.errors import (
 from embedwell.core.space import Space
 from embedwell.search.results import as_json
 from embedwell.search.searcher import QueryVector, Searcher
-from embedwell.stores.memory import MemoryStore
+from embedwell.stores.memory.store import MemoryStore
 from embedwell.stores.protocol import (
     CollectionSettings,
     Document,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from store_samples import PAIR, SETTINGS
 
-from embedwell.stores.memory import MemoryStore
+from embedwell.stores.memory.store import MemoryStore
 from embedwell.stores.protocol import CollectionSettings, Store
 from embedwell.stores.registry import create_store
 from embedwell.stores.sqlite import SqliteStore, vectors

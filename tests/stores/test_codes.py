@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from embedwell.stores.bits import bit_scores, encode, encode_query
-from embedwell.stores.blocks import FAR
-from embedwell.stores.codes import NOTHING, Codes, nearest, widths
-from embedwell.stores.exact import ExactIndex
-from embedwell.stores.kernels import NumpyKernel, Widths, fewest
+from embedwell.stores.scan.bits import bit_scores, encode, encode_query
+from embedwell.stores.scan.blocks import FAR
+from embedwell.stores.scan.codes import NOTHING, Codes, nearest, widths
+from embedwell.stores.scan.exact import ExactIndex
+from embedwell.stores.scan.kernels import NumpyKernel, Widths, fewest
 
 DIMENSIONS = (16, 64, 100, 384, 768)
 SMALL_BLOCK = 8
@@ -22,9 +22,9 @@ NO_IDS = np.empty(0, np.int64)
 @pytest.fixture
 def small_blocks(monkeypatch):
     for name in ("blocks", "codes"):
-        monkeypatch.setattr(f"embedwell.stores.{name}.LARGE", SMALL_BLOCK)
+        monkeypatch.setattr(f"embedwell.stores.scan.{name}.LARGE", SMALL_BLOCK)
     for name in ("codes", "kernels"):
-        monkeypatch.setattr(f"embedwell.stores.{name}.BLOCK", SMALL_BLOCK // 2)
+        monkeypatch.setattr(f"embedwell.stores.scan.{name}.BLOCK", SMALL_BLOCK // 2)
 
 
 def halves_of(seed: int, n: int, dimensions: int):

@@ -7,13 +7,13 @@ import logging
 import numpy as np
 import pytest
 
-from embedwell.stores import fastscan
-from embedwell.stores.bits import bit_scores, encode
-from embedwell.stores.codes import Codes
-from embedwell.stores.exact import ExactIndex
-from embedwell.stores.fastscan import FastScanKernel
 from embedwell.stores.index import best
-from embedwell.stores.kernels import NumpyKernel, Widths
+from embedwell.stores.scan import fastscan
+from embedwell.stores.scan.bits import bit_scores, encode
+from embedwell.stores.scan.codes import Codes
+from embedwell.stores.scan.exact import ExactIndex
+from embedwell.stores.scan.fastscan import FastScanKernel
+from embedwell.stores.scan.kernels import NumpyKernel, Widths
 
 # Bindings made by older versions of SWIG warn when newer Pythons load them.
 pytestmark = pytest.mark.filterwarnings("ignore:builtin type:DeprecationWarning")
@@ -24,8 +24,8 @@ N = 3_000
 @pytest.fixture
 def kernel(monkeypatch):
     pytest.importorskip("faiss", exc_type=ImportError)
-    monkeypatch.setattr("embedwell.stores.codes.LARGE", 700)
-    monkeypatch.setattr("embedwell.stores.blocks.LARGE", 700)
+    monkeypatch.setattr("embedwell.stores.scan.codes.LARGE", 700)
+    monkeypatch.setattr("embedwell.stores.scan.blocks.LARGE", 700)
     monkeypatch.setattr(fastscan, "UNPACKED", 30)
     return FastScanKernel(small=1)
 

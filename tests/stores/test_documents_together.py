@@ -5,7 +5,7 @@ import pytest
 from store_samples import SETTINGS, item, signs
 
 from embedwell.core.errors import BadVectorError
-from embedwell.stores.memory import MemoryStore
+from embedwell.stores.memory.store import MemoryStore
 from embedwell.stores.registry import create_store
 from embedwell.stores.vectors import halves_of_all
 

@@ -16,7 +16,7 @@ from store_targets import PostgresTarget, SqliteTarget
 
 from embedwell.core.errors import QueueError
 from embedwell.stores.leases import LONGEST_S
-from embedwell.stores.memory import MemoryStore
+from embedwell.stores.memory.store import MemoryStore
 from embedwell.stores.protocol import Filter, Store
 from embedwell.stores.queue import Item, Outcome, Task, Which, Worker
 from embedwell.stores.registry import create_store, open_store

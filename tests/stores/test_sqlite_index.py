@@ -17,8 +17,8 @@ from store_samples import DIMENSIONS, SETTINGS, item, signs
 
 from embedwell.core.errors import StoreError
 from embedwell.core.vectors import IntArray
-from embedwell.stores.fastscan import fastest
 from embedwell.stores.protocol import Filter
+from embedwell.stores.scan.fastscan import fastest
 from embedwell.stores.sqlite import SqliteStore, segments, vec_index, vectors
 from embedwell.stores.sqlite.allowed import KEPT, ids_in, literal_prefix
 

@@ -14,8 +14,8 @@ import pytest
 from store_samples import DIMENSIONS, SETTINGS, SPACE, item, signs
 
 from embedwell.core.errors import StoreBusyError, StoreError, StoreFullError, StoreReadOnlyError
-from embedwell.stores.bits import encode
 from embedwell.stores.protocol import Filter
+from embedwell.stores.scan.bits import encode
 from embedwell.stores.sqlite import SqliteStore, check, database, upkeep
 from kills import killed
 

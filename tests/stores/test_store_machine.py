@@ -17,7 +17,7 @@ from store_targets import PostgresTarget, SqliteTarget
 
 from embedwell.core.errors import BadVectorError, SpaceMovedError, StoreError
 from embedwell.stores.index import IndexName
-from embedwell.stores.memory import MemoryStore
+from embedwell.stores.memory.store import MemoryStore
 from embedwell.stores.pairs import Searched
 from embedwell.stores.protocol import DocumentChunks, Filter, Stat, Store
 from embedwell.stores.registry import create_store, open_store

@@ -13,9 +13,9 @@ from store_samples import SETTINGS
 
 from embedwell.core.errors import StoreBusyError, StoreNotFoundError
 from embedwell.stores import registry
-from embedwell.stores.exact import ExactIndex
 from embedwell.stores.index import best
 from embedwell.stores.lock import locked
+from embedwell.stores.scan.exact import ExactIndex
 
 
 @given(

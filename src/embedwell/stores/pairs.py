@@ -8,7 +8,7 @@ from itertools import accumulate
 
 from embedwell.core.errors import BadVectorError, SpaceMovedError, StoreError
 from embedwell.core.vectors import FloatArray
-from embedwell.stores.bits import HalfArray
+from embedwell.stores.scan.bits import HalfArray
 from embedwell.stores.spaces import CODE_ALONE, EVERYTHING, TEXT_ALONE, StoredSpace
 from embedwell.stores.values import CodeSpace, CollectionSettings, DocumentChunks
 from embedwell.stores.vectors import halves_of_all

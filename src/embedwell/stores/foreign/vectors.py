@@ -12,14 +12,14 @@ import numpy as np
 
 from embedwell.core.errors import StoreError
 from embedwell.core.vectors import FloatArray, IntArray
-from embedwell.stores.bits import HalfArray
 from embedwell.stores.foreign.file import ForeignFile
 from embedwell.stores.foreign.plain import PlainSource
 from embedwell.stores.foreign.source import Source
 from embedwell.stores.foreign.tables import Place, read_texts, table_in
 from embedwell.stores.foreign.vec0 import Vec0Source, is_vec0
-from embedwell.stores.held import EXACT_ROWS, Held
 from embedwell.stores.index import best
+from embedwell.stores.scan.bits import HalfArray
+from embedwell.stores.scan.held import EXACT_ROWS, Held
 from embedwell.stores.vectors import spread, unit_of
 
 BATCH = 1_024

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from embedwell.stores.bits import HalfArray
 from embedwell.stores.filters import metadata_rows
 from embedwell.stores.pairs import Given
 from embedwell.stores.postgres import statements
@@ -15,6 +14,7 @@ from embedwell.stores.postgres.lexical import Lexical, chunk_words, found_by
 from embedwell.stores.postgres.rows import chunk_row, document_row
 from embedwell.stores.postgres.texts import to_stored
 from embedwell.stores.postgres.vectors import Vectors
+from embedwell.stores.scan.bits import HalfArray
 from embedwell.stores.values import DocumentChunks
 from embedwell.stores.words import name_pieces
 

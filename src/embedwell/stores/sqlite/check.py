@@ -15,7 +15,7 @@ from embedwell.core.errors import (
 )
 from embedwell.core.vectors import IntArray
 from embedwell.stores import leases
-from embedwell.stores.bits import encode, n_words
+from embedwell.stores.scan.bits import encode, n_words
 from embedwell.stores.spaces import EVERYTHING, Spaces, StoredSpace
 from embedwell.stores.sqlite import queue_statements, statements
 from embedwell.stores.sqlite.database import Database, Row

@@ -7,8 +7,8 @@ import json
 import numpy as np
 
 from embedwell.core.vectors import FloatArray, IntArray
-from embedwell.stores.bits import HalfArray
-from embedwell.stores.held import Held
+from embedwell.stores.scan.bits import HalfArray
+from embedwell.stores.scan.held import Held
 from embedwell.stores.sqlite import segments, statements
 from embedwell.stores.sqlite.database import Database
 from embedwell.stores.sqlite.statements import of_space

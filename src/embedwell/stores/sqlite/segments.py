@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from embedwell.core.vectors import IntArray
-from embedwell.stores.bits import Columns, HalfArray, encode, n_words
-from embedwell.stores.blocks import BLOCK
+from embedwell.stores.scan.bits import Columns, HalfArray, encode, n_words
+from embedwell.stores.scan.blocks import BLOCK
 from embedwell.stores.sqlite import faults, statements
 from embedwell.stores.sqlite.database import Database, Row
 from embedwell.stores.sqlite.statements import of_space

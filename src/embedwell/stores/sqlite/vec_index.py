@@ -12,8 +12,8 @@ import json
 import numpy as np
 
 from embedwell.core.vectors import FloatArray, IntArray
-from embedwell.stores.exact import cosines
 from embedwell.stores.index import best
+from embedwell.stores.scan.exact import cosines
 from embedwell.stores.sqlite import segments, statements
 from embedwell.stores.sqlite.database import Database
 from embedwell.stores.sqlite.memory_index import MemoryIndex

@@ -13,9 +13,9 @@ from embedwell.core.errors import (
     StoreFullError,
     StoreReadOnlyError,
 )
-from embedwell.stores.fastscan import fastest
-from embedwell.stores.held import EXACT_ROWS
 from embedwell.stores.index import Index, IndexName
+from embedwell.stores.scan.fastscan import fastest
+from embedwell.stores.scan.held import EXACT_ROWS
 from embedwell.stores.sqlite import segments, statements, vec_index
 from embedwell.stores.sqlite.database import Database
 from embedwell.stores.sqlite.memory_index import ALL, MemoryIndex

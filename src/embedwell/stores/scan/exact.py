@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from embedwell.core.vectors import FloatArray, IntArray
-from embedwell.stores.bits import HalfArray
 from embedwell.stores.index import DECIMALS, best
 from embedwell.stores.protocol import Scored
+from embedwell.stores.scan.bits import HalfArray
 
 GATHER_BELOW = 0.25
 """Share of allowed rows below which copying them out costs less than scoring all."""

@@ -12,9 +12,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from embedwell.core.vectors import FloatArray, IntArray
-from embedwell.stores.bits import WORD_BITS, Columns, bit_scores
-from embedwell.stores.blocks import Block, Part
-from embedwell.stores.kernels import Kernel, NumpyKernel, Widths
+from embedwell.stores.scan.bits import WORD_BITS, Columns, bit_scores
+from embedwell.stores.scan.blocks import Block, Part
+from embedwell.stores.scan.kernels import Kernel, NumpyKernel, Widths
 
 UNPACKED = 2_048
 """Rows added to a block before it is packed anew; till then they are ranked one by one."""

@@ -9,7 +9,7 @@ from dataclasses import astuple, replace
 from typing import Any
 
 from embedwell.stores import leases
-from embedwell.stores.memory_rows import Documents, Purge, Row, run_with, tally_of, worker_with
+from embedwell.stores.memory.rows import Documents, Purge, Row, run_with, tally_of, worker_with
 from embedwell.stores.queue import (
     LOST_ALONE,
     Entry,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from embedwell.core.vectors import FloatArray, IntArray
-from embedwell.stores.bits import HalfArray
-from embedwell.stores.codes import NOTHING, Codes, nearest
-from embedwell.stores.exact import ExactIndex
+from embedwell.stores.scan.bits import HalfArray
+from embedwell.stores.scan.codes import NOTHING, Codes, nearest
+from embedwell.stores.scan.exact import ExactIndex
 from embedwell.stores.values import Scored
 
 EXACT_ROWS = 8_192

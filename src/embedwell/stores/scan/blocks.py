@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from embedwell.core.vectors import IntArray
-from embedwell.stores.bits import Columns
+from embedwell.stores.scan.bits import Columns
 
 BLOCK = 16_384
 """Rows of a stored segment, and of what is scanned at once: all that a scan writes for them stays

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from embedwell.core.vectors import FloatArray, IntArray
-from embedwell.stores.bits import Columns, QueryBits, encode_query
-from embedwell.stores.blocks import BLOCK, FAR, Part
+from embedwell.stores.scan.bits import Columns, QueryBits, encode_query
+from embedwell.stores.scan.blocks import BLOCK, FAR, Part
 
 DistanceArray: TypeAlias = npt.NDArray[np.uint16]
 

@@ -8,13 +8,13 @@ from math import log10
 import numpy as np
 
 from embedwell.core.vectors import FloatArray, IntArray
-from embedwell.stores.bits import Columns, HalfArray, bit_scores, encode, n_words
-from embedwell.stores.blocks import BLOCK, LARGE, Block, Part, tidied
-from embedwell.stores.exact import cosines
-from embedwell.stores.fastscan import fastest
 from embedwell.stores.index import best
-from embedwell.stores.kernels import Kernel, Widths
 from embedwell.stores.protocol import Scored
+from embedwell.stores.scan.bits import Columns, HalfArray, bit_scores, encode, n_words
+from embedwell.stores.scan.blocks import BLOCK, LARGE, Block, Part, tidied
+from embedwell.stores.scan.exact import cosines
+from embedwell.stores.scan.fastscan import fastest
+from embedwell.stores.scan.kernels import Kernel, Widths
 
 NOTHING = -(2**63)
 """`last_id` where nothing was ever appended."""

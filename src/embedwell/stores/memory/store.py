@@ -19,9 +19,9 @@ from embedwell.core.vectors import FloatArray, IntArray, check_vectors
 from embedwell.stores.filters import check_filter, lets_through, metadata_rows
 from embedwell.stores.index import DECIMALS
 from embedwell.stores.leases import still_held
-from embedwell.stores.memory_queue import MemoryQueue
-from embedwell.stores.memory_rows import Documents
-from embedwell.stores.memory_spaces import MemorySpaces
+from embedwell.stores.memory.queue import MemoryQueue
+from embedwell.stores.memory.rows import Documents
+from embedwell.stores.memory.spaces import MemorySpaces
 from embedwell.stores.pairs import check_known, given_vectors
 from embedwell.stores.protocol import (
     ChunkKind,
