@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from embedwell.cli.options import json_option, model_options, threads_option
+from embedwell.core.errors import EmbedwellError
 
 if TYPE_CHECKING:
     from embedwell.core.vectors import FloatArray
@@ -77,20 +78,28 @@ def _write(texts: Sequence[str], vectors: FloatArray, *, as_json: bool) -> None:
 
 def _batches() -> Iterator[list[str]]:
     """Lines of standard input, as many as are there at the moment."""
-    lines: queue.Queue[str | None] = queue.Queue(maxsize=_TEXTS_AT_ONCE)
+    lines: queue.Queue[str | OSError | None] = queue.Queue(maxsize=_TEXTS_AT_ONCE)
 
     def read() -> None:
-        for line in sys.stdin.buffer:
-            lines.put(line.decode("utf-8", "replace").rstrip("\r\n"))
-        lines.put(None)
+        try:
+            for line in sys.stdin.buffer:
+                lines.put(line.decode("utf-8", "replace").rstrip("\r\n"))
+        except OSError as error:
+            lines.put(error)
+        else:
+            lines.put(None)
 
     threading.Thread(target=read, daemon=True).start()
-    while (line := lines.get()) is not None:
+    while isinstance(line := lines.get(), str):
         batch = [line]
         while len(batch) < _TEXTS_AT_ONCE and not lines.empty():
             following = lines.get()
-            if following is None:
-                yield batch
-                return
+            if not isinstance(following, str):
+                lines.put(following)  # for the next look
+                break
             batch.append(following)
         yield batch
+    if line is not None:
+        raise EmbedwellError(
+            f"Standard input cannot be read: {line.strerror}.", "Give the texts another way."
+        ) from line

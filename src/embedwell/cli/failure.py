@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import errno
 import sys
+from collections.abc import Mapping
 
+import click
+
+from embedwell.cli.output import drop_output, write_json
 from embedwell.core.errors import (
     CanaryError,
     DriftError,
@@ -16,6 +20,7 @@ from embedwell.core.errors import (
     UnknownModelError,
 )
 
+_DISK_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 _USAGE = (SettingsError, QueryError, UnknownModelError)
 
 
@@ -30,16 +35,60 @@ def exit_code(error: EmbedwellError) -> int:
 
 def explain(error: EmbedwellError, *, as_json: bool) -> None:
     """Write an error to standard error, as sentences or as JSON."""
+    fields: dict[str, object] = {
+        "type": type(error).__name__,
+        "problem": error.problem,
+        "remedy": error.remedy,
+    }
+    if isinstance(error, DriftError):
+        fields["details"] = error.details
+    if isinstance(error, CanaryError):
+        fields["report"] = error.report
+    explain_fields(fields, as_json=as_json)
+
+
+def explain_fields(fields: Mapping[str, object], *, as_json: bool) -> None:
+    """The same for an error of another process: `type`, `problem`, `remedy` and what is known."""
     if as_json:
-        fields: dict[str, object] = {
-            "type": type(error).__name__,
-            "problem": error.problem,
-            "remedy": error.remedy,
-        }
-        if isinstance(error, DriftError):
-            fields["details"] = error.details
-        if isinstance(error, CanaryError):
-            fields["report"] = error.report
-        sys.stderr.write(json.dumps({"error": fields}, ensure_ascii=False) + "\n")
+        write_json({"error": fields}, sys.stderr)
     else:
-        sys.stderr.write(f"embedwell: {error.problem}\n  {error.remedy}\n")
+        sys.stderr.write(f"embedwell: {fields['problem']}\n  {fields['remedy']}\n")
+
+
+def explain_usage(error: click.ClickException, *, as_json: bool) -> int:
+    """Write what is wrong with the words of a call to standard error.
+
+    Returns:
+        The exit code.
+    """
+    if as_json:
+        called = getattr(error, "ctx", None)
+        path = called.command_path if called else "embedwell"
+        fields = {
+            "type": "UsageError",
+            "problem": error.format_message(),
+            "remedy": f"See `{path} --help`.",
+        }
+        explain_fields(fields, as_json=True)
+    else:
+        error.show()
+    return error.exit_code
+
+
+def explain_unwritten(error: OSError, *, as_json: bool) -> int:
+    """Write why output cannot be written to standard error, unless its reader has seen enough.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        OSError: The same, where it is about something else.
+    """
+    is_enough = isinstance(error, BrokenPipeError)  # as with `| head`
+    if not is_enough and error.errno not in _DISK_FAULTS:
+        raise error
+    drop_output()
+    if not is_enough:
+        problem = f"What was computed cannot be written: {error.strerror}."
+        explain(EmbedwellError(problem, "Make room there, or write elsewhere."), as_json=as_json)
+    return 1

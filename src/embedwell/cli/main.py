@@ -10,7 +10,8 @@ from typing import NoReturn
 import click
 
 from embedwell import __version__
-from embedwell.cli.failure import exit_code, explain
+from embedwell.cli.failure import exit_code, explain, explain_unwritten, explain_usage
+from embedwell.cli.output import prepare_streams
 from embedwell.core.errors import EmbedwellError
 
 # Name -> module below embedwell, and the line that `embedwell --help` shows.
@@ -85,23 +86,30 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    prepare_streams()
+    sys.exit(_run(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def _run(words: list[str]) -> int:
+    """The exit code of a call; what went wrong is told."""
+    as_json = "--json" in words
     try:
-        cli.main(args=words, prog_name="embedwell", standalone_mode=False)
+        try:
+            cli.main(args=words, prog_name="embedwell", standalone_mode=False)
+        finally:
+            sys.stdout.flush()  # a full disk is told now, rather than by the interpreter's end
     except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
+        return stop.exit_code
     except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+        return explain_usage(error, as_json=as_json)
     except (click.Abort, KeyboardInterrupt):
-        sys.exit(130)
-    except BrokenPipeError:  # the reader has seen enough, as with `| head`
-        sys.stderr.close()
-        sys.exit(1)
+        return 130
+    except OSError as error:
+        return explain_unwritten(error, as_json=as_json)
     except EmbedwellError as error:
-        explain(error, as_json="--json" in words)
-        sys.exit(exit_code(error))
-    sys.exit(0)
+        explain(error, as_json=as_json)
+        return exit_code(error)
+    return 0
 
 
 if __name__ == "__main__":

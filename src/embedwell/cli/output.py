@@ -2,21 +2,57 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+_NOWHERE = Path(os.devnull)
 _UNBOUNDED = 10_000
 _LEAST_LAST = 20  # characters of a table's last column
 
 
-def write_json(value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
-    """Write one JSON document to standard output."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+def prepare_streams() -> None:
+    """Let every text be written: streams that are closed go nowhere, odd characters are escaped.
+
+    A closed stream's number would else be given to the next file that is opened.
+    """
+    if sys.stdin is None:
+        sys.stdin = _NOWHERE.open(encoding="utf-8")
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, _NOWHERE.open("w", encoding="utf-8"))
+        elif isinstance(stream, io.TextIOWrapper) and not _is_unicode(stream):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def drop_output() -> None:
+    """Send what is still to be written nowhere, so that the interpreter's end does not try it."""
+    nowhere = os.open(_NOWHERE, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+def write_json(value: Any, stream: TextIO | None = None) -> None:  # noqa: ANN401 - any JSON
+    """Write one JSON document on a line of its own, by default to standard output."""
+    stream = stream or sys.stdout
+    told = json.dumps(value, ensure_ascii=not _is_unicode(stream), default=str)
+    stream.write(told + "\n")
+
+
+def _is_unicode(stream: TextIO) -> bool:
+    return (stream.encoding or "").lower().startswith("utf")
 
 
 def tell(found: dict[str, str], *, as_json: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from embedwell.cli.options import db_option, json_option
+from embedwell.cli.output import write_json
 
 if TYPE_CHECKING:
     from embedwell.app.indexes.index import Index
@@ -37,7 +37,6 @@ def command(*, db: str | None, is_watching: bool, as_json: bool) -> None:
     """
     from embedwell.app.indexes.opening import open_index
     from embedwell.app.indexes.status import status
-    from embedwell.cli.output import write_json
     from embedwell.cli.progress import watching
 
     with watching() as watch, open_index(db=db, create=False) as index:
@@ -75,7 +74,7 @@ def _write_changes(found: Iterator[Ingestion]) -> None:
         if told == last:
             continue
         last = told
-        sys.stdout.write(json.dumps(asdict(one), ensure_ascii=False, default=str) + "\n")
+        write_json(asdict(one))
         sys.stdout.flush()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from embedwell.cli.failure import explain_fields
 from embedwell.cli.options import db_option, json_option
 
 if TYPE_CHECKING:
@@ -131,9 +131,7 @@ def _fleet(
     else:
         _tell(report.workers)
     if report.error:
-        told = json.dumps({"error": report.error}, ensure_ascii=False)
-        plain = f"embedwell: {report.error['problem']}\n  {report.error['remedy']}"
-        sys.stderr.write((told if as_json else plain) + "\n")
+        explain_fields(report.error, as_json=as_json)
     sys.exit(report.code)
 
 

@@ -1,0 +1,63 @@
+"""What becomes of output and input that are full, closed, or of another encoding."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COMMAND = f"{sys.executable} -m embedwell.cli.main"
+
+
+def shell(line: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["/bin/sh", "-c", line],
+        capture_output=True, text=True, check=False, timeout=60,
+        env=os.environ | environment,
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize("option", ["", "--json"])
+def test_a_full_disk_is_told_in_a_sentence(option):
+    ran = shell(f"{COMMAND} config {option} > /dev/full")
+    assert ran.returncode == 1
+    assert "cannot be written: No space left on device." in ran.stderr
+    assert len(ran.stderr.splitlines()) == (1 if option else 2)
+
+
+def test_closed_output_is_no_error():
+    ran = shell(f"{COMMAND} config >&- 2>&-")
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+
+
+def test_closed_input_is_no_text(real_cache):
+    ran = shell(f"{COMMAND} embed <&-")
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="no file that cannot be read")
+def test_input_that_cannot_be_read_is_told(real_cache):
+    ran = shell(f"{COMMAND} embed < /proc/self/mem")
+    assert ran.returncode == 1
+    assert ran.stderr.startswith("embedwell: Standard input cannot be read: ")
+
+
+def test_characters_that_the_output_cannot_hold_are_escaped(folder):
+    (folder / ".embedwell").mkdir()
+    (folder / ".embedwell/config.toml").write_text('threads = "é/☃"', "utf-8")
+    ran = shell(f"{COMMAND} config --json", PYTHONIOENCODING="ascii")
+    assert "é/☃" in json.loads(ran.stderr)["error"]["problem"]
+    ran = shell(f"{COMMAND} config", PYTHONIOENCODING="ascii")
+    assert r"\u2603" in ran.stderr
+
+
+def test_wrong_words_are_json_where_that_is_asked_for(run):
+    ran = run("search", "--json")
+    assert ran.code == 2
+    assert json.loads(ran.err)["error"]["type"] == "UsageError"
+    assert "embedwell search --help" in json.loads(ran.err)["error"]["remedy"]
