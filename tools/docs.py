@@ -23,9 +23,9 @@ from embedwell.ingest.formats import table as formats_table
 from embedwell.models.catalogue import catalogue
 from embedwell.runtime.pressure import ACTIONS
 from embedwell.runtime.profile import PROFILES
+from embedwell.server.about.events import table as events_table
 from embedwell.server.application import ENDPOINTS
-from embedwell.server.events import table as events_table
-from embedwell.server.metrics import table as metrics_table
+from embedwell.server.shared.metrics import table as metrics_table
 from embedwell.stores.sqlite.files import create_database
 from embedwell.stores.sqlite.schema import VERSION, schema_text
 

@@ -45,7 +45,7 @@ def service(file: Path) -> Iterator[str]:
     from embedwell.app.config.configuration import load
     from embedwell.core.events import Watch
     from embedwell.server.application import application
-    from embedwell.server.service import Service
+    from embedwell.server.shared.service import Service
 
     running = Service(load({}).settings)
     uvicorn.Config(application(running)).load()

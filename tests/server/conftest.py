@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from embedwell.app.config.configuration import load
 from embedwell.app.config.settings import Settings
 from embedwell.server.application import application
-from embedwell.server.service import Service
+from embedwell.server.shared.service import Service
 
 # Read before a test can change the environment.
 CACHE = load().settings.cache

@@ -14,7 +14,7 @@ from embedwell.core.artifact import Artifact
 from embedwell.core.errors import EmbedwellError
 from embedwell.core.events import Watch
 from embedwell.server.application import application
-from embedwell.server.service import Service
+from embedwell.server.shared.service import Service
 
 
 @dataclass

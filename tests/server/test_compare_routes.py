@@ -8,7 +8,7 @@ from msgspec import structs
 from starlette.testclient import TestClient
 
 from embedwell.server.application import application
-from embedwell.server.service import Service
+from embedwell.server.shared.service import Service
 
 DEBUG = "/api/v3/debug/compare-rag-embedding"
 

@@ -13,7 +13,7 @@ from watching import TellingRuntime, watched
 
 from embedwell.app.config.settings import Settings
 from embedwell.core.events import Watch
-from embedwell.server.pages import ASSETS, GREETING
+from embedwell.server.about.pages import ASSETS, GREETING
 
 HTML = {"Accept": "text/html,application/xhtml+xml"}
 LOADED = re.compile("unloads in 1 min")

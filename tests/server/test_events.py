@@ -15,7 +15,8 @@ from watching import TellingRuntime, watched
 
 from embedwell.core.errors import ServiceBusyError
 from embedwell.core.events import Event, Watch
-from embedwell.server.events import STREAMED, EventStream, Hub, Queue, table, written
+from embedwell.server.about.events import STREAMED, EventStream, table, written
+from embedwell.server.shared.hub import Hub, Queue
 
 
 def step(done: float, artifact: str = "m@q8", stage: str = "download") -> Event:

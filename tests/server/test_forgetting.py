@@ -9,8 +9,9 @@ from watching import TellingRuntime
 
 from embedwell.app.config.settings import Settings
 from embedwell.runtime.cache import Origin
+from embedwell.server.about.monitoring import report, samples
 from embedwell.server.application import application
-from embedwell.server.service import Service
+from embedwell.server.shared.service import Service
 from embedwell.testing import FAKE_BUILD
 
 ADDRESS = "/v1/runtime/cache"
@@ -69,6 +70,6 @@ def test_the_numbers_are_told(client):
 def test_without_a_cache_there_are_no_numbers():
     runtime = TellingRuntime(Settings(vector_cache_entries=0))
     served = Service(runtime.settings, runtime)
-    assert served.monitor.report().cache is None
-    assert not [s for s in served.monitor.samples() if s.metric.name.startswith("cache")]
+    assert report(served).cache is None
+    assert not [s for s in samples(served) if s.metric.name.startswith("cache")]
     served.close()

@@ -11,7 +11,7 @@ from test_prometheus import parsed
 from embedwell.app.config.settings import Settings
 from embedwell.app.indexes import ingestions
 from embedwell.server.application import application
-from embedwell.server.service import Service
+from embedwell.server.shared.service import Service
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from itertools import pairwise
 
 import msgspec
@@ -16,11 +17,11 @@ from embedwell.app.embedding.domains import by_domain
 from embedwell.core.errors import CodeMemoryError
 from embedwell.core.events import Watch
 from embedwell.models.known import Known
-from embedwell.server import monitoring
+from embedwell.server.about.monitoring import quantile, report, samples
 from embedwell.server.application import application
-from embedwell.server.monitoring import quantile, warns
-from embedwell.server.refusals import refusal
-from embedwell.server.service import Observation, Service
+from embedwell.server.shared.monitor import Observation, warns
+from embedwell.server.shared.refusals import refusal
+from embedwell.server.shared.service import Service
 
 ADDRESS = "/v1/monitoring/embeddings"
 
@@ -109,7 +110,7 @@ def test_a_warning_is_repeated_after_a_minute():
 def test_the_history_holds_ten_minutes_and_no_more(client_of, monkeypatch):
     client, served = client_of(TellingRuntime())
     clock = [1000.0]
-    monkeypatch.setattr(monitoring.time, "time", lambda: clock[0])
+    monkeypatch.setattr(time, "time", lambda: clock[0])
     for _ in range(700):
         served.monitor.sample()
         clock[0] += 1.0
@@ -123,12 +124,12 @@ def test_the_history_holds_ten_minutes_and_no_more(client_of, monkeypatch):
 
 def test_the_rate_is_that_of_the_last_seconds(client_of, monkeypatch):
     client, served = client_of(TellingRuntime())
-    clock = [served.started_at + 100]
-    monkeypatch.setattr(monitoring.time, "time", lambda: clock[0])
-    seen = Observation("POST", "/v1/embed", 200, 0.125, is_unix=False)
+    clock = [served.monitor.started_at + 100]
+    monkeypatch.setattr(time, "time", lambda: clock[0])
+    seen = Observation("POST", "/v1/embed", 200, 0.125)
     for n_requests in (500, 0, 10, 10, 10, 10, 10):
         for _ in range(n_requests):
-            served.monitor._answered(seen)
+            served.monitor.answered(seen)
         served.monitor.sample()
         clock[0] += 2.0
     requests = client.get(ADDRESS).json()["requests"]
@@ -139,11 +140,11 @@ def test_the_rate_is_that_of_the_last_seconds(client_of, monkeypatch):
 
 def test_streams_say_nothing_about_latency(client_of):
     _, served = client_of(TellingRuntime())
-    served.monitor._answered(Observation("GET", "/v1/events", 200, 500.0, is_unix=False))
-    served.monitor._answered(Observation("GET", "/health", 200, 0.5, is_unix=False))
-    names = {s.metric.name + s.suffix: s.value for s in served.monitor.samples()}
+    served.monitor.answered(Observation("GET", "/v1/events", 200, 500.0))
+    served.monitor.answered(Observation("GET", "/health", 200, 0.5))
+    names = {s.metric.name + s.suffix: s.value for s in samples(served)}
     assert names["request_duration_seconds_count"] == 1
-    assert served.monitor.report().requests.p50_s is None
+    assert report(served).requests.p50_s is None
 
 
 def test_quantiles():

@@ -24,8 +24,8 @@ from embedwell.core.errors import (
 from embedwell.core.events import Watch
 from embedwell.models.catalogue import card
 from embedwell.runtime.loaded import ModelState
-from embedwell.server.keep_alive import seconds
-from embedwell.server.ollama_models import _readable, _running
+from embedwell.server.compatible.keep_alive import seconds
+from embedwell.server.compatible.ollama_models import _readable, _running
 
 TEXTS = ["a short text", "", "bonjour à tous", "word " * 400]
 

@@ -22,7 +22,7 @@ from embedwell.core.errors import (
     ServiceBusyError,
 )
 from embedwell.models.catalogue import card
-from embedwell.server.texts import check_dimensions
+from embedwell.server.compatible.texts import check_dimensions
 from embedwell.testing import FAKE_BUILD
 
 TEXTS = ["a short text", "", "bonjour à tous", "word " * 400]

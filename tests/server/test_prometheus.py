@@ -12,9 +12,10 @@ from serving import MODEL
 from watching import TellingRuntime
 
 from embedwell.core.events import Event
-from embedwell.server import metrics
-from embedwell.server.metrics import BUCKETS_S, METRICS, Counters, Sample, table, written
-from embedwell.server.service import Service
+from embedwell.server.about.monitoring import samples
+from embedwell.server.shared import metrics
+from embedwell.server.shared.metrics import BUCKETS_S, METRICS, Counters, Sample, table, written
+from embedwell.server.shared.service import Service
 
 NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 PAIR = r'[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\\\|\\"|\\n)*"'
@@ -83,7 +84,7 @@ def test_what_happens_to_models_is_counted_by_its_reason(service):
         ("pressure", {"level": "high"}),
     ):
         service.tell(Event(kind, "m@q8", detail))
-    found = parsed(written(service.monitor.samples()))
+    found = parsed(written(samples(service)))
     assert found["embedwell_model_loads_total"] == {'artifact="m@q8"': 2}
     assert found["embedwell_model_load_seconds_total"] == {'artifact="m@q8"': 0.75}
     assert found["embedwell_model_unloads_total"] == {'artifact="m@q8",reason="idle"': 1}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from html.parser import HTMLParser
 
+from embedwell.server.about.openapi import openapi
 from embedwell.server.application import ENDPOINTS
-from embedwell.server.openapi import openapi
 
 
 class Outside(HTMLParser):

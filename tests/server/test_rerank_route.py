@@ -24,7 +24,7 @@ from embedwell.core.events import Watch
 from embedwell.models.artifacts import ArtifactStore
 from embedwell.models.heads import check_head
 from embedwell.server.application import application
-from embedwell.server.service import Service
+from embedwell.server.shared.service import Service
 from embedwell.testing import FakeReranker
 
 MODEL = "ms-marco-MiniLM-L6-v2"

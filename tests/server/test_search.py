@@ -25,7 +25,7 @@ from embedwell.core.errors import (
 from embedwell.core.events import Watch
 from embedwell.models.catalogue import card
 from embedwell.server.application import application
-from embedwell.server.service import Service
+from embedwell.server.shared.service import Service
 from embedwell.stores.registry import open_store
 from embedwell.testing import FakeEmbedder
 

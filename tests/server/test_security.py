@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from embedwell.app.config.settings import Settings
 from embedwell.core.errors import ServiceStartError
 from embedwell.server.application import application
-from embedwell.server.security import (
+from embedwell.server.shared.security import (
     Rules,
     check_exposure,
     foreign,
@@ -21,7 +21,7 @@ from embedwell.server.security import (
     is_loopback,
     wrong_host,
 )
-from embedwell.server.service import Service
+from embedwell.server.shared.service import Service
 
 OURS = "127.0.0.1:8437"
 OPEN = Rules("", "127.0.0.1", frozenset())

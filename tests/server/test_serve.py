@@ -18,8 +18,8 @@ from embedwell.app.config.settings import Settings
 from embedwell.core.errors import EmbedwellError, ServiceGoneError, ServiceStartError
 from embedwell.core.events import Watch
 from embedwell.engines.wire import EmbedRequest
-from embedwell.server.logs import log_to_stderr, logger
 from embedwell.server.serve import serve
+from embedwell.server.shared.logs import log_to_stderr, logger
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and Unix sockets")
 

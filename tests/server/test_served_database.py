@@ -10,7 +10,7 @@ from embedwell.app.config.settings import Settings
 from embedwell.app.indexes.index import Index
 from embedwell.models.catalogue import card
 from embedwell.server.application import application
-from embedwell.server.service import Service
+from embedwell.server.shared.service import Service
 from embedwell.stores.protocol import CollectionSettings
 from embedwell.stores.registry import create_store
 from embedwell.testing import FakeEmbedder

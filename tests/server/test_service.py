@@ -15,8 +15,8 @@ from embedwell.core.errors import (
     TaskCancelledError,
     UnknownModelError,
 )
-from embedwell.core.events import Event, Progress, Watch
-from embedwell.server.service import Service
+from embedwell.core.events import Progress, Watch
+from embedwell.server.shared.service import Service
 
 
 class Client:
@@ -155,12 +155,3 @@ def test_followed_work_stops_when_nobody_follows():
         assert service.n_waiting == 0
 
     asyncio.run(leave())
-
-
-def test_events_reach_every_listener():
-    service, _ = held()
-    seen: list[Event] = []
-    service.listeners += [seen.append, seen.append]
-    event = Event("loaded", "a@q8", {})
-    service.tell(event)
-    assert seen == [event, event]

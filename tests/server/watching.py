@@ -12,7 +12,7 @@ from serving import FakeRuntime, free_port, wait_until
 
 from embedwell.core.events import Event, Listener, Watch, ignore_events
 from embedwell.server.application import application
-from embedwell.server.service import Service
+from embedwell.server.shared.service import Service
 
 
 @dataclass

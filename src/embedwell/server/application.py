@@ -14,34 +14,22 @@ from starlette.routing import Route
 from embedwell.app.config.sizes import parse_bytes
 from embedwell.core.errors import EmbedwellError, NoSuchRouteError
 from embedwell.engines.wire import BINARY
-from embedwell.server import (
-    compare,
-    control,
-    events,
-    forgetting,
-    ingestion,
-    monitoring,
-    native,
-    ollama,
-    ollama_models,
-    openai,
-    pages,
-    reference,
-    rerank,
-    search,
-)
-from embedwell.server.bodies import Bodies
-from embedwell.server.endpoint import Endpoint
-from embedwell.server.logs import logger
-from embedwell.server.refusals import dialect_of, refusal
-from embedwell.server.security import Guard, is_unix
-from embedwell.server.service import Observation, Service
+from embedwell.server.about import events, ingestion, monitoring, pages, reference
+from embedwell.server.compatible import ollama, ollama_models, openai
+from embedwell.server.native import compare, control, embedding, forgetting, rerank, search
+from embedwell.server.shared.bodies import Bodies
+from embedwell.server.shared.endpoint import Endpoint
+from embedwell.server.shared.logs import logger
+from embedwell.server.shared.monitor import Observation
+from embedwell.server.shared.refusals import dialect_of, refusal
+from embedwell.server.shared.security import Guard
+from embedwell.server.shared.service import Service
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 ENDPOINTS: tuple[Endpoint, ...] = (
-    *native.ENDPOINTS,
+    *embedding.ENDPOINTS,
     *rerank.ENDPOINTS,
     *search.ENDPOINTS,
     *compare.ENDPOINTS,
@@ -146,6 +134,4 @@ class _Observed:
             if weight:
                 service.used_at = time.monotonic()
             route, took_s = scope.get("embedwell.route", ""), time.perf_counter() - begun
-            seen = Observation(scope["method"], route, status, took_s, is_unix(scope))
-            for observer in service.observers:
-                observer(seen)
+            service.monitor.answered(Observation(scope["method"], route, status, took_s))

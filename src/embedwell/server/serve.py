@@ -13,9 +13,9 @@ from embedwell.app.config.settings import Settings
 from embedwell.core.errors import EmbedwellError, ServiceStartError
 from embedwell.core.events import Watch
 from embedwell.server.application import application
-from embedwell.server.logs import log_to_stderr, logger
-from embedwell.server.security import check_exposure
-from embedwell.server.service import Service
+from embedwell.server.shared.logs import log_to_stderr, logger
+from embedwell.server.shared.security import check_exposure
+from embedwell.server.shared.service import Service
 from embedwell.server.sockets import has_unix, listening, socket_path
 
 _DRAIN_S = 10

@@ -18,14 +18,14 @@ from embedwell.models.catalogue import ModelCard
 from embedwell.models.heads import check_head
 from embedwell.models.known import Known
 from embedwell.models.names import BROUGHT
-from embedwell.runtime.protocol import TextEmbedder
 
 if TYPE_CHECKING:
     from embedwell.engines.http import Address
     from embedwell.runtime.fallback import LocalModel
+    from embedwell.runtime.protocol import TextEmbedder
     from embedwell.runtime.remote import FindTokens, RemoteEmbedder
 
-Connect: TypeAlias = Callable[[Settings, Watch], TextEmbedder]
+Connect: TypeAlias = "Callable[[Settings, Watch], TextEmbedder]"
 """Gives the embedder for the model that settings name."""
 
 HAS_UNIX_SOCKETS = hasattr(socket, "AF_UNIX")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 import msgspec
 from starlette.responses import Response
@@ -31,7 +32,9 @@ from embedwell.core.errors import (
     WrongTaskError,
 )
 from embedwell.engines.wire import BINARY, ErrorAnswer, ErrorBody
-from embedwell.server.endpoint import Dialect
+
+Dialect = Literal["native", "openai", "ollama"]
+"""Whose form errors take."""
 
 # The first class that fits gives the status of an error; 500 where none does.
 STATUSES: tuple[tuple[type[EmbedwellError], int], ...] = (

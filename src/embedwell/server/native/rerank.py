@@ -21,12 +21,12 @@ from embedwell.engines.wire import (
     RerankUsage,
 )
 from embedwell.models.heads import RERANKER
-from embedwell.server.endpoint import Endpoint
+from embedwell.server.shared.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from embedwell.server.service import Service
+    from embedwell.server.shared.service import Service
 
 # As many as Cohere takes.
 _MOST_DOCUMENTS = 1000

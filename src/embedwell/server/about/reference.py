@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from starlette.responses import Response
 
-from embedwell.server.endpoint import Endpoint
-from embedwell.server.openapi import openapi, schemas_of, statuses_of
+from embedwell.server.about.openapi import openapi, schemas_of, statuses_of
+from embedwell.server.shared.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from embedwell.server.service import Service
+    from embedwell.server.shared.service import Service
 
 _STYLE = """
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }

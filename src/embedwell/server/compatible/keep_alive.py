@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from embedwell.core.errors import BadRequestError
 
 if TYPE_CHECKING:
-    from embedwell.server.service import Service
+    from embedwell.server.shared.service import Service
 
 KeepAlive: TypeAlias = float | str | None
 

@@ -15,14 +15,14 @@ from embedwell.core.errors import UnknownModelError
 from embedwell.core.events import Watch
 from embedwell.core.space import Kind
 from embedwell.models.catalogue import ModelCard
-from embedwell.server.endpoint import Endpoint
-from embedwell.server.keep_alive import KeepAlive, keep, seconds
-from embedwell.server.texts import Answered, Asked, check_dimensions, embed
+from embedwell.server.compatible.keep_alive import KeepAlive, keep, seconds
+from embedwell.server.compatible.texts import Answered, Asked, check_dimensions, embed
+from embedwell.server.shared.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from embedwell.server.service import Service
+    from embedwell.server.shared.service import Service
 
 
 class EmbedRequest(Struct):

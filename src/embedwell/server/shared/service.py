@@ -8,7 +8,6 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from embedwell.app.config.settings import Settings
@@ -22,8 +21,8 @@ from embedwell.core.errors import (
     ServiceStoppingError,
     TaskCancelledError,
 )
-from embedwell.core.events import Event, Listener, Progress, Watch
-from embedwell.server.monitoring import Monitor
+from embedwell.core.events import Event, Progress, Watch
+from embedwell.server.shared.monitor import Monitor
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -38,25 +37,6 @@ _SHORT_BYTES = 8192
 Found = TypeVar("Found")
 
 
-@dataclass(frozen=True)
-class Observation:
-    """A request that was answered.
-
-    Attributes:
-        method: Its method.
-        route: The path of its endpoint, such as `/v1/models/{model}`; empty where there is none.
-        status: Of the answer; 499 where the client left before it.
-        took_s: Seconds from its first byte to the answer's last.
-        is_unix: Whether it came over the Unix socket.
-    """
-
-    method: str
-    route: str
-    status: int
-    took_s: float
-    is_unix: bool
-
-
 class Service:
     """One runtime, and a bounded queue of requests in front of it.
 
@@ -65,8 +45,6 @@ class Service:
         runtime: Stands in for the runtime that the settings describe.
 
     Attributes:
-        listeners: Told of what happens to the models, in the thread where it happens.
-        observers: Told of every request that was answered, on the event loop.
         indexes: Those that are open, by their file.
         ingestions: How far the served ones are.
         n_waiting: Requests whose work waits or runs.
@@ -74,24 +52,20 @@ class Service:
         used_at: `time.monotonic()` of the last of them.
         is_draining: Whether it takes no more work; long answers end when they see it.
         is_ready: Whether the models that it preloads are loaded.
-        started_at: Seconds since 1970.
         monitor: Counts and remembers what it does.
     """
 
     def __init__(self, settings: Settings, runtime: Runtime | None = None) -> None:
         self.settings = settings
-        self.listeners: list[Listener] = []
-        self.observers: list[Callable[[Observation], None]] = []
         self.runtime = runtime or Runtime(settings, self.tell, ChildPuller().artifact)
+        self.monitor = Monitor(settings, self.runtime)
         self.indexes = OpenIndexes(settings, self.runtime.embedder)
         self.ingestions = Ingestions()
         self.n_waiting = 0
         self.n_open = 0
         self.used_at = time.monotonic()
-        self.started_at = time.time()
         self.is_draining = False
         self.is_ready = not (settings.preload or settings.pinned)
-        self.monitor = Monitor(self)
         self._threads = ThreadPoolExecutor(_N_THREADS, thread_name_prefix="bulk")
         self._short_threads = ThreadPoolExecutor(_N_SHORT_THREADS, thread_name_prefix="short")
 
@@ -172,9 +146,8 @@ class Service:
         self.runtime.close()
 
     def tell(self, event: Event) -> None:
-        """Pass an event of the runtime on to all listeners."""
-        for listener in tuple(self.listeners):
-            listener(event)
+        """Take an event of the runtime, in the thread where it happens."""
+        self.monitor.happened(event)
 
     def _begin(
         self, do: Callable[[Watch], Found], watch: Watch, threads: ThreadPoolExecutor

@@ -9,12 +9,12 @@ from msgspec import Struct
 from starlette.responses import Response
 
 from embedwell.core.errors import BadRequestError
-from embedwell.server.endpoint import Endpoint
+from embedwell.server.shared.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from embedwell.server.service import Service
+    from embedwell.server.shared.service import Service
 
 CACHE_PATH = "/v1/runtime/cache"
 

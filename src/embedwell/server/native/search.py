@@ -16,15 +16,15 @@ from embedwell.core.errors import BadRequestError, EmbedwellError
 from embedwell.core.events import Progress, Watch
 from embedwell.engines.wire import ErrorAnswer, ErrorBody
 from embedwell.server import paths
-from embedwell.server.endpoint import Endpoint
-from embedwell.server.security import is_unix
+from embedwell.server.shared.endpoint import Endpoint
+from embedwell.server.shared.security import is_unix
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from embedwell.jobs.index import IndexReport
     from embedwell.search.results import SearchResults
-    from embedwell.server.service import Service
+    from embedwell.server.shared.service import Service
     from embedwell.stores.protocol import FoundChunk
 
 _MOST_RESULTS = 1000

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from embedwell.server.shared.refusals import Dialect
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from embedwell.server.service import Service
-
-Dialect = Literal["native", "openai", "ollama"]
-"""Whose form errors take."""
+    from embedwell.server.shared.service import Service
 
 Handler: TypeAlias = "Callable[[Service, Request, Any], Awaitable[Response]]"
 """Called with the service, the request, and its decoded body (None where it takes none)."""

@@ -8,6 +8,28 @@ from msgspec import Struct
 
 from embedwell.app.config.sizes import parse_bytes
 from embedwell.app.embedding.runtime import Runtime
+from embedwell.runtime.loaded import ModelState
+
+
+class LoadedModel(Struct):
+    """A model that is loaded, or being loaded."""
+
+    name: str
+    model: str
+    quantization: str
+    engine: str
+    space: str
+    dimensions: int
+    state: str
+    size_bytes: int
+    in_use: int
+    pinned: bool
+    priority: int
+    n_texts: int
+    idle_s: float
+    unloads_in_s: float | None
+    stage: str
+    progress: float | None
 
 
 class Pressure(Struct):
@@ -47,6 +69,29 @@ class Memory:
     rss_bytes: int
     budget_bytes: int
     pressure: Pressure
+
+
+def described(state: ModelState) -> LoadedModel:
+    """A model's state as it is told to clients."""
+    artifact = state.artifact
+    return LoadedModel(
+        name=artifact.name,
+        model=artifact.space.model,
+        quantization=artifact.quantization,
+        engine=artifact.engine,
+        space=artifact.space.id,
+        dimensions=artifact.space.dimensions,
+        state=state.state,
+        size_bytes=state.size_bytes,
+        in_use=state.in_use,
+        pinned=state.pinned,
+        priority=state.priority,
+        n_texts=state.n_texts,
+        idle_s=state.idle_s,
+        unloads_in_s=state.unloads_in_s,
+        stage=state.stage,
+        progress=state.progress,
+    )
 
 
 def memory(runtime: Runtime) -> Memory:

@@ -22,12 +22,12 @@ from embedwell.engines.wire import (
     EmbedRequest,
     TokenStartsRequest,
 )
-from embedwell.server.endpoint import Endpoint
+from embedwell.server.shared.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from embedwell.server.service import Service
+    from embedwell.server.shared.service import Service
 
 
 class EmbedAnswer(Struct):

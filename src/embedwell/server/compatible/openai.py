@@ -14,13 +14,13 @@ from embedwell.core.events import Watch
 from embedwell.core.space import Kind
 from embedwell.core.vectors import FloatArray
 from embedwell.models.artifacts import ArtifactStore
-from embedwell.server.endpoint import Endpoint
-from embedwell.server.texts import Answered, Asked, check_dimensions, embed
+from embedwell.server.compatible.texts import Answered, Asked, check_dimensions, embed
+from embedwell.server.shared.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from embedwell.server.service import Service
+    from embedwell.server.shared.service import Service
 
 # OpenAI's own bound on the inputs of one request.
 _MOST_TEXTS = 2048

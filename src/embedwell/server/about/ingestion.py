@@ -13,16 +13,17 @@ from starlette.responses import Response
 from embedwell.app.indexes.ingestions import IndexIngestion
 from embedwell.app.indexes.serving import index_file, served
 from embedwell.core.errors import BadRequestError
-from embedwell.server import metrics
-from embedwell.server.endpoint import Endpoint
-from embedwell.server.metrics import Sample
-from embedwell.server.security import is_unix
+from embedwell.server.about.monitoring import samples
+from embedwell.server.shared import metrics
+from embedwell.server.shared.endpoint import Endpoint
+from embedwell.server.shared.metrics import Sample
+from embedwell.server.shared.security import is_unix
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from embedwell.app.indexes.progress import Ingestion
-    from embedwell.server.service import Service
+    from embedwell.server.shared.service import Service
 
 INGESTION_PATH = "/v1/ingestion"
 
@@ -60,8 +61,8 @@ async def all_metrics(service: Service, request: Request, body: None) -> Respons
     except BadRequestError:  # two of one name: `/v1/ingestion` says so, the rest is told still
         places = {}
     found = await asyncio.to_thread(service.ingestions.of, places)
-    samples = [*service.monitor.samples(), *samples_of(found)]
-    return Response(metrics.written(samples), media_type=metrics.MEDIA_TYPE)
+    told = metrics.written([*samples(service), *samples_of(found)])
+    return Response(told, media_type=metrics.MEDIA_TYPE)
 
 
 def samples_of(found: Sequence[IndexIngestion]) -> Iterator[Sample]:

@@ -12,12 +12,13 @@ from starlette.responses import Response
 from embedwell import __version__
 from embedwell.core.errors import PressureError
 from embedwell.runtime.loaded import ModelState
-from embedwell.server.endpoint import Endpoint
+from embedwell.server.shared.endpoint import Endpoint
+from embedwell.server.shared.measured import LoadedModel, described
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from embedwell.server.service import Service
+    from embedwell.server.shared.service import Service
 
 MODELS_PATH = "/v1/runtime/models"
 _ONE_MODEL = MODELS_PATH + "/{model}"
@@ -28,27 +29,6 @@ class Health(Struct):
 
     status: str
     version: str
-
-
-class LoadedModel(Struct):
-    """A model that is loaded, or being loaded."""
-
-    name: str
-    model: str
-    quantization: str
-    engine: str
-    space: str
-    dimensions: int
-    state: str
-    size_bytes: int
-    in_use: int
-    pinned: bool
-    priority: int
-    n_texts: int
-    idle_s: float
-    unloads_in_s: float | None
-    stage: str
-    progress: float | None
 
 
 class LoadedModels(Struct):
@@ -127,29 +107,6 @@ def _is_named(service: Service, state: ModelState, name: str) -> bool:
     card, level = service.runtime.known.named(name)
     artifact = state.artifact
     return artifact.space.model == card.name and level in {None, artifact.quantization}
-
-
-def described(state: ModelState) -> LoadedModel:
-    """A model's state as it is told to clients."""
-    artifact = state.artifact
-    return LoadedModel(
-        name=artifact.name,
-        model=artifact.space.model,
-        quantization=artifact.quantization,
-        engine=artifact.engine,
-        space=artifact.space.id,
-        dimensions=artifact.space.dimensions,
-        state=state.state,
-        size_bytes=state.size_bytes,
-        in_use=state.in_use,
-        pinned=state.pinned,
-        priority=state.priority,
-        n_texts=state.n_texts,
-        idle_s=state.idle_s,
-        unloads_in_s=state.unloads_in_s,
-        stage=state.stage,
-        progress=state.progress,
-    )
 
 
 def _json(answer: Struct) -> Response:

@@ -10,15 +10,15 @@ from msgspec import Struct
 from starlette.responses import Response
 
 from embedwell.server import paths
-from embedwell.server.endpoint import Endpoint
-from embedwell.server.search import INDEX, NO_INDEX, OTHER_SPACE, asked_index
+from embedwell.server.native.search import INDEX, NO_INDEX, OTHER_SPACE, asked_index
+from embedwell.server.shared.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from embedwell.core.events import Watch
     from embedwell.jobs.compare import Comparison
-    from embedwell.server.service import Service
+    from embedwell.server.shared.service import Service
 
 
 class ComparisonAnswer(Struct):

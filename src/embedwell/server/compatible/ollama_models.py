@@ -19,13 +19,13 @@ from embedwell.core.events import Progress
 from embedwell.models.artifacts import ArtifactStore
 from embedwell.models.catalogue import ModelCard
 from embedwell.runtime.loaded import ModelState
-from embedwell.server.endpoint import Endpoint
-from embedwell.server.ollama import card_of
+from embedwell.server.compatible.ollama import card_of
+from embedwell.server.shared.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from embedwell.server.service import Service
+    from embedwell.server.shared.service import Service
 
 # What "for ever" is in a date: the last second that 64 bits of nanoseconds hold.
 _FOR_EVER = datetime(2262, 4, 11, 23, 47, 16, tzinfo=UTC)

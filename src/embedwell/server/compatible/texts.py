@@ -14,7 +14,7 @@ from embedwell.core.vectors import FloatArray, normalized, shortened
 from embedwell.models.catalogue import ModelCard
 
 if TYPE_CHECKING:
-    from embedwell.server.service import Service
+    from embedwell.server.shared.service import Service
 
 
 @dataclass(frozen=True)

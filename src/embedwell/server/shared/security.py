@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from embedwell.app.config.settings import Settings
 from embedwell.core.errors import AccessDeniedError, ServiceStartError
-from embedwell.server.refusals import dialect_of, refusal
+from embedwell.server.shared.refusals import dialect_of, refusal
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send

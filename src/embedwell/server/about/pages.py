@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
-from embedwell.server.endpoint import Endpoint
+from embedwell.server.shared.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from embedwell.server.service import Service
+    from embedwell.server.shared.service import Service
 
 _FOLDER = Path(__file__).with_name("dashboard")
 ASSETS = {

@@ -10,7 +10,8 @@ import msgspec
 
 from embedwell import __version__
 from embedwell.engines.wire import ErrorAnswer
-from embedwell.server.endpoint import Dialect, Endpoint
+from embedwell.server.shared.endpoint import Endpoint
+from embedwell.server.shared.refusals import Dialect
 
 _REFERENCE = "#/components/schemas/{name}"
 _COMMON = {

@@ -1,0 +1,1 @@
+"""What the service tells of itself: numbers, events, its routes, and the dashboard."""

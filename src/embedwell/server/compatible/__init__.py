@@ -1,0 +1,1 @@
+"""The routes that programs written for other servers call."""

@@ -1,0 +1,1 @@
+"""What all routes share: the runtime and its watch, bodies, errors, who may ask."""
