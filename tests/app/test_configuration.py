@@ -54,9 +54,17 @@ def test_all_faults_are_reported_at_once(project, monkeypatch):
     write_user(project, "not toml")
     write_project(project, 'quantization = "q5"\nunknown = 1')
     monkeypatch.setenv("EMBEDWELL_THREADS", "many")
+    monkeypatch.setenv("EMBEDWELL_SOCKET", "/" + "x" * 120)
     with pytest.raises(SettingsError) as caught:
         load(folder=project)
-    for part in ("4 settings are wrong", "config.toml cannot be read", "'q5'", "'unknown'", "many"):
+    for part in (
+        "5 settings are wrong",
+        "config.toml cannot be read",
+        "'q5'",
+        "'unknown'",
+        "many",
+        "may have",
+    ):
         assert part in str(caught.value)
 
 
@@ -118,6 +126,8 @@ def test_every_setting_takes_a_value_from_a_variable(project, monkeypatch, name)
         ("idle_s", "-1", ">= 0"),
         ("request_timeout_s", "0", "> 0"),
         ("request_timeout_s", "nan", "> 0"),
+        ("request_timeout_s", "inf", "<= 86400"),
+        ("vector_cache_ttl_s", "inf", "<= 1"),
         ("max_waiting", "0", ">= 1"),
         ("cors_origins", "app.example", "origins such as https://app.example"),
         ("cors_origins", "https://app.example/path", "origins such as"),
@@ -147,6 +157,30 @@ def test_a_user_file_that_cannot_be_read_is_told(project):
     (project.parent / "config/embedwell/config.toml").mkdir()
     with pytest.raises(SettingsError, match="cannot be read"):
         load(folder=project)
+
+
+def test_a_mark_of_the_byte_order_is_no_part_of_a_file(project):
+    mark = b"\xef\xbb\xbf"
+    (project / ".embedwell/config.toml").write_bytes(mark + b"threads = 2\r\n")
+    (project / ".env").write_bytes(mark + b"EMBEDWELL_CANARY=3\r\n")
+    settings = load(folder=project).settings
+    assert (settings.threads, settings.canary) == (2, 3)
+
+
+def test_lines_of_a_dotenv_that_cannot_be_read_are_told_where_they_are_ours(project, caplog):
+    file = project / ".env"
+    file.write_text('not a line\nA="open\nEMBEDWELL_THREADS=2\n')
+    assert load(folder=project).settings.threads == 2
+    file.write_text('A=1\nEMBEDWELL_MODEL="open\nEMBEDWELL_THREADS=two\n')
+    with pytest.raises(SettingsError, match=r"2 settings.*\.env cannot be read in line 2.*'two'"):
+        load(folder=project)
+    assert not caplog.records
+
+
+def test_a_password_in_a_wrong_address_is_not_repeated(project):
+    with pytest.raises(SettingsError, match="remote_url = 'https://me@host'") as caught:
+        load({"remote_url": "https://me:secret@host"}, project)
+    assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("budget", ["80%", "1.5GiB", "500MB", "4096"])

@@ -77,11 +77,15 @@ def test_settings_are_shown_with_their_origin(run, monkeypatch, tmp_path):
     assert "environment" in run("config").out
 
 
-def test_wrong_settings_are_code_2(run, monkeypatch):
+def test_wrong_settings_are_code_2_and_the_others_are_shown(run, monkeypatch):
     monkeypatch.setenv("EMBEDWELL_THREADS", "three")
-    ran = run("config")
+    monkeypatch.setenv("EMBEDWELL_CANARY", "3")
+    ran = run("config", "--json")
     assert ran.code == 2
     assert "threads = 'three' from environment" in ran.err
+    assert "`embedwell config` shows" in ran.err
+    assert ran.json["settings"]["threads"] == {"value": 0, "origin": "default"}
+    assert ran.json["settings"]["canary"] == {"value": 3, "origin": "environment"}
 
 
 def test_the_doctor_finds_a_sound_machine_sound(indexed, run):

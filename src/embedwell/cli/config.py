@@ -21,35 +21,37 @@ def command(context: click.Context, *, as_json: bool) -> None:
     """Show each setting, its value and where it came from.
 
     Sources, the strongest last: defaults, the user's config.toml, the project's
-    .embedwell/config.toml, .env, EMBEDWELL_* variables, arguments.
+    .embedwell/config.toml, .env, EMBEDWELL_* variables, arguments. Where some are
+    wrong, the others are shown, and the exit code is 2.
     """
     if context.invoked_subcommand is None:
         _show(as_json=as_json)
 
 
 def _show(*, as_json: bool) -> None:
-    from embedwell.app.config.configuration import load, shown, user_file
-    from embedwell.app.config.rules import TYPES, meta
+    from embedwell.app.config.configuration import examine, shown, user_file
+    from embedwell.app.config.rules import TYPES, meta, refuse
     from embedwell.cli.output import write_json, write_table
 
-    loaded = load()
-    values = {name: shown(name, getattr(loaded.settings, name)) for name in TYPES}
+    found, faults = examine()
+    values = {name: shown(name, getattr(found.settings, name)) for name in TYPES}
     if as_json:
         write_json(
             {
                 "user_file": str(user_file()),
                 "settings": {
-                    name: {"value": value, "origin": loaded.origins[name]}
+                    name: {"value": value, "origin": found.origins[name]}
                     for name, value in values.items()
                 },
             }
         )
-        return
-    rows = [
-        (name, _plain(value), loaded.origins[name], meta(name).description or "")
-        for name, value in values.items()
-    ]
-    write_table(["setting", "value", "from", "meaning"], rows)
+    else:
+        rows = [
+            (name, _plain(value), found.origins[name], meta(name).description or "")
+            for name, value in values.items()
+        ]
+        write_table(["setting", "value", "from", "meaning"], rows)
+    refuse(faults)
 
 
 @command.command("trust")

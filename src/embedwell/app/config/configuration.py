@@ -15,10 +15,10 @@ import msgspec
 from platformdirs import user_config_path
 
 from embedwell.app.config.place import find_file, shown_target
-from embedwell.app.config.rules import PERSONAL, SECRET, TYPES, faults_of, form
+from embedwell.app.config.rules import PERSONAL, SECRET, TYPES, faults_of, form, refuse
 from embedwell.app.config.settings import Settings
 from embedwell.app.config.trust import CONFIG, DOTENV, Project, is_trusted, read_project
-from embedwell.core.errors import SettingsError, StoreNotFoundError
+from embedwell.core.errors import StoreNotFoundError
 from embedwell.models.names import FILE
 
 PREFIX = "EMBEDWELL_"
@@ -59,6 +59,15 @@ def load(arguments: Mapping[str, Any] | None = None, folder: Path | None = None)
     Raises:
         SettingsError: Some values are wrong; the message lists each with its source.
     """
+    found, faults = examine(arguments, folder)
+    refuse(faults)
+    return found
+
+
+def examine(
+    arguments: Mapping[str, Any] | None = None, folder: Path | None = None
+) -> tuple[Configuration, list[str]]:
+    """The same with what is wrong beside it: whatever is has the value of a weaker source."""
     given = {
         name: str(value) if isinstance(value, Path) else value
         for name, value in (arguments or {}).items()
@@ -79,15 +88,8 @@ def load(arguments: Mapping[str, Any] | None = None, folder: Path | None = None)
                 origins[name] = origin
             except (msgspec.ValidationError, ValueError) as error:
                 faults.append(_fault(name, raw, origin, error))
-    if faults:
-        raise SettingsError(
-            f"{len(faults)} settings are wrong: {'; '.join(faults)}.",
-            "Mend them; `embedwell config` shows what is allowed.",
-        )
     settings = Settings(**values)
-    if wrong := faults_of(settings):
-        raise SettingsError(f"{'; '.join(wrong)}.", "Mend it; `embedwell config` shows its origin.")
-    return Configuration(settings, origins)
+    return Configuration(settings, origins), faults + faults_of(settings)
 
 
 def personal_in(project: Project) -> dict[str, list[str]]:
@@ -206,7 +208,7 @@ def _bytes(file: Path, faults: list[str]) -> bytes:
 
 def _toml(data: bytes, name: str, faults: list[str]) -> dict[str, Any]:
     try:
-        return tomllib.loads(data.decode("utf-8")) if data else {}
+        return tomllib.loads(data.decode("utf-8-sig"))
     except ValueError as error:
         faults.append(f"{name} cannot be read: {error}")
     except RecursionError:
@@ -225,13 +227,20 @@ def _dotenv(data: bytes, faults: list[str], *, interpolate: bool) -> Mapping[str
     if PREFIX.encode() not in data:
         return {}
     from dotenv import dotenv_values  # noqa: PLC0415 - only where there is such a file
+    from dotenv.parser import parse_stream  # noqa: PLC0415
 
     try:
-        text = io.StringIO(data.decode("utf-8"))
+        lines = list(parse_stream(io.StringIO(data.decode("utf-8-sig"))))
     except ValueError as error:
         faults.append(f"{DOTENV} cannot be read: {error}")
         return {}
-    found = dotenv_values(stream=text, interpolate=interpolate)
+    faults += [
+        f"{DOTENV} cannot be read in line {line.original.line}"
+        for line in lines
+        if line.error and PREFIX in line.original.string
+    ]
+    good = io.StringIO("".join(line.original.string for line in lines if not line.error))
+    found = dotenv_values(stream=good, interpolate=interpolate)
     return _prefixed({name: value for name, value in found.items() if value is not None})
 
 
@@ -250,6 +259,8 @@ def _fault(name: str, raw: object, origin: str, error: Exception) -> str:
         reason = f"expected {form(name)}"
     elif "enum" in reason and (choices := _choices(TYPES[name])):
         reason = f"expected one of {', '.join(choices)}"
+    if isinstance(raw, str) and "@" in raw:  # an address may hold a password
+        raw = shown_target(raw)
     value = "" if name in SECRET else f" = {raw!r}"
     return f"{name}{value} from {origin}: {reason}"
 

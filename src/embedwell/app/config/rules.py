@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import get_type_hints
 
 from msgspec import Meta
 
 from embedwell.app.config.settings import Settings
+from embedwell.core.errors import SettingsError
 
 # sun_path holds 104 bytes where it is shortest, the last of them zero.
 _MAX_SOCKET_BYTES = 103
@@ -41,6 +43,20 @@ def faults_of(settings: Settings) -> list[str]:
             "over by a migration (`embedwell migrate`)"
         )
     return faults
+
+
+def refuse(faults: Sequence[str]) -> None:
+    """Refuse settings with faults.
+
+    Raises:
+        SettingsError: There are some; the message lists them.
+    """
+    if faults:
+        number = f"{len(faults)} settings are" if len(faults) > 1 else "A setting is"
+        raise SettingsError(
+            f"{number} wrong: {'; '.join(faults)}.",
+            "`embedwell config` shows what each means and where it was set.",
+        )
 
 
 # A project's checked-in files must not point outside of the project, run anything or name an

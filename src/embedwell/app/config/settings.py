@@ -143,7 +143,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         ),
     ] = "8MiB"
     vector_cache_ttl_s: Annotated[
-        float, Meta(gt=0, description="Seconds after which a kept vector is forgotten.")
+        float,
+        Meta(gt=0, le=1e9, description="Seconds after which a kept vector is forgotten."),
     ] = 600.0
     vector_cache_float16: Annotated[
         bool,
@@ -322,7 +323,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = "8MiB"
     request_timeout_s: Annotated[
         float,
-        Meta(gt=0, description="Longest time of one request, waiting included.", extra=_PERSONAL),
+        Meta(
+            gt=0,
+            le=86_400,
+            description="Longest time of one request, waiting included.",
+            extra=_PERSONAL,
+        ),
     ] = 300.0
     memory_warning_mb: Annotated[
         int,

@@ -10,7 +10,7 @@ from typing import Any, Self
 from msgspec import structs, to_builtins
 
 from embedwell.app.config.configuration import load
-from embedwell.app.config.rules import faults_of
+from embedwell.app.config.rules import faults_of, refuse
 from embedwell.app.config.settings import Settings
 from embedwell.app.embedding.connect import Connect, connect
 from embedwell.app.embedding.domains import EmbeddingDomain, NamedModel, estimated_mb, ram
@@ -19,7 +19,6 @@ from embedwell.app.embedding.shared import shared_states
 from embedwell.app.models.choose import machine
 from embedwell.app.models.obtain import named
 from embedwell.core.device import resident_bytes
-from embedwell.core.errors import SettingsError
 from embedwell.core.events import Watch
 from embedwell.core.space import Kind
 from embedwell.runtime.lazy import LazyEmbedder
@@ -189,8 +188,7 @@ def _settings(text_model: str | None, code_model: str | None) -> Settings:
         settings = structs.replace(settings, model=TEXT_MODEL)
     if not settings.code_model:
         settings = structs.replace(settings, code_model=CODE_MODEL)
-    if wrong := faults_of(settings):
-        raise SettingsError(f"{'; '.join(wrong)}.", "Mend it; `embedwell config` shows its origin.")
+    refuse(faults_of(settings))
     return with_lengths(settings)
 
 
