@@ -18,9 +18,11 @@ from embedwell.cli.main import cli
 from embedwell.core.errors import (
     DriftError,
     EngineError,
+    MigrationError,
     RemoteGoneError,
     SettingsError,
     SpaceMismatchError,
+    TaskCancelledError,
     UnknownModelError,
 )
 from embedwell.engines.remote import faults
@@ -75,6 +77,15 @@ def folder(tmp_path):
     return place
 
 
+def stopped_once_filled():
+    def stop(step):
+        if step.stage == "fill" and step.done:
+            watch.cancelled.set()
+
+    watch = embedwell.Watch(stop)
+    return watch
+
+
 def test_an_embedder_gives_the_servers_vectors(server):
     with embedwell.Embedder() as embedder:
         found = embedder.embed(["three ships"])
@@ -117,8 +128,48 @@ def test_an_index_goes_over_to_a_servers_model_and_is_refused_another(ollama, fo
         with embedwell.open(folder) as index, pytest.raises(DriftError) as caught:
             index.search("bake bread")
     assert f"let the server at {second.url} serve what wrote them" in caught.value.remedy.lower()
-    assert "into another file (`--db FILE`)" in caught.value.remedy
+    assert "`embedwell migrate --to remote:second`" in caught.value.remedy
     assert "--quantization" not in caught.value.remedy
+
+
+def test_an_index_goes_over_to_what_its_server_has_now_under_the_same_name(ollama, folder):
+    with embedwell.open(folder) as index:
+        index.add_folder()
+        with pytest.raises(MigrationError, match="in the space of remote:fake already"):
+            index.migrate("remote:fake")
+        ollama.model = Served(salt="2")
+        assert index.plan_migration("remote:fake").n_missing == len(NOTES)
+        assert index.migrate("remote:fake", keep_old=True).n_embedded == len(NOTES)
+        assert index.search("bake bread", mode="semantic").results[0].chunk.key == "bread.md"
+        ollama.model = Served(salt="3")  # what was kept is not that one either
+        with pytest.raises(TaskCancelledError):
+            index.migrate("remote:fake", watch=stopped_once_filled())
+        ollama.model = Served(salt="4")
+        with pytest.raises(MigrationError, match="--drop next") as caught:
+            index.migrate("remote:fake")
+        assert "'next' space of remote:fake, which gives other vectors now" in caught.value.problem
+        index.drop_space("next")
+        index.migrate("remote:fake")
+    with embedwell.open(folder) as index:
+        assert index.search("bake bread", mode="semantic").results[0].chunk.key == "bread.md"
+
+
+def test_the_code_of_an_index_goes_over_to_what_its_server_has_now(folder, settings):
+    (folder / "names.py").write_text("def names(rows):\n    return [row.name for row in rows]\n")
+    with serving(FakeServer("koboldcpp")) as server:
+        settings(remote_url=server.url, model="remote:text", code_model="remote:code")
+        with embedwell.open(folder) as index:
+            index.add_folder()
+            server.model = Served(salt="2")
+            with pytest.raises(DriftError) as caught:
+                index.embedders.code(embedwell.Watch()).greet(embedwell.Watch())
+            assert "`embedwell migrate --code remote:code`" in caught.value.remedy
+            moves = index.pairing.settle("remote:code").moves
+            assert [(move.from_model, move.n_embedded) for move in moves] == [("remote:code", 1)]
+            assert not index.pairing.settle("remote:code").moves
+            index.migrate("remote:text")
+            found = index.search("def return for row in", mode="semantic").results
+            assert found[0].chunk.key == "names.py"
 
 
 def test_a_catalogue_model_is_asked_for_by_the_name_that_the_server_has(settings):

@@ -111,13 +111,12 @@ class AdmittedEmbedder:
         )
 
     def greet(self, watch: Watch) -> None:
-        """Prove the present build now, unless one was admitted already, rather than later.
+        """Prove what computes now, unless it was admitted already, rather than with the next text.
 
         Raises:
             DriftError: It is not fit for the store.
         """
-        if not self._known:
-            self.embed(["May what computes this write here?"], "document", watch)
+        self.embed(["May what computes this write here?"], "document", watch)
 
     def accept(self, found: Embedded, watch: Watch) -> Embedded | None:
         """What another thread got from `unproven`, once its build is admitted.

@@ -16,6 +16,7 @@ from embedwell.handshake.probes import embed_all
 from embedwell.handshake.prove import Proof, embedded_text, sample
 from embedwell.runtime.protocol import TextEmbedder
 from embedwell.stores.protocol import Store
+from embedwell.stores.spaces import EVERYTHING, StoredSpace
 
 _SAMPLE = 1000
 _QUERIES = 24
@@ -61,7 +62,7 @@ def refusal(
         "overlap_at_10": overlap,
         "admitted": [build_json(build) for build in others],
     }
-    return DriftError(problem, _remedy(proof, others), details)
+    return DriftError(problem, _remedy(proof, others, _anew(store, stored, proof)), details)
 
 
 def estimated_overlap(
@@ -141,7 +142,18 @@ def _others(store: Store, number: int, proof: Proof) -> list[BuildRecord]:
     return list(reversed(found.values()))
 
 
-def _remedy(proof: Proof, others: list[BuildRecord]) -> str:
+def _anew(store: Store, stored: StoredSpace, proof: Proof) -> str:
+    """How the space gets the vectors of the build that was refused."""
+    name = proof.build.artifact
+    if stored.role not in {"main", "code"}:
+        return f"give its vectors up (`embedwell migrate --drop {stored.role}`)"
+    if not stored.is_of_code:
+        return f"embed the index anew (`embedwell migrate --to {name}`)"
+    hybrid = " --hybrid" if store.spaces.main().holds == EVERYTHING else ""
+    return f"embed its code anew (`embedwell migrate --code {name}{hybrid}`)"
+
+
+def _remedy(proof: Proof, others: list[BuildRecord], anew: str) -> str:
     ways = []
     here, name = proof.build, proof.build.artifact
     is_served = here.engine == "http"
@@ -155,10 +167,7 @@ def _remedy(proof: Proof, others: list[BuildRecord]) -> str:
         ways.append(f"use the engine that was admitted (`engine = {engines[0]}`)")
     if not is_served and any(build.host != here.host for build in others):
         ways.append("use the service of a machine where that runs")
-    if is_served and proof.written_by is not None and proof.written_by.artifact == name:
-        ways.append("index again into another file (`--db FILE`)")  # one name cannot be migrated to
-    else:
-        ways.append(f"embed the index anew (`embedwell migrate --to {name}`)")
+    ways.append(anew)
     if proof.drift.within(WIDE):
         ways.append(f"accept worse results (`accept_drift = {name}`)")
     listed = ways[0] if len(ways) == 1 else f"{'; '.join(ways[:-1])}; or {ways[-1]}"

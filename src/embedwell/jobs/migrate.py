@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,7 +101,13 @@ class MigrationReport:
 
 
 def found_space(
-    store: Store, space: Space, artifact: str, *, keep_both: bool = False, of_code: bool = False
+    store: Store,
+    space: Space,
+    artifact: str,
+    gives_others: Callable[[StoredSpace], bool] = lambda _: False,
+    *,
+    keep_both: bool = False,
+    of_code: bool = False,
 ) -> StoredSpace | None:
     """What there is of the space that a migration would fill: begun, kept, or light.
 
@@ -108,6 +115,8 @@ def found_space(
         store: What is migrated.
         space: The new space.
         artifact: Name of what is to compute it, such as `all-MiniLM-L6-v2@q8`.
+        gives_others: Whether that computes other vectors now than a space of its name holds, as a
+            server does that has another model under it: such a space is not the one.
         keep_both: Whether it is to be kept beside the main one.
         of_code: Whether it is to be the code space, instead of the main one.
 
@@ -122,6 +131,13 @@ def found_space(
             and set(holds) <= set(stored.holds)
             and is_made_by(stored, artifact)
         )
+        if same and gives_others(stored):
+            if stored.role == role:
+                raise MigrationError(
+                    f"The index has a '{role}' space of {artifact}, which gives other vectors now.",
+                    f"Go on where it was begun, or drop it: `embedwell migrate --drop {role}`.",
+                )
+            continue
         if same and stored.role in {"main", "code"}:
             raise MigrationError(
                 f"The index is in the space of {artifact} already.", "Name another model."
@@ -348,4 +364,4 @@ def kind_of(holds: Holds) -> ChunkKind | None:
 
 def is_made_by(stored: StoredSpace, artifact: str) -> bool:
     """Whether an artifact made it; before its name stands the program's version, where known."""
-    return stored.made_by.rpartition(" ")[2] == artifact
+    return f" {stored.made_by}".endswith(f" {artifact}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from msgspec import structs
@@ -12,7 +13,7 @@ from embedwell.app.config.sizes import format_bytes
 from embedwell.app.indexes.embedders import Embedders
 from embedwell.app.models.choose import artifact_name, quantization_for
 from embedwell.app.models.obtain import named
-from embedwell.core.errors import MigrationError, StoreFullError
+from embedwell.core.errors import DriftError, MigrationError, StoreFullError
 from embedwell.core.events import Watch
 from embedwell.core.space import Space
 from embedwell.handshake.admit import AdmittedEmbedder
@@ -65,7 +66,7 @@ def look_ahead(
     watch: Watch,
 ) -> Plan:
     """What a migration would take; see `Index.plan_migration`."""
-    filled = found_space(store, to.space, to.artifact, keep_both=keep_both, of_code=of_code)
+    filled = _found(store, embedders, to, watch, keep_both=keep_both, of_code=of_code)
     embedder = embedders.unadmitted(to.settings, watch)
     try:
         found = plan(store, to.space, filled, embedder, of_code=of_code)
@@ -89,12 +90,26 @@ def embedder_for(
     Raises:
         MigrationError: It cannot be done as asked.
     """
-    stored = found_space(store, to.space, to.artifact, keep_both=keep_both, of_code=of_code)
+    stored = _found(store, embedders, to, watch, keep_both=keep_both, of_code=of_code)
     if stored is None:
         role: Literal["next", "light"] = "light" if keep_both else "next"
         holds = CODE_ALONE if of_code else None
         stored = store.spaces.add(to.space, role, to.artifact, holds=holds)
     return embedders.of(stored, watch, to.settings)
+
+
+def gives_others(
+    embedders: Embedders, settings: Settings | None, watch: Watch, stored: StoredSpace
+) -> bool:
+    """Whether what has the name of a stored space's maker gives other vectors now.
+
+    A server may go over to another model, or an engine be compiled anew.
+    """
+    try:
+        embedders.of(stored, watch, settings).greet(watch)
+    except DriftError:
+        return True
+    return False
 
 
 def drop(store: Store, role: Literal["next", "light", "kept"]) -> list[StoredSpace]:
@@ -106,6 +121,20 @@ def drop(store: Store, role: Literal["next", "light", "kept"]) -> list[StoredSpa
         store.spaces.drop(stored.number)
     store.compact()
     return gone
+
+
+def _found(
+    store: Store,
+    embedders: Embedders,
+    to: Target,
+    watch: Watch,
+    *,
+    keep_both: bool,
+    of_code: bool,
+) -> StoredSpace | None:
+    """What there is of a target's space; see `found_space`."""
+    is_other = partial(gives_others, embedders, to.settings, watch)
+    return found_space(store, to.space, to.artifact, is_other, keep_both=keep_both, of_code=of_code)
 
 
 def check_room(store: Store, found: Plan) -> None:

@@ -7,6 +7,7 @@ from embedwell.app.indexes.migration import (
     Target,
     check_room,
     embedder_for,
+    gives_others,
     look_ahead,
     target_named,
 )
@@ -44,7 +45,7 @@ class Pairing:
         """
         store, watch, plans = self._store, watch or Watch(), []
         to = self._target(code, watch)
-        if to and not self._is_there(to):
+        if to and not self._is_there(to, watch):
             plans.append(look_ahead(store, self._embedders, to, of_code=True, watch=watch))
         if (hybrid or to is None) and store.spaces.main().holds != EVERYTHING:
             plans.append(plan_wider(store, self._embedders.main(watch)))
@@ -82,7 +83,7 @@ class Pairing:
         if to is None:
             return undo(store, embedder_of, watch, chunks_per_s=chunks_per_s)
         embedder = None
-        if not self._is_there(to):
+        if not self._is_there(to, watch):
             embedder = embedder_for(store, self._embedders, to, of_code=True, watch=watch)
         return settle(
             store,
@@ -104,9 +105,11 @@ class Pairing:
             )
         return None
 
-    def _is_there(self, to: Target) -> bool:
+    def _is_there(self, to: Target, watch: Watch) -> bool:
         """Whether the code space is that of a target, at its quantization where one was named."""
         code = self._store.spaces.code()
         if code is None or code.space != to.space:
             return False
-        return not to.is_exact or is_made_by(code, to.artifact)
+        if to.is_exact and not is_made_by(code, to.artifact):
+            return False
+        return not gives_others(self._embedders, to.settings if to.is_exact else None, watch, code)
