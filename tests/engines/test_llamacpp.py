@@ -34,7 +34,8 @@ BATCH = TokenBatch(np.array([[1, 9, 2]]), np.ones((1, 3), np.int64))
 # A child that answers as ours does, and does what a test wants when it has got a batch.
 CHILD = """
 import os, signal, sys, time
-from embedwell.engines.llamacpp_child import DONE, FAILED, receive, send
+from embedwell.core.pipes import receive, send
+from embedwell.engines.llamacpp_child import DONE, FAILED
 read, write = sys.stdin.buffer, sys.stdout.buffer
 receive(read)
 {start}

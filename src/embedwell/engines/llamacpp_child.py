@@ -1,10 +1,10 @@
 """The child process of the engine `llamacpp`: llama.cpp runs here, so that it ends nobody else.
 
-`python -m embedwell.engines.llamacpp_child` reads from its standard input and answers on its
-standard output. A message is its length in 4 bytes, little-endian, and that many bytes. The first
-is a `Start` as JSON, answered with an `About` as JSON; each later one is a batch: for every text
-the number of its tokens and the tokens, all int32 of this machine, answered with the vectors'
-float32 values. The first byte of an answer says whether it is one (`DONE`) or what went wrong.
+`python -m embedwell.engines.llamacpp_child` reads messages (`core.pipes`) from its standard input
+and answers on its standard output. The first is a `Start` as JSON, answered with an `About` as
+JSON; each later one is a batch: for every text the number of its tokens and the tokens, all int32
+of this machine, answered with the vectors' float32 values. The first byte of an answer says whether
+it is one (`DONE`) or what went wrong.
 """
 
 from __future__ import annotations
@@ -24,16 +24,14 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from embedwell.core.pipes import receive, send, take_standard_pipes
 from embedwell.core.space import Pooling
 from embedwell.core.vectors import FloatArray
 
 ABOUT = "--about"
 """The argument with which the program only says what it was compiled for."""
 DONE, FAILED = b"+", b"-"
-MOST_BYTES = 1 << 28
-"""No message is longer."""
 
-_LENGTH_BYTES = 4
 _LOOK_S = 1.0
 _POOLING: dict[Pooling, int] = {"mean": 1, "cls": 2, "last": 3}  # of llama.h
 _WARNING, _ERROR = 3, 4  # levels of ggml.h
@@ -71,32 +69,6 @@ class About:
 
     dimensions: int
     system: str
-
-
-def send(pipe: BinaryIO, *parts: bytes) -> None:
-    """Send one message, made of these parts."""
-    pipe.write(sum(map(len, parts)).to_bytes(_LENGTH_BYTES, "little"))
-    pipe.writelines(parts)
-    pipe.flush()
-
-
-def receive(pipe: BinaryIO) -> bytes:
-    """The next message.
-
-    Raises:
-        EOFError: The other side has gone, or says more than a message may hold.
-    """
-    size = int.from_bytes(_exactly(pipe, _LENGTH_BYTES), "little")
-    if size > MOST_BYTES:
-        raise EOFError
-    return _exactly(pipe, size)
-
-
-def _exactly(pipe: BinaryIO, size: int) -> bytes:
-    found = pipe.read(size)
-    if len(found) < size:
-        raise EOFError
-    return found
 
 
 def packed(texts: list[Ids]) -> bytes:
@@ -285,10 +257,8 @@ def main() -> None:
         sys.stdout.write(system(_library()))
         return
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
     with suppress(EOFError, BrokenPipeError, KeyboardInterrupt):
-        serve(sys.stdin.buffer, answers)
+        serve(*take_standard_pipes())
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ from dataclasses import asdict
 from typing import BinaryIO, cast
 
 from embedwell.core.device import count_helper
-from embedwell.engines.llamacpp_child import DONE, FAILED, About, Start, receive, send
+from embedwell.core.pipes import receive, send
+from embedwell.engines.llamacpp_child import DONE, FAILED, About, Start
 
 PROGRAM: tuple[str, ...] = (sys.executable, "-P", "-m", "embedwell.engines.llamacpp_child")
 

@@ -21,6 +21,7 @@ from typing import BinaryIO
 os.environ.update(dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1"))
 
 from embedwell.core.errors import ExtractionError
+from embedwell.core.pipes import receive, send, take_standard_pipes
 from embedwell.ingest import child_wire as wire
 from embedwell.ingest.decode import mended
 from embedwell.ingest.extract import extract, extract_text
@@ -34,17 +35,17 @@ _ALARM_AFTER_S = 5.0  # behind the parent's own limit: for when the parent is no
 def main() -> int:
     """Extract until nobody asks any more; returns the exit status."""
     _leave_signals_to_parent()
-    source, sink = _take_pipes()
+    source, sink = take_standard_pipes()
     _limit(int(sys.argv[1]))
     jobs: Jobs = SimpleQueue()
     threading.Thread(target=_read, args=(source, jobs), daemon=True).start()
-    wire.send(sink, b"")
+    send(sink, b"")
     while (job := jobs.get()) is not None:
         _set_alarm(job[0].timeout_s + _ALARM_AFTER_S)
         answer = _answer(*job)
         del job  # before the next one is awaited: it may be large
         with suppress(BrokenPipeError):  # then there is no next one
-            wire.send(sink, answer)
+            send(sink, answer)
         _set_alarm(0)
     return 0
 
@@ -54,16 +55,6 @@ def _leave_signals_to_parent() -> None:
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
-
-
-def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
-    """The pipes to the parent, out of reach of libraries that read or print."""
-    source, sink = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    nothing = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nothing, 0)
-    os.dup2(2, 1)
-    os.close(nothing)
-    return source, sink
 
 
 def _limit(memory_bytes: int) -> None:
@@ -91,8 +82,8 @@ def _read(source: BinaryIO, jobs: Jobs) -> None:
     """Beside the work, so that the end of the parent is noticed in the middle of it."""
     with suppress(EOFError, MemoryError):
         while True:
-            job = wire.decode_job(wire.receive(source))
-            jobs.put((job, wire.receive_bytes(source, job.size_bytes)))
+            job = wire.decode_job(receive(source))
+            jobs.put((job, receive(source, sys.maxsize)))
     jobs.put(None)
     time.sleep(_GRACE_S)
     os._exit(1)

@@ -13,6 +13,7 @@ from typing import BinaryIO, Literal, cast
 import psutil
 
 from embedwell.core.errors import ExtractorStartError
+from embedwell.core.pipes import receive, send
 from embedwell.ingest import child_wire as wire
 from embedwell.ingest.extracted import Extracted
 
@@ -86,7 +87,7 @@ class ChildProcess:
         self._watcher = threading.Thread(target=self._watch, name="extract-watch", daemon=True)
         self._watcher.start()
         try:
-            wire.receive(cast("BinaryIO", self._process.stdout))
+            receive(cast("BinaryIO", self._process.stdout))
         except EOFError:
             raise self._did_not_start() from None
         finally:
@@ -115,8 +116,9 @@ class ChildProcess:
             self._peak_bytes = 0
             self._is_busy = True
         try:
-            wire.send(cast("BinaryIO", self._process.stdin), wire.encode(job), data)
-            answer = wire.decode_answer(wire.receive(cast("BinaryIO", self._process.stdout)))
+            for message in (wire.encode(job), data):
+                send(cast("BinaryIO", self._process.stdin), message)
+            answer = wire.decode_answer(receive(cast("BinaryIO", self._process.stdout)))
         except (OSError, EOFError, ValueError):
             self.close()
             raise DiedError(self._verdict, self._process.returncode, self._peak_bytes) from None

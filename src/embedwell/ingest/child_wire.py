@@ -1,15 +1,13 @@
 """What is said between a worker and the child that extracts for it.
 
-Each message is its length in 8 bytes, little-endian, and that many bytes; the bytes of a file
-follow the message that announces them. Messages are MessagePack of the types below, which can
-say nothing else: whoever took the child over by a hostile file can give wrong text, but neither
+A `Job`, then the bytes of its file; an `Answer`. Messages are MessagePack of the types below, which
+can say nothing else: whoever took the child over by a hostile file can give wrong text, but neither
 code nor objects, as a pickle could.
 """
 
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import BinaryIO
 
 import msgspec
 import numpy as np
@@ -18,24 +16,17 @@ from embedwell.chunking.protocol import Segment
 from embedwell.ingest.extracted import Extracted, LineMap
 from embedwell.ingest.formats import Format
 
-MAX_MESSAGE_BYTES = 256 << 20
-"""A longer answer is not read."""
-
-_LENGTH_BYTES = 8
-
 
 class Job(msgspec.Struct, array_like=True, frozen=True):
     """Announces what is to be extracted.
 
     Attributes:
         format: How.
-        size_bytes: Of what follows.
-        is_text: Whether that is a text in UTF-8 (with lone surrogates), not the bytes of a file.
+        is_text: Whether it is a text in UTF-8 (with lone surrogates), not the bytes of a file.
         timeout_s: Seconds after which nobody waits for it any more.
     """
 
     format: Format
-    size_bytes: int
     is_text: bool
     timeout_s: float
 
@@ -72,38 +63,6 @@ Answer = Found | Refused | Failed | NoMemory
 encode = msgspec.msgpack.Encoder().encode
 decode_job = msgspec.msgpack.Decoder(Job).decode
 _decode_answer: msgspec.msgpack.Decoder[Answer] = msgspec.msgpack.Decoder(Answer)
-
-
-def send(pipe: BinaryIO, message: bytes, data: bytes = b"") -> None:
-    """Send a message, and what follows it."""
-    pipe.write(len(message).to_bytes(_LENGTH_BYTES, "little"))
-    pipe.write(message)
-    pipe.write(data)
-    pipe.flush()
-
-
-def receive(pipe: BinaryIO) -> bytes:
-    """The next message.
-
-    Raises:
-        EOFError: The other side has gone, or says more than a message may hold.
-    """
-    size_bytes = int.from_bytes(receive_bytes(pipe, _LENGTH_BYTES), "little")
-    if size_bytes > MAX_MESSAGE_BYTES:
-        raise EOFError
-    return receive_bytes(pipe, size_bytes)
-
-
-def receive_bytes(pipe: BinaryIO, size_bytes: int) -> bytes:
-    """As many bytes.
-
-    Raises:
-        EOFError: The other side has gone.
-    """
-    found = pipe.read(size_bytes)
-    if len(found) < size_bytes:
-        raise EOFError
-    return found
 
 
 def found(extracted: Extracted) -> Found:

@@ -58,7 +58,7 @@ class LimitedExtractor:
         if is_harmless(form, len(data)):
             return extract_text(data, form) if isinstance(data, str) else extract(data, form)
         raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
-        job = wire.Job(form, len(raw), isinstance(data, str), self._limits.timeout_s)
+        job = wire.Job(form, isinstance(data, str), self._limits.timeout_s)
         with self._lock:
             answer = self._asked(job, raw)
         if isinstance(answer, Extracted):
