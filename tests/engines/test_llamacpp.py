@@ -167,13 +167,37 @@ def test_after_a_crash_the_next_batch_has_a_new_child(scripted):
         assert engine.run(BATCH).shape == (1, 2)
 
 
-def test_what_crashes_again_and_again_is_not_started_any_more(scripted):
+def test_what_crashes_again_and_again_is_left_alone_for_a_while(scripted):
     engine = scripted(dies("SIGSEGV"))
     for _ in range(3):
         with pytest.raises(EngineError, match="SIGSEGV"):
             engine.run(BATCH)
     with pytest.raises(EngineError, match=r"3 times in a row.*`engine` to onnx"):
         engine.run(BATCH)
+    engine._rests_until = 0.0  # once the minute is over
+    with pytest.raises(EngineError, match="SIGSEGV"):
+        engine.run(BATCH)
+
+
+def test_a_child_that_was_killed_between_two_batches_costs_none(scripted):
+    engine = scripted()
+    for _ in range(4):
+        os.kill(engine._process.pid, signal.SIGKILL)
+        assert ends(engine._process.pid)
+        assert engine.run(BATCH).shape == (1, 2)
+
+
+def test_an_answer_of_another_size_is_refused(scripted):
+    engine = scripted(f"{ANSWER} if len(batch) == 16 else send(write, DONE, bytes(7))")
+    with pytest.raises(EngineError, match=r"shape \(1, 9\)"):
+        engine.run(TokenBatch(np.ones((1, 9), np.int64), np.ones((1, 9), np.int64)))
+    assert engine.run(BATCH).shape == (1, 2)
+
+
+def test_a_child_that_ends_for_want_of_memory_is_told_apart(scripted):
+    says = "sys.stderr.write('std::bad_alloc'); sys.stderr.flush()"
+    with pytest.raises(EngineMemoryError, match=r"SIGABRT; it said: std::bad_alloc"):
+        scripted(f"{says}; {dies('SIGABRT')}").run(BATCH)
 
 
 def test_an_interrupted_batch_ends_its_child(scripted, monkeypatch):

@@ -11,6 +11,7 @@ import hashlib
 import os
 import subprocess
 import threading
+import time
 from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -21,7 +22,7 @@ import numpy as np
 from embedwell.core.artifact import Artifact
 from embedwell.core.errors import EngineError, EngineMemoryError, MissingExtraError
 from embedwell.core.vectors import FloatArray
-from embedwell.engines.faults import does_not_load, does_not_run, is_closed
+from embedwell.engines.faults import does_not_load, does_not_run, is_closed, is_out_of_memory
 from embedwell.engines.llamacpp_child import ABOUT, Start, packed
 from embedwell.engines.llamacpp_process import (
     PROGRAM,
@@ -40,6 +41,7 @@ if _SPEC is None or _SPEC.origin is None:
 MODEL_FILE = "model.gguf"
 _FOLDER = Path(_SPEC.origin).parent
 _DEATHS_IN_A_ROW = 3
+_REST_S = 60.0
 # Longest time of a batch: with a second a token, even 568M parameters on a Raspberry Pi are done.
 _BATCH_S, _TOKEN_S = 60.0, 1.0
 _REBUILD = (
@@ -76,6 +78,7 @@ class LlamaCppEngine:
         self._artifact = artifact
         self._lock = threading.Lock()
         self._n_deaths = 0
+        self._rests_until = 0.0
         self._is_closed = False
         self._owner = os.getpid()
         self._process: Process | None = self._started()
@@ -101,15 +104,17 @@ class LlamaCppEngine:
             try:
                 most_s = _BATCH_S + _TOKEN_S * int(lengths.sum())
                 values = np.frombuffer(process.ask(packed(texts), most_s), np.float32)
-            except RefusedError as error:
+                vectors = values.reshape(len(texts), self._dimensions).copy()
+            except (RefusedError, ValueError) as error:
                 raise does_not_run(name, batch, error) from error
             except DiedError as died:
                 self._n_deaths += 1
+                self._rests_until = time.monotonic() + _REST_S
                 raise self._dead(f"on a batch of shape {batch.ids.shape}", died) from died
             finally:
                 self._process = None if process.is_over else process
             self._n_deaths = 0
-        return values.reshape(len(texts), self._dimensions).copy()
+        return vectors
 
     def close(self) -> None:
         """See `Engine.close`."""
@@ -128,11 +133,14 @@ class LlamaCppEngine:
                 f"'{self._artifact.name}' was loaded before this process was forked.",
                 "Load it after the fork: it belongs to one process.",
             )
+        if self._process is not None and self._process.has_ended:  # killed while nothing ran
+            self._process.close()
+            self._process = None
         if self._process is None:
-            if self._n_deaths >= _DEATHS_IN_A_ROW:
+            if self._n_deaths >= _DEATHS_IN_A_ROW and time.monotonic() < self._rests_until:
                 raise EngineError(
                     f"llama.cpp died {self._n_deaths} times in a row with "
-                    f"'{self._artifact.name}' and is not started again.",
+                    f"'{self._artifact.name}' and is left alone for {_REST_S:.0f} s.",
                     "Run `embedwell engines --measure`, or set `engine` to onnx.",
                 )
             self._process = self._started()
@@ -152,10 +160,10 @@ class LlamaCppEngine:
             return EngineError(
                 f"{problem} It has instructions that this processor does not run.", _REBUILD
             )
-        if died.killed:
+        if died.killed or is_out_of_memory(died):
+            so = " So does a system that has no more memory." if died.killed else ""
             return EngineMemoryError(
-                f"{problem} So does a system that has no more memory.",
-                "Free memory on this machine, or take a lower quantization.",
+                f"{problem}{so}", "Free memory on this machine, or take a lower quantization."
             )
         return EngineError(problem, "Try again; if it goes on, set `engine` to onnx.")
 

@@ -89,8 +89,13 @@ class Process:
 
     @property
     def is_over(self) -> bool:
-        """Whether it has ended."""
+        """Whether it was closed, or died while it was asked."""
         return self._over.is_set()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is no more, whoever ended it."""
+        return self._process.poll() is not None
 
     def ask(self, message: bytes, most_s: float) -> bytes:
         """Its answer.
