@@ -12,7 +12,12 @@ from pathlib import Path
 import pytest
 from store_samples import SETTINGS, item
 
-from embedwell.core.errors import MissingExtraError, StoreGoneError, StoreSetupError
+from embedwell.core.errors import (
+    MissingExtraError,
+    StoreGoneError,
+    StoreNotFoundError,
+    StoreSetupError,
+)
 from embedwell.stores.postgres import embedded
 from embedwell.stores.postgres.store import PostgresStore
 from embedwell.stores.registry import open_store
@@ -114,6 +119,43 @@ def test_a_folder_that_is_something_else_is_refused(folder):
     (folder / "file").write_text("")
     with pytest.raises(StoreSetupError, match="cannot use"):
         embedded.start(folder / "file" / "below")
+
+
+def test_what_is_only_opened_makes_no_server(folder):
+    with pytest.raises(StoreNotFoundError, match="no PostgreSQL server in"):
+        open_store(f"postgres-embedded:{folder}")
+    assert not folder.exists()
+
+
+def test_a_folder_with_other_files_is_refused_as_it_is(folder):
+    folder.mkdir()
+    (folder / "notes.md").write_text("mine")
+    with pytest.raises(StoreSetupError, match="other files in it"):
+        PostgresStore.create(f"postgres-embedded:{folder}", SETTINGS)
+    assert [entry.name for entry in folder.iterdir()] == ["notes.md"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there the server listens on a port")
+@pytest.mark.parametrize("name", ["my notes", "l'index", "$(touch here)", "a%20b", "a&b"])
+def test_a_name_that_the_server_cannot_take_is_refused(folder, name):
+    with pytest.raises(StoreSetupError, match="in its name"):
+        PostgresStore.create(f"postgres-embedded:{folder}/{name}", SETTINGS)
+    assert not folder.exists()
+
+
+def test_a_server_that_is_away_is_told_once():
+    script = """
+from embedwell.stores.postgres import database
+from embedwell.stores.postgres.address import parse_address
+database.POOL_S = 0.2
+database = database.Database(parse_address("postgresql://nobody@127.0.0.1:1/x"), "", read_only=True)
+try:
+    database.rows("SELECT 1")
+except Exception as error:
+    print(type(error).__name__)
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert (run.stdout, run.stderr) == ("StoreGoneError\n", "")
 
 
 def test_without_the_extra_the_command_that_installs_it_is_said(folder, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import socket
 import time
@@ -28,6 +29,9 @@ MOST_CONNECTIONS = 3
 """Of one store, which one thread owns: what it runs, the lock of a long job, one to spare."""
 IDLE_S = 1.0
 """Seconds after which a connection is tried before it is used: servers are restarted."""
+
+# A server that is away is in the error; only who configured logging wants to read of each try.
+logging.getLogger("psycopg.pool").addHandler(logging.NullHandler())
 
 Row = tuple[Any, ...]
 Parameters = Sequence[Any] | dict[str, Any]

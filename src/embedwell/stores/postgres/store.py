@@ -85,7 +85,7 @@ class PostgresStore:
             StoreSetupError: It does not let us in, or lacks an extension, a version or a right.
         """
         del index
-        address = address_of(str(target))
+        address = address_of(str(target), make=True)
         return cls._over(make_database(address), address, settings)
 
     @classmethod
