@@ -128,6 +128,12 @@ def test_a_crash_while_loading_is_an_error(scripted):
         scripted(start=dies("SIGILL"))
 
 
+def test_a_file_that_does_not_load_says_what_llamacpp_says_of_it(scripted):
+    says = "sys.stderr.write('invalid magic\\n'); sys.stderr.flush()"
+    with pytest.raises(EngineError, match=r"random@q32.*unread; it said: invalid magic"):
+        scripted(start=f"{says}; send(write, FAILED, b'unread')")
+
+
 def test_a_model_that_crashes_at_its_first_text_is_not_loaded(scripted, tiny):
     scripted(dies("SIGILL"))
     models = LoadedModels(Limits(4 << 30, 1, 0, 1))

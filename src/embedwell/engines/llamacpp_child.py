@@ -34,7 +34,7 @@ DONE, FAILED = b"+", b"-"
 
 _LOOK_S = 1.0
 _POOLING: dict[Pooling, int] = {"mean": 1, "cls": 2, "last": 3}  # of llama.h
-_WARNING, _ERROR = 3, 4  # levels of ggml.h
+_ERROR = 4  # a level of ggml.h
 _LEAST_TOKENS = 128  # of a context; it is made anew for a longer text
 _FLASH_ATTENTION = 1
 
@@ -102,13 +102,13 @@ class Network:
     def __init__(self, library: ModuleType, start: Start) -> None:
         self._library = library
         self._start = start
-        self._n_threads = threads_for(system(library), start.n_threads)
-        self._context: Any = None
-        self._n_tokens = 0
-        # Kept: llama.cpp calls it for as long as this process lives.
+        # First, and kept: llama.cpp calls it for as long as this process lives.
         self._log = library.llama_log_callback(_log)
         library.llama_log_set(self._log, None)
         library.llama_backend_init()
+        self._n_threads = threads_for(system(library), start.n_threads)
+        self._context: Any = None
+        self._n_tokens = 0
         how = library.llama_model_default_params()
         how.n_gpu_layers = 0
         self._model = library.llama_model_load_from_file(os.fsencode(start.file), how)
@@ -203,7 +203,7 @@ _MEANING = {-1: ": it does not take these tokens", -2: ": Failed to allocate mem
 
 
 def _log(level: int, text: bytes, _: Any) -> None:  # noqa: ANN401 - a pointer of C's
-    if level in {_WARNING, _ERROR}:
+    if level == _ERROR:
         sys.stderr.buffer.write(text)
         sys.stderr.buffer.flush()
 

@@ -78,6 +78,10 @@ class Process:
         try:
             message = json.dumps(asdict(start)).encode()
             self.about = About(**json.loads(self.ask(message, _START_S)))
+        except RefusedError as error:
+            said = self._said()
+            self.close()
+            raise RefusedError(f"{error}{said}") from None
         except BaseException:
             self.close()
             raise
