@@ -53,8 +53,9 @@ def test_a_light_space_is_kept_current(indexed, run):
 def test_code_gets_a_space_of_its_own_and_gives_it_up(indexed, run):
     (indexed / "parse.py").write_text("def parse_config(path):\n    return path.read_text()\n")
     run("index")
-    plans = run("migrate", "--code", "all-MiniLM-L6-v2@q32", "--plan", "--json").json
-    assert [(one["n_missing"], one["n_chunks"]) for one in plans] == [(2, 2)]
+    plan = run("migrate", "--code", "all-MiniLM-L6-v2@q32", "--plan", "--json").json
+    assert [(one["n_missing"], one["n_chunks"]) for one in plan["moves"]] == [(2, 2)]
+    assert (plan["n_given_up"], plan["n_dropped"], plan["is_done"]) == (2, 0, False)
     ran = run("migrate", "--code", "all-MiniLM-L6-v2@q32", "--hybrid", "--yes")
     assert ran.out.endswith("text: all-MiniLM-L6-v2; code: all-MiniLM-L6-v2 (in both spaces)\n")
     report = run("migrate", "--code", "all-MiniLM-L6-v2@q32", "--json").json
@@ -79,6 +80,26 @@ def test_code_gets_a_space_of_its_own_and_gives_it_up(indexed, run):
     assert dropped == {"spaces": 1, "vectors": 3}
     run("migrate", "--no-code", "--yes")
     assert "one space for text and code already" in run("migrate", "--no-code").err
+
+
+def test_what_becomes_of_vectors_of_code_is_told(indexed, run):
+    code = ("--code", "all-MiniLM-L6-v2@q32", "--yes")
+    ran = run("migrate", *code).out
+    assert "vectors of code: all-MiniLM-L6-v2 (384 dimensions) to all-MiniLM-L6-v2@q32" in ran
+    assert "1 of 1 chunks of code to embed" in ran
+    assert "the main space (all-MiniLM-L6-v2) gave up its vectors of 1 chunks of code" in ran
+    assert run("migrate", *code).out == (
+        "nothing is to be done; text: all-MiniLM-L6-v2; code: all-MiniLM-L6-v2\n"
+    )
+    rows = run("status").out.splitlines()
+    assert "384 dimensions, text alone" in next(row for row in rows if row.startswith("model"))
+    assert "384 dimensions, code alone" in next(row for row in rows if row.startswith("code"))
+    ran = run("migrate", *code, "--hybrid").out
+    assert "takes code in; its vectors of text are copied" in ran
+    assert "100% of the first ten as before" in ran
+    ran = run("migrate", "--no-code", "--yes").out
+    assert "the code space is dropped with its vectors of 1 chunks" in ran
+    assert ran.endswith("dropped with its vectors of 1 chunks\ntext and code: all-MiniLM-L6-v2\n")
 
 
 def test_few_bits_are_refused_on_an_index_of_more_and_read_what_they_wrote(

@@ -14,7 +14,7 @@ from embedwell.core.errors import MigrationError, SpaceMovedError, TaskCancelled
 from embedwell.core.events import Watch
 from embedwell.handshake.admit import admitted
 from embedwell.jobs.migrate import found_space, migrate, plan, roll_back
-from embedwell.jobs.pair import plan_wider, settle, undo
+from embedwell.jobs.pair import plan_of, plan_wider, settle, undo
 from embedwell.jobs.records import Record, add_records
 from embedwell.stores.protocol import CollectionSettings, Filter
 from embedwell.stores.registry import create_store, open_store
@@ -255,6 +255,7 @@ def test_plans_tell_chunks_of_code_alone(filled):
     wider = plan_wider(filled, loader(filled)())
     assert (wider.n_missing, wider.from_model, wider.to_model) == (12, "of-code", FAKE_SPACE.model)
     assert wider.bytes > (N_TEXT + N_CODE) * 64
+    assert (wider.holds, found.holds) == (EVERYTHING, CODE_ALONE)
     text = plan(filled, OTHER, None, FakeEmbedder(OTHER))
     assert (text.n_chunks, text.n_missing, text.n_sampled) == (30, 30, 30)
     assert len(filled.spaces.all()) == 2
@@ -308,3 +309,37 @@ def test_readers_and_a_writer_go_on_through_all_of_it(store, tmp_path):
         assert all(reader.result() > 0 for reader in readers)
         assert mine.counts().chunks == N_TEXT + N_CODE + 20
         assert holds_what_it_says(mine)
+
+
+def test_a_plan_tells_what_an_interrupted_run_left(filled):
+    to_pair(filled)
+    main = filled.spaces.main()
+    begun = filled.spaces.add(main.space, "next", main.made_by, holds=EVERYTHING)
+    every = filled.spaces.missing(begun.number, 0, N_TEXT + N_CODE)
+    done = np.array([one.id for one in every[:-5]])
+    vectors = np.ones((len(done), main.space.dimensions), np.float32)
+    filled.spaces.fill(begun.number, done, vectors)
+    wider = plan_wider(filled, loader(filled)())
+    assert (wider.n_chunks, wider.n_missing) == (N_CODE, 5)
+
+
+def test_a_plan_says_what_is_given_up_and_what_is_dropped(filled):
+    def told(code_model, *, hybrid=False):
+        found = plan_of(filled, code_model, [], hybrid=hybrid)
+        return found.n_given_up, found.n_dropped, found.is_done
+
+    assert told("of-code") == (N_CODE, 0, False)
+    assert told("", hybrid=False) == (0, 0, True)
+    to_pair(filled, hybrid=True)
+    assert told("of-code", hybrid=True) == (0, 0, True)
+    assert told("of-code") == (N_CODE, 0, False)
+    assert told("") == (0, N_CODE, False)
+    assert to_pair(filled).n_given_up == N_CODE
+    assert told("of-code") == (0, 0, True)
+    assert back(filled).n_dropped == N_CODE
+
+
+def test_what_is_compared_with_the_old_space_is_what_both_hold(filled):
+    to_pair(filled)
+    (wider,) = to_pair(filled, hybrid=True).moves
+    assert wider.validation.overlap == 1.0

@@ -12,7 +12,6 @@ from embedwell.cli.options import db_option, json_option
 
 if TYPE_CHECKING:
     from embedwell.app.indexes.index import Index
-    from embedwell.jobs.migrate import MigrationReport, Plan
 
 
 @click.command("migrate")
@@ -133,6 +132,7 @@ class _Choices:
 
 
 def _migrate(index: Index, to: str, choices: _Choices, *, as_json: bool) -> None:
+    from embedwell.cli.migration_told import reported, told
     from embedwell.cli.output import agreed, write_json
     from embedwell.cli.progress import watching
 
@@ -141,7 +141,7 @@ def _migrate(index: Index, to: str, choices: _Choices, *, as_json: bool) -> None
     if choices.plan_only and as_json:
         write_json(asdict(plan))
     elif not as_json:
-        sys.stdout.write(_told(plan))
+        sys.stdout.write(told(plan))
     if choices.plan_only or not (choices.yes or as_json or agreed()):
         return
     with watching() as watch:
@@ -155,22 +155,24 @@ def _migrate(index: Index, to: str, choices: _Choices, *, as_json: bool) -> None
     if as_json:
         write_json(asdict(report))
     else:
-        sys.stdout.write(_reported(report))
+        sys.stdout.write(reported(report))
 
 
 def _settle(
     index: Index, code: str | None, choices: _Choices, *, hybrid: bool, as_json: bool
 ) -> None:
+    from embedwell.cli.migration_told import reported_pair, told_pair
     from embedwell.cli.output import agreed, write_json
     from embedwell.cli.progress import watching
 
     with watching() as watch:
-        plans = index.pairing.plan(code, hybrid=hybrid, watch=watch)
+        plan = index.pairing.plan(code, hybrid=hybrid, watch=watch)
     if choices.plan_only and as_json:
-        write_json([asdict(plan) for plan in plans])
+        write_json(asdict(plan))
     elif not as_json:
-        sys.stdout.write("".join(map(_told, plans)) or "no chunk is to be embedded\n")
-    if choices.plan_only or not (choices.yes or as_json or agreed()):
+        sys.stdout.write(told_pair(plan))
+    is_over = choices.plan_only or (plan.is_done and not as_json)
+    if is_over or not (choices.yes or as_json or agreed()):
         return
     with watching() as watch:
         report = index.pairing.settle(
@@ -182,14 +184,8 @@ def _settle(
         )
     if as_json:
         write_json(asdict(report))
-        return
-    sys.stdout.write("".join(map(_reported, report.moves)))
-    both = " (in both spaces)" if report.hybrid else ""
-    sys.stdout.write(
-        f"text: {report.main_model}; code: {report.code_model}{both}\n"
-        if report.code_model
-        else f"text and code: {report.main_model}\n"
-    )
+    else:
+        sys.stdout.write(reported_pair(report))
 
 
 def _rechunk(index: Index, chunk_tokens: int, *, as_json: bool) -> None:
@@ -199,32 +195,3 @@ def _rechunk(index: Index, chunk_tokens: int, *, as_json: bool) -> None:
     with watching() as watch:
         index.rechunk(chunk_tokens, watch)
     tell({"chunks": f"{index.counts().chunks:,}"}, as_json=as_json)
-
-
-def _told(found: Plan) -> str:
-    from embedwell.app.config.sizes import format_bytes
-    from embedwell.cli.output import duration
-
-    old, new = found.dimensions
-    size = format_bytes(found.bytes)
-    lines = [
-        f"{found.from_model} ({old} dimensions) to {found.to_artifact} ({new})",
-        f"{found.n_missing:,} of {found.n_chunks:,} chunks to embed, about {size} on disk",
-        f"{found.chunks_per_s:,.0f} chunks a second here: about {duration(found.seconds)}",
-    ]
-    if found.n_truncated:
-        share = found.n_truncated / found.n_sampled
-        lines.append(f"{share:.0%} of the chunks are longer than the new model takes: their end is")
-        lines.append("not in their vectors (words in it are still found).")
-    return "\n".join(lines) + "\n"
-
-
-def _reported(report: MigrationReport) -> str:
-    from embedwell.cli.output import duration
-
-    checked = report.validation
-    return (
-        f"{report.outcome}: {report.n_embedded:,} chunks embedded in {duration(report.took_s)}; "
-        f"{checked.n_found} of {checked.n_checked} sampled chunks found by their own text, "
-        f"{checked.overlap:.0%} of the first ten as before\n"
-    )

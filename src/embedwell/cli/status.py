@@ -17,7 +17,7 @@ from embedwell.cli.output import write_json
 if TYPE_CHECKING:
     from embedwell.app.indexes.index import Index
     from embedwell.app.indexes.progress import Ingestion
-    from embedwell.app.indexes.status import Status
+    from embedwell.app.indexes.status import SpaceStatus, Status
     from embedwell.core.events import Watch
 
 _LOOK_S = 1.0
@@ -105,14 +105,11 @@ def _tell(found: Status) -> None:
         ("documents", f"{found.documents:,}"),
         ("chunks", f"{found.chunks:,}"),
         ("size", format_bytes(found.size_bytes)),
-        ("model", f"{found.model}, {found.dimensions} dimensions"),
+        *(("model", _space_line(one)) for one in found.spaces if one.role == "main"),
         ("space", found.space[:12]),
         ("made by", found.made_by),
     ]
-    for one in found.spaces:
-        if one.role != "main":
-            lacks = f", {one.missing:,} chunks are not in it" if one.missing else ""
-            rows.append((one.role, f"{one.model}, {one.dimensions} dimensions{lacks}"))
+    rows += [(one.role, _space_line(one)) for one in found.spaces if one.role != "main"]
     if found.stale is not None:
         n_stale = len(found.stale.changed) + len(found.stale.gone)
         remedy = ": run `embedwell index`" if n_stale else ""
@@ -123,3 +120,9 @@ def _tell(found: Status) -> None:
         rows.append(("queue", counts_line(found.ingestion)))
         rows += [("failed", f"{one.n:,}: {one.kind}") for one in found.ingestion.failures]
     write_table(["", ""], rows)
+
+
+def _space_line(one: SpaceStatus) -> str:
+    alone = f", {one.holds[0]} alone" if len(one.holds) == 1 else ""
+    lacks = f", {one.missing:,} chunks are not in it" if one.missing else ""
+    return f"{one.model}, {one.dimensions} dimensions{alone}{lacks}"

@@ -46,6 +46,7 @@ class Plan:
         bytes: Estimate of what the new space takes on disk.
         n_truncated: Chunks of the sample that are longer than the new model takes.
         n_sampled: Chunks of the sample.
+        holds: Kinds of documents that the new space holds.
     """
 
     from_model: str
@@ -59,6 +60,7 @@ class Plan:
     bytes: int
     n_truncated: int
     n_sampled: int
+    holds: Holds = EVERYTHING
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,8 @@ class Validation:
     Attributes:
         n_checked: Chunks whose own text was asked for.
         n_found: Those that came among the first ten in the new space.
-        overlap: Share of the old space's first ten that the new one's has too, on average; two
-            models differ, so this is told and not judged.
+        overlap: Share of the old space's first ten that the new one's has too, on average, among
+            the kinds that both hold; two models differ, so this is told and not judged.
     """
 
     n_checked: int
@@ -89,6 +91,7 @@ class MigrationReport:
         validation: What was looked at before the switch.
         outcome: `switched`, or `kept beside`.
         took_s: Seconds.
+        holds: Kinds of documents that the new space holds.
     """
 
     from_model: str
@@ -98,6 +101,7 @@ class MigrationReport:
     validation: Validation
     outcome: str
     took_s: float
+    holds: Holds = EVERYTHING
 
 
 def found_space(
@@ -186,7 +190,8 @@ def plan(
     """
     main, code = store.spaces.main(), store.spaces.code()
     old = (code or main) if of_code else main
-    kind = kind_of(CODE_ALONE if of_code else main.holds)
+    holds = CODE_ALONE if of_code else main.holds
+    kind = kind_of(holds)
     n_chunks = store.n_chunks(kind) if kind else store.counts().chunks
     texts = _sampled_texts(store, old.number, kind)
     embedder.embed(texts[:1], "document", Watch())  # loads what is loaded at first use
@@ -206,6 +211,7 @@ def plan(
         bytes=bytes_of(missing, space.dimensions),
         n_truncated=embedded.n_truncated,
         n_sampled=len(texts),
+        holds=holds,
     )
 
 
@@ -269,12 +275,15 @@ def migrate(
         validation=validation,
         outcome="kept beside" if keep_both else "switched",
         took_s=time.perf_counter() - began,
+        holds=stored.holds,
     )
 
 
 def validate(store: Store, old: int, embedder: AdmittedEmbedder, watch: Watch) -> Validation:
     """Ask for a sample of chunks by their own texts, in the new space and in the old one."""
-    where = Filter(kind=kind_of(store.spaces.get(embedder.number).holds))
+    held = [store.spaces.get(number).holds for number in (embedder.number, old)]
+    where = Filter(kind=kind_of(held[0]))
+    shared = Filter(kind=kind_of(min(held, key=len)))
     ids = store.spaces.sample(embedder.number, _CHECKED)
     found = store.chunks(ids.tolist())
     texts = [titled(one.chunk.title, one.chunk.text) for one in found]
@@ -283,10 +292,9 @@ def validate(store: Store, old: int, embedder: AdmittedEmbedder, watch: Watch) -
     n_found, overlaps = 0, []
     for one, new, before in zip(found, asked, normalized(stored), strict=True):
         watch.check("migrate")
-        now = _top(store, new, embedder.number, where)
-        n_found += int(one.id in now)
+        n_found += int(one.id in _top(store, new, embedder.number, where))
         if not np.isnan(before).any():  # the old space holds its kind, too
-            then = _top(store, before, old, where)
+            now, then = _top(store, new, embedder.number, shared), _top(store, before, old, shared)
             overlaps.append(len(np.intersect1d(now, then)) / max(len(now), 1))
     return Validation(len(found), n_found, float(np.mean(overlaps)) if overlaps else 1.0)
 

@@ -17,6 +17,29 @@ EmbedderOf: TypeAlias = Callable[[StoredSpace], AdmittedEmbedder]
 
 
 @dataclass(frozen=True)
+class PairPlan:
+    """What `settle` or `undo` would do.
+
+    Attributes:
+        main_model: Model of the main space.
+        code_model: Model of the code space; empty where there will be none.
+        hybrid: Whether code will be in the main space too.
+        moves: The spaces that would be filled: that of code, or the main one with code in it.
+        n_given_up: Chunks of code whose vectors the main space would give up afterwards.
+        n_dropped: Chunks whose vectors would be dropped with the code space.
+        is_done: Whether all is so already.
+    """
+
+    main_model: str
+    code_model: str
+    hybrid: bool
+    moves: list[Plan]
+    n_given_up: int
+    n_dropped: int
+    is_done: bool
+
+
+@dataclass(frozen=True)
 class PairReport:
     """What became of an index that holds text and code.
 
@@ -24,13 +47,40 @@ class PairReport:
         main_model: Model of the main space.
         code_model: Model of the code space; empty where there is none.
         hybrid: Whether code is in the main space too.
-        moves: The spaces that were filled on the way.
+        moves: The spaces that were filled on the way: see `PairPlan`.
+        n_given_up: Chunks of code whose vectors the main space gave up.
+        n_dropped: Chunks whose vectors were dropped with the code space.
     """
 
     main_model: str
     code_model: str
     hybrid: bool
     moves: list[MigrationReport]
+    n_given_up: int = 0
+    n_dropped: int = 0
+
+
+def plan_of(store: Store, code_model: str, moves: list[Plan], *, hybrid: bool) -> PairPlan:
+    """What becomes of a store when these spaces are filled.
+
+    Args:
+        store: What would be changed.
+        code_model: Model of the code space; empty for none.
+        moves: The spaces that are to be filled.
+        hybrid: Whether code is to be in the main space too.
+    """
+    now = report_of(store, [])
+    n_code = store.n_chunks("code")
+    holds_code = store.spaces.main().holds == EVERYTHING
+    return PairPlan(
+        main_model=now.main_model,
+        code_model=code_model,
+        hybrid=hybrid,
+        moves=moves,
+        n_given_up=n_code if holds_code and code_model and not hybrid else 0,
+        n_dropped=n_code if now.code_model and not code_model else 0,
+        is_done=not moves and (now.code_model, now.hybrid) == (code_model, hybrid),
+    )
 
 
 def plan_wider(store: Store, embedder: AdmittedEmbedder) -> Plan:
@@ -39,11 +89,23 @@ def plan_wider(store: Store, embedder: AdmittedEmbedder) -> Plan:
     Args:
         store: What would be changed.
         embedder: The main space's.
+
+    Raises:
+        MigrationError: Another migration is in the way.
     """
     main = store.spaces.main()
     found = plan(store, main.space, None, embedder, of_code=True)
-    n_chunks = store.counts().chunks  # those of text are copied
-    return replace(found, bytes=bytes_of(n_chunks, main.space.dimensions))
+    begun = _begun(store, main)
+    # Those of text are copied, and which of them are there already does not matter for the time.
+    n_lacking = store.spaces.n_missing(begun.number) if begun else store.counts().chunks
+    n_missing = min(found.n_missing, n_lacking)
+    return replace(
+        found,
+        n_missing=n_missing,
+        seconds=n_missing / found.chunks_per_s if found.chunks_per_s else 0.0,
+        bytes=bytes_of(n_lacking, main.space.dimensions),
+        holds=EVERYTHING,
+    )
 
 
 def settle(
@@ -77,12 +139,13 @@ def settle(
     moves = []
     if code and store.spaces.get(code.number).role != "code":
         moves.append(migrate(store, code, watch, keep_old=keep_old, chunks_per_s=chunks_per_s))
-    holds_code = store.spaces.main().holds == EVERYTHING
+    n_given_up, holds_code = 0, store.spaces.main().holds == EVERYTHING
     if hybrid and not holds_code:
         moves.append(_widen(store, embedder_of, watch, chunks_per_s))
     elif holds_code and not hybrid:
         store.spaces.split()
-    return report_of(store, moves)
+        n_given_up = store.n_chunks("code")
+    return replace(report_of(store, moves), n_given_up=n_given_up)
 
 
 def undo(
@@ -102,9 +165,11 @@ def undo(
     moves = []
     if store.spaces.main().holds != EVERYTHING:
         moves.append(_widen(store, embedder_of, watch, chunks_per_s))
+    n_dropped = 0
     if code := store.spaces.code():
         store.spaces.drop(code.number)
-    return report_of(store, moves)
+        n_dropped = store.n_chunks("code")
+    return replace(report_of(store, moves), n_dropped=n_dropped)
 
 
 def report_of(store: Store, moves: list[MigrationReport]) -> PairReport:
@@ -130,6 +195,12 @@ def _widen(
 
 
 def _wider_space(store: Store, main: StoredSpace) -> StoredSpace:
+    begun = _begun(store, main)
+    return begun or store.spaces.add(main.space, "next", main.made_by, holds=EVERYTHING)
+
+
+def _begun(store: Store, main: StoredSpace) -> StoredSpace | None:
+    """The wider space that is being filled; None where none is."""
     for stored in store.spaces.all():
         if stored.role == "next":
             if (stored.space, stored.holds, stored.made_by) != (
@@ -139,4 +210,4 @@ def _wider_space(store: Store, main: StoredSpace) -> StoredSpace:
             ):
                 raise in_the_way(stored, main)
             return stored
-    return store.spaces.add(main.space, "next", main.made_by, holds=EVERYTHING)
+    return None

@@ -14,8 +14,8 @@ from embedwell.app.indexes.migration import (
 from embedwell.core.errors import MigrationError
 from embedwell.core.events import Watch
 from embedwell.handshake.admit import AdmittedEmbedder
-from embedwell.jobs.migrate import Plan, is_made_by
-from embedwell.jobs.pair import PairReport, plan_wider, settle, undo
+from embedwell.jobs.migrate import is_made_by
+from embedwell.jobs.pair import PairPlan, PairReport, plan_of, plan_wider, settle, undo
 from embedwell.stores.protocol import Store
 from embedwell.stores.spaces import EVERYTHING, StoredSpace
 
@@ -34,8 +34,8 @@ class Pairing:
 
     def plan(
         self, code: str | None, *, hybrid: bool = False, watch: Watch | None = None
-    ) -> list[Plan]:
-        """What `settle` would take: a plan for each space that is to be filled.
+    ) -> PairPlan:
+        """What `settle` would do and take; nothing is written.
 
         Raises:
             ModelError: There is no such model.
@@ -43,14 +43,14 @@ class Pairing:
             StoreFullError: The disk has too little room for it.
             OverBudgetError: A model does not fit.
         """
-        store, watch, plans = self._store, watch or Watch(), []
+        store, watch, moves = self._store, watch or Watch(), []
         to = self._target(code, watch)
         if to and not self._is_there(to, watch):
-            plans.append(look_ahead(store, self._embedders, to, of_code=True, watch=watch))
+            moves.append(look_ahead(store, self._embedders, to, of_code=True, watch=watch))
         if (hybrid or to is None) and store.spaces.main().holds != EVERYTHING:
-            plans.append(plan_wider(store, self._embedders.main(watch)))
-            check_room(store, plans[-1])
-        return plans
+            moves.append(plan_wider(store, self._embedders.main(watch)))
+            check_room(store, moves[-1])
+        return plan_of(store, to.space.model if to else "", moves, hybrid=hybrid)
 
     def settle(
         self,
