@@ -6,7 +6,7 @@ import sys
 import textwrap
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,7 @@ from embedwell.core.errors import (
 )
 from embedwell.core.events import Watch
 from embedwell.models.blobs import BlobCache
-from embedwell.models.catalogue import ModelCard
+from embedwell.models.catalogue import ModelCard, PinnedFile
 from embedwell.models.files import Mirrors, mirrors, pull, source_of_folder
 from embedwell.models.mirrors.cache import CacheMirror
 from embedwell.models.mirrors.local import LocalMirror
@@ -317,6 +317,18 @@ def test_removing_a_models_files_frees_their_bytes(cache):
     assert blobs.remove(CARD) == sum(map(len, FILES.values()))
     assert all_files(cache) == []
     assert blobs.remove(CARD) == 0
+
+
+def test_files_that_another_model_here_needs_stay(cache):
+    blobs = BlobCache(cache)
+    pull(CARD, ask(cache, FakeMirror(FILES)), Watch())
+    same_tokenizer = replace(
+        CARD, files={**CARD.files, "model.safetensors": PinnedFile("0" * 64, 1)}
+    )
+    assert blobs.remove(CARD, [same_tokenizer]) == sum(map(len, FILES.values()))
+    pull(CARD, ask(cache, FakeMirror(FILES)), Watch())
+    blobs.path(same_tokenizer.files["model.safetensors"]).write_bytes(b"x")
+    assert blobs.remove(CARD, [same_tokenizer]) == len(FILES["model.safetensors"])
 
 
 class TestSourceOfFolder:

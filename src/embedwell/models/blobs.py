@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,10 +71,23 @@ class BlobCache:
             flush_folder(target.parent)
         return target
 
-    def remove(self, card: ModelCard) -> int:
-        """Drop the kept files of a model; returns how many bytes they had."""
+    def remove(self, card: ModelCard, others: Iterable[ModelCard] = ()) -> int:
+        """Drop the kept files of a model; returns how many bytes they had.
+
+        Args:
+            card: The model.
+            others: Models whose files stay, where their weights are here: many share a tokenizer.
+        """
+        shared = {
+            pin.sha256
+            for other in others
+            if self.path(other.files[other.weights]).is_file()
+            for pin in other.files.values()
+        }
         freed = 0
         for pin in card.files.values():
+            if pin.sha256 in shared:
+                continue
             with contextlib.suppress(FileNotFoundError), writing(self.cache):
                 path = self.path(pin)
                 size = path.stat().st_size

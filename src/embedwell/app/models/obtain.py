@@ -111,6 +111,12 @@ def remove(settings: Settings, name: str, quantization: Quantization | None) -> 
     """Remove a model's artifacts; without a quantization all of them and its published files.
 
     A model that the user brought is forgotten then, and so is a file that stood in for others.
+    Files that other models here have as well stay.
+
+    Args:
+        settings: They name the cache.
+        name: Of the model; a quantization in it counts as one.
+        quantization: The only artifact to remove.
 
     Returns:
         Bytes that this freed.
@@ -119,14 +125,17 @@ def remove(settings: Settings, name: str, quantization: Quantization | None) -> 
         UnknownModelError: The catalogue has no such model.
         ModelCacheError: The cache cannot be written.
     """
-    model = Known(settings.cache).card(name)
+    known = Known(settings.cache)
+    model, level = known.named(name)
     kept = ArtifactStore(settings.cache)
-    if quantization is not None:
+    if quantization := quantization or level:
         return kept.remove(model, quantization)
     freed = sum(kept.remove(model, level) for level in QUANTIZATIONS)
-    freed += BlobCache(settings.cache).remove(model)
-    Shelf(settings.cache).forget(model)
-    return freed
+    shelf = Shelf(settings.cache)
+    shelf.forget(model)
+    left = (*known.all(), *(one.card for one in shelf.brought()))
+    others = [card for card in left if (card.name, card.revision) != (model.name, model.revision)]
+    return freed + BlobCache(settings.cache).remove(model, others)
 
 
 def _stood_in(settings: Settings, card: ModelCard, watch: Watch) -> ModelCard:
