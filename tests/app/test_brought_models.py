@@ -18,6 +18,7 @@ from embedwell.app.models.pull import ChildPuller
 from embedwell.cli.main import cli
 from embedwell.core.errors import EngineError, ModelUnavailableError, UnknownModelError
 from embedwell.core.events import Watch
+from embedwell.models.artifacts import ArtifactStore
 from embedwell.models.known import Known
 
 TEXTS = ["w5 w6 w7", "w8 w9", "w10 w11 w12"]
@@ -45,7 +46,7 @@ def test_an_index_is_made_and_opened_again_with_a_folders_model(tiny, cache, tmp
         assert index.space.query_prompt == "w3 "
     with embedwell.open(tmp_path) as index:
         assert len(index.search("w8 w9").results) == 3
-        assert index.settings.model == "file:tiny"
+        assert index.settings.model == f"file:tiny#{index.space.revision}"
 
 
 def test_its_prompts_are_put_before_queries_alone(tiny, cache):
@@ -88,6 +89,31 @@ def test_it_is_pulled_listed_and_forgotten(tiny, cache):
     assert remove(settings, "file:tiny", None) > 0
     with pytest.raises(UnknownModelError):
         Known(cache).card("file:tiny")
+
+
+def test_a_level_in_the_name_removes_that_level_alone(tiny, cache):
+    settings = Settings(cache=cache)
+    for level in ("q8", "q32"):
+        artifact(settings, f"file:{tiny}@{level}", Watch())
+    assert remove(settings, "file:tiny@q32", None) > 0
+    assert [made.name for made in ArtifactStore(cache).list()] == ["file:tiny@q8"]
+    assert any((cache / "blobs").iterdir())
+
+
+def test_folders_of_one_name_are_never_taken_for_each_other(tiny, cache, tmp_path, monkeypatch):
+    other = tmp_path / "elsewhere" / "tiny"
+    tiny_source(other, width=32)
+    settings = Settings(cache=cache)
+    made = {
+        place: ChildPuller().artifact(settings, f"file:{place}@q32", Watch())
+        for place in (tiny, other, tiny)
+        if named(settings, f"file:{place}", Watch())
+    }
+    assert [one.space.dimensions for one in made.values()] == [48, 32]
+    monkeypatch.chdir(other.parent)
+    assert named(settings, "file:tiny", Watch())[0].dimensions == 32
+    monkeypatch.chdir(tiny.parent)
+    assert named(settings, "file:tiny", Watch())[0].dimensions == 48
 
 
 def test_what_is_unverified_says_so_once_it_is_made(tiny, cache, caplog):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from msgspec import structs
+from safetensors.numpy import load_file
 from tiny_bert import tiny_source
 
 from embedwell.app.config.settings import Settings
@@ -55,6 +56,17 @@ def test_done_again_it_takes_the_place_of_the_first(settings):
     first, again = (distill_model(settings, 8, None, Watch()) for _ in range(2))
     assert first == again
     assert vectors(settings, again.name, ["w20"]).shape == (1, 8)
+
+
+def test_another_model_of_that_name_is_not_taken_for_the_first(settings, tmp_path):
+    distill_model(settings, 8, None, Watch())
+    other = tmp_path / "elsewhere" / "tiny"
+    tiny_source(other, width=32)
+    made = distill_model(structs.replace(settings, model=f"file:{other}"), 8, None, Watch())
+    table = load_file(made.folder / "model.safetensors")["embeddings"]
+    found = vectors(settings, f"{made.name}@q32", ["w20"])[0]
+    mean = table[[1, 20, 2]].sum(axis=0)  # its [CLS] and [SEP] are ordinary words
+    np.testing.assert_allclose(found, mean / np.linalg.norm(mean), atol=1e-5)
 
 
 def test_a_folder_of_ones_own(settings, tmp_path):

@@ -12,8 +12,18 @@ BERT = {
     "hidden_size": 384,
     "vocab_size": 30522,
     "max_position_embeddings": 512,
+    "type_vocab_size": 2,
+    "intermediate_size": 1536,
+    "num_hidden_layers": 6,
+    "num_attention_heads": 12,
+    "layer_norm_eps": 1e-12,
+    "hidden_act": "gelu",
 }
-ROBERTA = BERT | {"model_type": "xlm-roberta", "max_position_embeddings": 514}
+ROBERTA = BERT | {
+    "model_type": "xlm-roberta",
+    "max_position_embeddings": 514,
+    "pad_token_id": 1,
+}
 OLD = "sentence_transformers.models."
 NEW = "sentence_transformers.sentence_transformer.modules.pooling."
 
@@ -75,7 +85,7 @@ def test_the_pooling_is_that_of_its_module_in_old_and_new_words(config, expected
     [
         ({"pooling_mode_max_tokens": True}, "pooling_mode_max_tokens"),
         ({"pooling_mode": ["mean", "cls"]}, "mean and cls"),
-        ({}, "not named"),
+        ({"pooling_mode": []}, "not named"),
         ({"pooling_mode": "mean", "include_prompt": False}, "prompt"),
     ],
 )
@@ -90,10 +100,13 @@ def test_a_pooling_that_is_not_known_is_refused(config, said):
         [module("Transformer"), module("Dense", "2_Dense")],
         [module("Transformer", "0_Transformer")],
         [module("LSTM", "1_LSTM")],
+        [module("Transformer", prefix="its_own_program.")],
+        [module("CLIPModel"), module("LayerNorm", "1_LayerNorm")],
+        [module("Transformer"), module("WordWeights", "1_WordWeights")],
     ],
 )
 def test_a_module_that_is_not_known_is_refused_by_name(modules):
-    with pytest.raises(ConversionError, match=r"Dense|Transformer|LSTM") as refusal:
+    with pytest.raises(ConversionError, match="that is not known here") as refusal:
         card(modules_json=modules)
     assert "engine = http" in refusal.value.remedy
 
@@ -109,6 +122,8 @@ def test_a_module_that_is_not_known_is_refused_by_name(modules):
         ({"prompts": {"query": "q", "document": None}}, ("q", "")),
         ({"prompts": {"sts": "s", "query": "q"}, "default_prompt_name": "sts"}, ("q", "s")),
         ({"prompts": {"sts": "s"}, "default_prompt_name": None}, ("", "")),
+        ({"prompts": {"query": "q", "document": ""}, "default_prompt_name": "query"}, ("q", "")),
+        ({"prompts": {"query": "", "search_query": "sq"}}, ("sq", "")),
     ],
 )
 def test_prompts_are_those_for_queries_and_documents(config, expected):
@@ -127,6 +142,8 @@ def test_prompts_are_those_for_queries_and_documents(config, expected):
         (ROBERTA, {}, 512),
         (ROBERTA, {"sentence_bert_config_json": {"max_seq_length": 514}}, 512),
         (BERT | {"max_position_embeddings": 1 << 20}, {}, 8192),
+        (ROBERTA | {"pad_token_id": 3}, {}, 510),
+        (BERT, {"tokenizer_config_json": b'{"model_max_length": Infinity}'}, 512),
     ],
 )
 def test_the_longest_input_is_the_least_of_what_the_files_say(config, files, expected):
@@ -146,7 +163,30 @@ def test_licence_and_languages_are_read_from_the_head_of_the_readme():
     assert (found.licence, found.languages) == ("mit", ("fr", "en"))
     found = card(**{"README.md": b"---\nlanguage: [de, en]\nlicense: apache-2.0\n---\n"})
     assert (found.licence, found.languages) == ("apache-2.0", ("de", "en"))
+    quoted = b"---\nlanguage:\n- 'no'\n- \"EN\"\n- pt-BR\n- zh_CN\n- fra\n- code\n---\n"
+    assert card(**{"README.md": quoted}).languages == ("no", "en", "pt", "zh")
     assert card(**{"README.md": b"# \xff no head"}).languages == ()
+
+
+def test_texts_that_would_have_to_be_lowered_are_refused():
+    lowered = {"do_lower_case": True}
+    assert card(sentence_bert_config_json=lowered, tokenizer_config_json=lowered).max_tokens == 512
+    with pytest.raises(ConversionError, match="lowered"):
+        card(sentence_bert_config_json=lowered)
+
+
+def test_a_pooling_whose_file_was_left_behind_is_named():
+    with pytest.raises(WrongBytesError, match=r"1_Pooling/config\.json, which is not there"):
+        card(modules_json=MODULES)
+    with_slash = [module("Transformer"), module("Pooling", "1_Pooling/")]
+    assert pooled({"pooling_mode": "cls"}, with_slash).pooling == "cls"
+
+
+def test_what_the_network_cannot_be_is_refused_before_its_weights_are_fetched():
+    with pytest.raises(ConversionError, match="activation 'relu'"):
+        card(BERT | {"hidden_act": "relu"})
+    with pytest.raises(WrongBytesError, match="layer_norm_eps"):
+        card({key: value for key, value in BERT.items() if key != "layer_norm_eps"})
 
 
 def test_one_score_makes_a_reranker_and_several_classes_nothing_of_use():
@@ -166,6 +206,11 @@ def test_one_score_makes_a_reranker_and_several_classes_nothing_of_use():
         ({"config_json": {"model_type": "t5"}}, ConversionError),
         ({"config_json": BERT, "modules_json": {"a": 1}}, WrongBytesError),
         ({"config_json": BERT, "modules_json": [1]}, WrongBytesError),
+        ({"config_json": BERT | {"max_position_embeddings": "many"}}, WrongBytesError),
+        ({"config_json": BERT | {"max_position_embeddings": 4}}, ConversionError),
+        ({"config_json": BERT | {"matryoshka_dimensions": 64}}, WrongBytesError),
+        ({"config_sentence_transformers_json": {"prompts": ["a"]}}, WrongBytesError),
+        ({"config_sentence_transformers_json": {"prompts": {"query": ["a"]}}}, WrongBytesError),
     ],
 )
 def test_files_that_make_no_sense_are_refused(content, error):

@@ -1,5 +1,6 @@
 """The first use of models that nobody pinned: of the hub, of a folder, of the catalogue."""
 
+import errno
 import hashlib
 import json
 import shutil
@@ -137,6 +138,8 @@ class TestHub:
 
     def test_a_revision_of_the_converter_can_be_named(self, hub, cache):
         assert bring(cache, "hf:someone/tiny#refs/pr/1").revision == COMMIT
+        found = Known(cache).card("hf:someone/tiny#refs/pr/1@q8")
+        assert (found.revision, found.called) == (COMMIT, "hf:someone/tiny#refs/pr/1")
 
     @pytest.mark.parametrize("missing", ["tokenizer.json", "config.json"])
     def test_a_missing_file_is_named(self, hub, cache, missing):
@@ -239,6 +242,37 @@ class TestPlaces:
             bring(cache, f"file:{tmp_path}")
         assert "a.gguf" in refusal.value.remedy
 
+    def test_the_file_of_weights_that_is_named_is_the_one_that_is_used(self, tiny, cache, tmp_path):
+        folder = shutil.copytree(tiny, tmp_path / "mine")
+        other = tiny_source(tmp_path / "other").paths[WEIGHTS].read_bytes()[:-4] + b"abcd"
+        (folder / "tuned.safetensors").write_bytes(other)
+        card = bring(cache, f"file:{folder / 'tuned.safetensors'}")
+        assert (card.name, card.weights) == ("file:tuned", "tuned.safetensors")
+        assert card.revision == sha(other)[:40]
+        with pytest.raises(ModelUnavailableError, match="neither a folder nor weights"):
+            bring(cache, f"file:{folder / 'config.json'}")
+
+    def test_known_weights_with_another_pooling_are_another_model(
+        self, tiny, cache, files, monkeypatch
+    ):
+        pin = PinnedFile(sha(files[WEIGHTS]), len(files[WEIGHTS]))
+        row = replace(bring(cache, f"file:{tiny}"), name="row", files={WEIGHTS: pin}, place="")
+        for pooling, expected in (("cls", "row"), ("mean", "file:model")):
+            rows = {"row": replace(row, pooling=pooling)}
+            monkeypatch.setattr("embedwell.models.first_use.catalogue", lambda found=rows: found)
+            found = bring(cache, f"file:{tiny}")
+            assert (found.name, found.pooling) == (expected, "cls")
+
+    def test_a_file_that_cannot_be_read_is_named(self, tiny, cache, tmp_path, monkeypatch):
+        def refused(path, watch):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+        monkeypatch.setattr("embedwell.models.first_use.sha256_of", refused)
+        with pytest.raises(ModelUnavailableError, match=r"config.json cannot be read \(Permission"):
+            bring(cache, f"file:{tiny}")
+        with pytest.raises(ModelUnavailableError, match="that can be read"):
+            bring(cache, f"file:{'x' * 300}")
+
     def test_a_place_that_is_not_there_is_named(self, cache, tmp_path):
         with pytest.raises(ModelUnavailableError, match="nowhere"):
             bring(cache, f"file:{tmp_path / 'nowhere'}")
@@ -274,7 +308,7 @@ def test_a_brought_model_gets_the_latency_that_the_catalogue_has_for_its_size(na
     row = catalogue()[name]
     assert row.latency == expected
     own = replace(row, name="file:own", hub_id="", files={"w": PinnedFile("f" * 64, 1)})
-    assert _as_catalogued(replace(own, latency="low"), "").latency == expected
+    assert _as_catalogued(replace(own, latency="low"), "", has_modules=False).latency == expected
 
 
 class TestCatalogue:

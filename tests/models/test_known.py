@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from published import made_up_card
@@ -6,6 +7,7 @@ from published import made_up_card
 from embedwell.core.errors import UnknownModelError
 from embedwell.models.catalogue import GgufSource, PinnedFile, card
 from embedwell.models.known import Known
+from embedwell.models.names import parse_name
 from embedwell.models.shelf import Brought, Pins, Shelf
 
 MINILM = "all-MiniLM-L6-v2"
@@ -155,3 +157,30 @@ def test_the_name_of_a_file_that_is_unknown_here_asks_for_its_path(known):
     with pytest.raises(UnknownModelError) as refusal:
         known.card("file:mine-static-256")  # as an index has it that was made elsewhere
     assert "`embedwell models pull file:PATH`" in refusal.value.remedy
+
+
+@pytest.mark.parametrize("path", ["~nobody-of-that-name/model", "a\0b", "loop/model"])
+def test_a_path_that_can_be_none_is_refused_as_a_name(known, path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("loop").symlink_to("loop")
+    with pytest.raises(UnknownModelError):
+        known.card(f"file:{path}")
+
+
+def test_a_folder_is_another_model_than_one_of_that_name_elsewhere(known, tmp_path, monkeypatch):
+    for place, revision in (("a", "1" * 40), ("b", "2" * 40)):
+        folder = tmp_path / place / "own"
+        folder.mkdir(parents=True)
+        card = replace(OWN, name="file:own", revision=revision, place=str(folder))
+        Shelf(known.cache).keep(Brought(f"file:{folder}", card))
+    for place in ("a", "b"):
+        card = known.card(f"file:{tmp_path / place / 'own'}")
+        assert card.place == str(tmp_path / place / "own")
+        assert known.card(f"{card.called}@q8").revision == card.revision
+        assert known.card(known.name_of(card.space)).revision == card.revision
+        monkeypatch.chdir(tmp_path / place)
+        assert known.card("file:own").revision == card.revision
+    (tmp_path / "c" / "own").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "c")
+    assert not known.knows(parse_name("file:own"))
+    assert known.knows(parse_name(known.name_of(card.space)))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 from embedwell.core.errors import ConversionError, WrongBytesError
 from embedwell.core.space import Pooling
 from embedwell.models.catalogue import ModelCard
-from embedwell.models.networks.registry import architecture_of
+from embedwell.models.networks.registry import architecture_of, read_network
 from embedwell.models.static import MODEL_TYPE
 
 CONFIG, TOKENIZER, MODULES = "config.json", "tokenizer.json", "modules.json"
@@ -30,10 +32,12 @@ _POOLINGS: Mapping[str, Pooling] = {
 }
 _QUERY_PROMPTS = ("query", "search_query", "retrieval.query")
 _DOCUMENT_PROMPTS = ("document", "passage", "corpus", "search_document", "retrieval.passage")
-# Families whose positions begin behind that of padding.
-_OFFSET_POSITIONS = {"xlm-roberta", "roberta", "camembert", "mpnet"}
+_ANEW = "Get the model's files anew."
 _LONGEST = 8192
-_USUAL_LENGTH = 512
+_SHORTEST = 8  # special tokens, and a word or two
+_STATIC_LENGTH = 512
+_OWN_MODULES = "sentence_transformers."
+_LANGUAGE = re.compile(r"[a-z]{2}|multilingual")
 
 
 def tells(name: str) -> bool:
@@ -57,32 +61,47 @@ def describe(name: str, files: Mapping[str, bytes], weights_bytes: int) -> Model
         ConversionError: It is no network, or has a part, that is not known here.
     """
     fields = _object(files, CONFIG)
-    is_static = fields.get("model_type") == MODEL_TYPE
     front = _front_matter(files.get(_README, b""))
     query, document = _prompts(_object(files, _PROMPTS))
-    return ModelCard(
+    told = ModelCard(
         name=name,
         hub_id="",
         revision="",
         licence=next(iter(front.get("license", ())), ""),
         summary="",
-        architecture="static" if is_static else architecture_of(fields),
-        dimensions=_integer(fields, ("hidden_size", "n_embd", "hidden_dim")),
-        max_tokens=_USUAL_LENGTH if is_static else _max_tokens(fields, files),
-        pooling="mean" if is_static else _pooling(files),
-        languages=tuple(front.get("language", ())),
+        architecture="static",
+        dimensions=0,
+        max_tokens=_STATIC_LENGTH,
+        pooling="mean",
+        languages=languages_of(front.get("language", ())),
         n_parameters=weights_bytes // _bytes_each(fields),
         query_prompt=query,
         document_prompt=document,
-        matryoshka=_matryoshka(fields, files),
-        head=_head(fields, files),
-        vocabulary=0 if is_static else _integer(fields, ("vocab_size",)),
+    )
+    if fields.get("model_type") == MODEL_TYPE:
+        return replace(told, dimensions=_integer(fields, "hidden_dim"))
+    head = _head(fields, files)
+    network = read_network(fields, head).config
+    return replace(
+        told,
+        architecture=architecture_of(fields),
+        dimensions=network.width,
+        max_tokens=_max_tokens(network.max_tokens, files),
+        pooling=_pooling(files),
+        matryoshka=_matryoshka(fields, files, network.width),
+        head=head,
+        vocabulary=network.n_words,
     )
 
 
+def languages_of(said: Iterable[str]) -> tuple[str, ...]:
+    """The languages among what a model's makers wrote: ISO 639-1 codes, without their region."""
+    codes = (re.split("[-_]", one.lower())[0] for one in said)
+    return tuple(dict.fromkeys(code for code in codes if _LANGUAGE.fullmatch(code)))
+
+
 def _head(fields: Mapping[str, Any], files: Mapping[str, bytes]) -> Literal["embedding", "rerank"]:
-    architectures = [str(one) for one in fields.get("architectures") or ()]
-    if MODULES in files or not any("SequenceClassification" in one for one in architectures):
+    if MODULES in files or "SequenceClassification" not in str(fields.get("architectures")):
         return "embedding"
     labels = fields.get("id2label")
     n_labels = len(labels) if isinstance(labels, dict) else fields.get("num_labels", 2)
@@ -99,12 +118,13 @@ def _pooling(files: Mapping[str, bytes]) -> Pooling:
         return "mean"
     modules = _parsed(files, MODULES)
     if not isinstance(modules, list) or not all(isinstance(one, dict) for one in modules):
-        raise WrongBytesError(f"{MODULES} is not a list of modules.", "Get the model anew.")
+        raise WrongBytesError(f"{MODULES} is not a list of modules.", _ANEW)
     found: Pooling = "mean"
     for module in modules:
-        kind, path = str(module.get("type", "")).rpartition(".")[2], str(module.get("path", ""))
+        whole, path = str(module.get("type", "")), str(module.get("path", ""))
+        kind = whole.rpartition(".")[2] if whole.startswith(_OWN_MODULES) else whole
         if kind == "Pooling":
-            found = _mode(_object(files, f"{path}/config.json"))
+            found = _mode(_existing(files, f"{path.rstrip('/')}/config.json"))
         elif kind not in {"Transformer", "Normalize"} or (kind == "Transformer" and path):
             raise ConversionError(
                 f"Its vectors pass a module '{kind or path}' that is not known here ({MODULES}).",
@@ -135,37 +155,42 @@ def _mode(config: Mapping[str, Any]) -> Pooling:
 
 def _prompts(config: Mapping[str, Any]) -> tuple[str, str]:
     """What stands before a query and before a document."""
-    given = config.get("prompts")
-    prompts = {str(key): str(value or "") for key, value in (given or {}).items()}
+    given = config.get("prompts") or {}
+    if not isinstance(given, dict) or not all(isinstance(one or "", str) for one in given.values()):
+        raise WrongBytesError(f"{_PROMPTS} has no texts as prompts.", _ANEW)
+    prompts = {name: prompt or "" for name, prompt in given.items()}
     usual = prompts.get(str(config.get("default_prompt_name")), "")
 
     def first(names: Iterable[str]) -> str:
-        return next((prompts[name] for name in names if prompts.get(name)), usual)
+        known = [prompts[name] for name in names if name in prompts]
+        return next(filter(None, known), "" if known else usual)
 
     return first(_QUERY_PROMPTS), first(_DOCUMENT_PROMPTS)
 
 
-def _max_tokens(fields: Mapping[str, Any], files: Mapping[str, bytes]) -> int:
-    positions = next(
-        (fields[key] for key in ("max_position_embeddings", "n_positions") if fields.get(key)),
-        _USUAL_LENGTH,
-    )
-    if fields.get("model_type") in _OFFSET_POSITIONS:
-        positions -= 2
-    said = [
-        _object(files, _LENGTH).get("max_seq_length"),
-        _object(files, _TOKENIZING).get("model_max_length"),
-    ]
-    chosen = next((int(one) for one in said if isinstance(one, int | float) and one > 0), positions)
-    return int(min(chosen, positions, _LONGEST))
+def _max_tokens(positions: int, files: Mapping[str, bytes]) -> int:
+    told, tokenizing = _object(files, _LENGTH), _object(files, _TOKENIZING)
+    if told.get("do_lower_case") is True and tokenizing.get("do_lower_case") is not True:
+        raise ConversionError(
+            f"{_LENGTH} has texts lowered, which its tokenizer does not do.",
+            "Use another model, or let a server run this one (`engine = http`).",
+        )
+    said = (told.get("max_seq_length"), tokenizing.get("model_max_length"))
+    lengths = (one for one in said if isinstance(one, int | float) and 0 < one < math.inf)
+    length = int(min(next(lengths, positions), positions, _LONGEST))
+    if length < _SHORTEST:
+        raise ConversionError(f"It takes {length} tokens, too few for a text.", _ANEW)
+    return length
 
 
-def _matryoshka(fields: Mapping[str, Any], files: Mapping[str, bytes]) -> tuple[int, ...]:
-    whole = _integer(fields, ("hidden_size", "n_embd", "hidden_dim"))
-    given = fields.get("matryoshka_dimensions") or _object(files, _PROMPTS).get(
-        "matryoshka_dimensions"
-    )
-    lengths = {one for one in given or () if isinstance(one, int) and 0 < one < whole}
+def _matryoshka(
+    fields: Mapping[str, Any], files: Mapping[str, bytes], whole: int
+) -> tuple[int, ...]:
+    key = "matryoshka_dimensions"
+    given = fields.get(key) or _object(files, _PROMPTS).get(key) or ()
+    if not isinstance(given, list | tuple):
+        raise WrongBytesError(f"Its {key} are no list.", _ANEW)
+    lengths = {one for one in given if isinstance(one, int) and 0 < one < whole}
     return tuple(sorted(lengths, reverse=True))
 
 
@@ -174,20 +199,23 @@ def _bytes_each(fields: Mapping[str, Any]) -> int:
     return 2 if "16" in kind else 4
 
 
-def _integer(fields: Mapping[str, Any], names: Iterable[str]) -> int:
-    for name in names:
-        if isinstance(fields.get(name), int):
-            return int(fields[name])
-    raise WrongBytesError(
-        f"{CONFIG} has no {' and no '.join(names)}.", "Get the model's files anew."
-    )
+def _integer(fields: Mapping[str, Any], name: str) -> int:
+    if isinstance(fields.get(name), int):
+        return int(fields[name])
+    raise WrongBytesError(f"{CONFIG} has no {name}.", _ANEW)
+
+
+def _existing(files: Mapping[str, bytes], name: str) -> Mapping[str, Any]:
+    if name not in files:
+        raise WrongBytesError(f"{MODULES} names {name}, which is not there.", _ANEW)
+    return _object(files, name)
 
 
 def _object(files: Mapping[str, bytes], name: str) -> Mapping[str, Any]:
     """A file's entries; none where there is no such file."""
     found = _parsed(files, name)
     if not isinstance(found, dict):
-        raise WrongBytesError(f"{name} is not a JSON object.", "Get the model's files anew.")
+        raise WrongBytesError(f"{name} is not a JSON object.", _ANEW)
     return found
 
 
@@ -195,9 +223,7 @@ def _parsed(files: Mapping[str, bytes], name: str) -> Any:  # noqa: ANN401 - any
     try:
         return json.loads(files.get(name, b"{}"))
     except (ValueError, RecursionError) as error:
-        raise WrongBytesError(
-            f"{name} is not JSON ({error}).", "Get the model's files anew."
-        ) from error
+        raise WrongBytesError(f"{name} is not JSON ({error}).", _ANEW) from error
 
 
 def _front_matter(readme: bytes) -> dict[str, list[str]]:
@@ -207,7 +233,7 @@ def _front_matter(readme: bytes) -> dict[str, list[str]]:
     key = ""
     for line in (match[1] if match else "").splitlines():
         entry = re.match(r"([\w-]+):\s*(.*)$", line)
-        item = re.match(r"\s*-\s+([\w.-]+)\s*$", line)
+        item = re.match(r"""\s*-\s+["']?([\w.-]+)["']?\s*$""", line)
         if entry:
             key = entry[1]
             inline = re.findall(r"[\w.-]+", entry[2]) if key in {"license", "language"} else []

@@ -18,13 +18,14 @@ from embedwell.core.events import Watch
 from embedwell.models.blobs import sha256_of
 from embedwell.models.catalogue import GgufSource, ModelCard, PinnedFile, catalogue
 from embedwell.models.description import CONFIG, MODULES, TOKENIZER, describe, tells
-from embedwell.models.known import key_of, place_of
+from embedwell.models.known import is_there, key_of, place_of
 from embedwell.models.mirrors.hub import HubMirror
 from embedwell.models.names import FILE, HUB, Name
 from embedwell.models.scratch import Scratch
 from embedwell.models.shelf import Brought, Pins, Shelf
 
 _SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
+_WEIGHTS = (".gguf", ".safetensors")
 _PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 # Weights have about four or two bytes a parameter, and less than that only in GGUF.
 _TOLERANCE = 0.05
@@ -65,7 +66,13 @@ class FirstUse:
             raise type(error)(
                 f"{asked.model} cannot be used: {error.problem}", error.remedy
             ) from error
-        Shelf(self.cache).keep(Brought(key_of(asked), card))
+        except OSError as error:
+            raise ModelUnavailableError(
+                f"{asked.model} cannot be used: {error.filename} cannot be read "
+                f"({error.strerror}).",
+                "Make it readable, or name a copy of it.",
+            ) from error
+        Shelf(self.cache).keep(Brought(key_of(asked), card, asked.revision))
         return card
 
     def pin(self, card: ModelCard, local: Path | None) -> ModelCard:
@@ -141,34 +148,37 @@ class FirstUse:
                 size = sum(listing.files[file].size_bytes for file in weights)
                 card = describe(asked.model, _contents(paths), size)
         found = replace(card, revision=listing.commit, files=files)
-        return _as_catalogued(found, repository)
+        return _as_catalogued(found, repository, has_modules=MODULES in listing.files)
 
     def _of_place(self, asked: Name) -> ModelCard:
         place = place_of(asked)
-        if not place.exists():
-            raise ModelUnavailableError(f"There is no {place}.", "Name a file or folder that is.")
-        name = f"{FILE}{place.stem if place.is_file() else place.name}"
-        if place.is_file() and place.suffix == ".gguf":
-            card, weights = _card_of_gguf(place, name), [place.name]
-            paths = {place.name: place}
+        if not is_there(place):
+            raise ModelUnavailableError(
+                f"There is no {place} that can be read.", "Name a file or folder that is."
+            )
+        if not place.is_dir() and place.suffix not in _WEIGHTS:
+            raise ModelUnavailableError(
+                f"{place} is neither a folder nor weights in a form that is read here.",
+                f"Name a folder, or a file that ends in {' or '.join(_WEIGHTS)}.",
+            )
+        folder = place if place.is_dir() else place.parent
+        paths = {path.relative_to(folder).as_posix(): path for path in _files_in(folder)}
+        sizes = {file: PinnedFile("", path.stat().st_size) for file, path in paths.items()}
+        weights = _weights(asked.model, sizes, "" if folder == place else place.name)
+        name = f"{FILE}{place.name if folder == place else place.stem}"
+        if _is_gguf(weights):
+            wanted = weights
+            card = _card_of_gguf(paths[weights[0]], name)
         else:
-            folder = place if place.is_dir() else place.parent
-            paths = {path.relative_to(folder).as_posix(): path for path in _files_in(folder)}
-            sizes = {file: PinnedFile("", path.stat().st_size) for file, path in paths.items()}
-            weights = _weights(asked.model, sizes, place.name if place.is_file() else "")
-            if _is_gguf(weights):
-                card = _card_of_gguf(paths[weights[0]], name)
-            else:
-                _refuse_missing(str(folder), [CONFIG, TOKENIZER], sizes)
-                content = {file: path.read_bytes() for file, path in paths.items() if tells(file)}
-                card = describe(name, content, sum(sizes[file].size_bytes for file in weights))
-        wanted = weights if _is_gguf(weights) else [CONFIG, TOKENIZER, *weights]
+            wanted = [CONFIG, TOKENIZER, *weights]
+            _refuse_missing(str(folder), wanted, sizes)
+            content = {file: path.read_bytes() for file, path in paths.items() if tells(file)}
+            card = describe(name, content, sum(sizes[file].size_bytes for file in weights))
         files = {file: self._pin_of(paths[file]) for file in wanted}
         hashes = "".join(files[file].sha256 for file in weights)
         revision = hashes if len(weights) == 1 else sha256(hashes.encode()).hexdigest()
-        folder = place if place.is_dir() else place.parent
         found = replace(card, revision=revision[:40], files=files)
-        return replace(_as_catalogued(found, ""), place=str(folder))
+        return replace(_as_catalogued(found, "", has_modules=MODULES in paths), place=str(folder))
 
     def _hashed(
         self,
@@ -283,14 +293,18 @@ def _card_of_gguf(path: Path, name: str) -> ModelCard:
     return card_of_gguf(path, name)
 
 
-def _as_catalogued(card: ModelCard, repository: str) -> ModelCard:
+def _as_catalogued(card: ModelCard, repository: str, *, has_modules: bool) -> ModelCard:
     """The catalogue's row with these files, where they are that model's; else the card.
 
     Args:
         card: What the files say; `hub_id` is what a GGUF file says that it was made from.
         repository: Of the hub, where they come from there.
+        has_modules: Whether a list of modules comes with them: else the pooling is a guess.
     """
+    tells_pooling = card.head == "embedding" and (has_modules or _is_gguf(card.files))
     for row in catalogue().values():
+        if tells_pooling and card.pooling != row.pooling:
+            continue
         pin = row.files.get(row.weights) if row.files else None
         if pin is not None and pin.sha256 and pin in card.files.values():
             return replace(row, files=card.files)
@@ -318,7 +332,7 @@ def _latency(card: ModelCard) -> Literal["instant", "low", "medium", "high"]:
 def _weights(model: str, files: Mapping[str, PinnedFile], asked: str) -> list[str]:
     """The files with the weights; GGUF only where it is asked for or there is nothing else."""
     ggufs = sorted(name for name in files if name.endswith(".gguf"))
-    if asked.endswith(".gguf"):
+    if asked:
         _refuse_missing(model, [asked], files)
         return [asked]
     if "model.safetensors" in files:

@@ -52,17 +52,20 @@ class Known:
             UnknownModelError: There is no such model or quantization.
         """
         asked = parse_name(name)
-        card = self._find(asked)
-        if asked.gguf:
-            card = _from_gguf(card)
-        card = self._whole(card)
+        found = self._find(asked)
+        card = self._whole(_from_gguf(found) if asked.gguf else found)
         if asked.dimensions:
             card = _cut(card, asked.dimensions)
-        own = key_of(asked) if asked.is_brought and card.name in catalogue() else card.name
-        return replace(card, asked=own + asked.suffix), asked.quantization
+        return replace(card, asked=self._own_name(asked, found) + asked.suffix), asked.quantization
 
     def knows(self, asked: Name) -> bool:
-        """Whether there is such a model, whatever its tag."""
+        """Whether there is such a model, whatever its tag.
+
+        A path that is here is known once it was looked at itself: a folder elsewhere may have the
+        same name.
+        """
+        if asked.model.startswith(FILE) and not asked.revision and is_there(place_of(asked)):
+            return any(one.asked == key_of(asked) for one in self._shelf.brought())
         try:
             self._find(asked)
         except UnknownModelError:
@@ -85,11 +88,14 @@ class Known:
         return space.model
 
     def _names(self, space: Space) -> Iterator[str]:
-        for name in (space.model, f"{space.model}#{space.revision}"):
+        by_revision = f"{space.model}#{space.revision}"
+        if space.model.startswith(FILE):  # alone it would be the path of what lies here
+            names = [by_revision]
+        else:
+            names = [space.model, by_revision] if space.model.startswith(HUB) else [space.model]
+        for name in names:
             yield name
             yield f"{name}:{space.dimensions}"
-            if not name.startswith((HUB, FILE)):
-                return
 
     def _find(self, asked: Name) -> ModelCard:
         if not asked.revision:
@@ -110,12 +116,20 @@ class Known:
             "a server's with `remote:NAME`.",
         )
 
+    def _own_name(self, asked: Name, card: ModelCard) -> str:
+        """The model's name, or its place where that name alone finds another one."""
+        if not asked.is_brought:
+            return card.name
+        is_other = card.name in catalogue() or self._brought(Name(card.name)) != card
+        return key_of(asked) if is_other and not asked.revision else card.name
+
     def _brought(self, asked: Name) -> ModelCard:
-        names = {asked.model, key_of(asked)}
-        for one in reversed(self._shelf.brought()):
-            is_named = bool(names & {one.asked, one.card.name})
-            if is_named and asked.revision in {"", one.card.revision}:
-                return one.card
+        newest_first = self._shelf.brought()[::-1]
+        for name in (key_of(asked), asked.model):
+            for one in newest_first:
+                is_named = name in {one.asked, one.card.name}
+                if is_named and asked.revision in {"", one.revision, one.card.revision}:
+                    return one.card
         # A name from an index has no path, and whoever asks over HTTP is not told which there are.
         is_file = asked.model.startswith(FILE)
         raise UnknownModelError(
@@ -135,8 +149,25 @@ class Known:
 
 
 def place_of(asked: Name) -> Path:
-    """The path that `file:PATH` names, from the root and without links."""
-    return Path(asked.model.removeprefix(FILE)).expanduser().resolve()
+    """The path that `file:PATH` names, from the root and without links.
+
+    Raises:
+        UnknownModelError: It can be none, such as that of a user whom this machine does not have.
+    """
+    try:
+        return Path(asked.model.removeprefix(FILE)).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # links in a circle, a NUL
+        raise UnknownModelError(
+            f"'{asked.model}' names no file ({error}).", "Name a file or folder that is."
+        ) from error
+
+
+def is_there(place: Path) -> bool:
+    """Whether a path leads to something; not where it is too long or leads through what is shut."""
+    try:
+        return place.exists()
+    except OSError:
+        return False
 
 
 def key_of(asked: Name) -> str:

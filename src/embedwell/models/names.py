@@ -18,6 +18,7 @@ REMOTE_PATTERN = r"remote:[A-Za-z0-9][\w./:@-]*"
 
 _HUB = re.compile(HUB_PATTERN)
 _COMMIT = re.compile(r"#([0-9a-f]{40})$")
+_LENGTH = re.compile(r"[1-9][0-9]{0,5}")
 _LATEST, _GGUF = "latest", "gguf"
 
 
@@ -81,7 +82,7 @@ def parse_name(text: str) -> Name:
 
 def _file(text: str) -> Name:
     rest, tags = text[len(FILE) :], []
-    while match := re.search(r"[:@](q4|q8|q16|q32)$|:(\d+|latest|gguf)$", rest):
+    while match := re.search(r"[:@](q4|q8|q16|q32)$|:([0-9]+|latest|gguf)$", rest):
         rest = rest[: match.start()]
         tags.append(match[1] or match[2])
     commit = _COMMIT.search(rest)
@@ -93,9 +94,9 @@ def _file(text: str) -> Name:
 
 def _tagged(text: str, model: str, revision: str, tags: list[str]) -> Name:
     known: list[Quantization] = [level for level in QUANTIZATIONS if level in tags]
-    lengths = {int(tag) for tag in tags if tag.isdecimal() and tag.isascii() and int(tag)}
+    lengths = {int(tag) for tag in tags if _LENGTH.fullmatch(tag)}
     for tag in tags:
-        if tag in {*known, _LATEST, _GGUF} or (tag.isascii() and tag.isdecimal()):
+        if tag in {*known, _LATEST, _GGUF} or _LENGTH.fullmatch(tag):
             continue
         raise UnknownModelError(
             f"'{text}' has '{tag}', which is neither a quantization nor a tag.",

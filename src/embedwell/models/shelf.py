@@ -47,10 +47,12 @@ class Brought:
     Attributes:
         asked: What it was named by: `hf:owner/name`, or `file:` with a path from the root.
         card: What is known of it; a catalogue's row with other files where it is that model.
+        revision: The branch or tag that it was named with, if it was.
     """
 
     asked: str
     card: ModelCard
+    revision: str = ""
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,10 @@ class Shelf:
         return self.cache / "models"
 
     def _place_of(self, found: Brought) -> Path:
-        return self._folder / _file_name(f"{found.asked}#{found.card.revision}", found.asked)
+        identity = f"{found.asked}#{found.card.revision}"
+        if found.revision:
+            identity += f"#{found.revision}"
+        return self._folder / _file_name(identity, found.asked)
 
     def _pins_of(self, row: ModelCard) -> Path:
         name = "gguf" if any(name.endswith(".gguf") for name in row.files) else "published"

@@ -22,7 +22,10 @@ from embedwell.engines.protocol import TokenBatch
 from embedwell.engines.registry import open_engine
 from embedwell.models.catalogue import ModelCard
 from embedwell.models.distill import distill, read_vocabulary
+from embedwell.models.first_use import FirstUse
 from embedwell.models.heads import check_head
+from embedwell.models.known import Known
+from embedwell.models.names import parse_name
 from embedwell.models.scratch import Scratch, writing
 from embedwell.models.static import write_published
 from embedwell.runtime.needs import estimated_bytes
@@ -87,8 +90,9 @@ def distill_model(
         engine.close()
     folder = output or settings.cache / "distilled" / _folder_name(card, length)
     _write(settings.cache, folder, table, made, card)
-    brought, _ = named(settings, f"file:{folder}", watch)
-    return Distilled(brought.called, folder, table.nbytes)
+    name = f"file:{folder}"  # looked at anew: another model may have lain there
+    FirstUse(settings.cache, watch).bring(parse_name(name))
+    return Distilled(Known(settings.cache).card(name).called, folder, table.nbytes)
 
 
 def _refuse_full(folder: Path) -> None:

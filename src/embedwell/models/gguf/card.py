@@ -7,6 +7,7 @@ from math import prod
 from pathlib import Path
 
 from embedwell.models.catalogue import ModelCard
+from embedwell.models.description import languages_of
 from embedwell.models.gguf.config import (
     check_known,
     head_of,
@@ -48,7 +49,7 @@ def card_of_gguf(path: Path, name: str) -> ModelCard:
         dimensions=header.count(f"{header.architecture}.embedding_length"),
         max_tokens=n_positions(header),
         pooling=pooling_of(header),
-        languages=tuple(header.texts("general.languages", [])),
+        languages=languages_of(header.texts("general.languages", [])),
         n_parameters=sum(prod(place.shape) for place in header.tensors.values()),
         head=head_of(header),
         vocabulary=header.tensors["token_embd.weight"].shape[0],
