@@ -6,6 +6,7 @@ import pytest
 
 from embedwell.app.config.configuration import load
 from embedwell.app.config.rules import TYPES, meta
+from embedwell.app.config.settings import Settings
 from embedwell.core.errors import SettingsError
 
 
@@ -38,6 +39,17 @@ def test_the_stronger_source_wins(project, monkeypatch):
         add()
         assert load(folder=project).settings.threads == expected
     assert load({"threads": 5}, project).settings.threads == 5
+
+
+def test_a_user_without_a_home_is_told_what_to_set(project, monkeypatch):
+    pwd = pytest.importorskip("pwd")
+    for name in ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)  # as in a container: a bare number
+    with pytest.raises(SettingsError, match="Set HOME"):
+        load(folder=project)
+    with pytest.raises(SettingsError, match="Set HOME"):
+        Settings()
 
 
 def test_where_each_value_came_from_is_known(project, monkeypatch):

@@ -50,6 +50,15 @@ def test_a_second_service_is_refused_and_the_first_stays(folder):
             asking.connect(str(folder / "s"))
 
 
+def test_a_folder_that_cannot_be_written_is_said(folder):
+    (folder / "s.lock").mkdir()  # root may write to any folder
+    with (
+        pytest.raises(ServiceStartError, match="cannot be written"),
+        listening(Settings(socket=folder / "s", port=0)),
+    ):
+        pass
+
+
 def test_a_socket_that_nobody_answers_at_is_replaced(folder):
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(folder / "s"))

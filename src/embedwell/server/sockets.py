@@ -50,11 +50,17 @@ def listening(settings: Settings) -> Iterator[list[socket.socket]]:
 def _alone(path: Path) -> Iterator[None]:
     """Hold the lock beside the socket, so that of two services that start only one does."""
     _make_folder(path)
-    try:
-        with locked(path.with_name(f"{path.name}.lock"), f"serving at {path}"):
-            yield
-    except StoreBusyError as busy:
-        raise _runs_already(path, busy.problem) from busy
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(path.with_name(f"{path.name}.lock"), f"serving at {path}"))
+        except StoreBusyError as busy:
+            raise _runs_already(path, busy.problem) from busy
+        except OSError as error:
+            raise ServiceStartError(
+                f"The folder of the Unix socket cannot be written: {error}.",
+                "Set `socket` elsewhere.",
+            ) from error
+        yield
 
 
 def _make_folder(path: Path) -> None:

@@ -67,7 +67,12 @@ def _machine(settings: Settings) -> Iterator[Check]:
     folder = next(f for f in (settings.cache, *settings.cache.parents) if f.exists())
     writable = os.access(folder, os.W_OK)
     remedy = "" if writable else "Make it writable, or set `cache` to a folder that is."
-    yield Check("cache", ok=writable, found=str(settings.cache), remedy=remedy)
+    yield Check(
+        "cache",
+        ok=writable,
+        found=str(settings.cache) + ("" if writable else ": cannot be written."),
+        remedy=remedy,
+    )
 
 
 def _memory(settings: Settings) -> str:

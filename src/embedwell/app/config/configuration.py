@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import msgspec
-from platformdirs import user_config_path
 
+from embedwell.app.config.folders import config_folder
 from embedwell.app.config.place import find_file, shown_target
 from embedwell.app.config.rules import PERSONAL, SECRET, TYPES, faults_of, form, refuse
 from embedwell.app.config.settings import Settings
@@ -120,7 +120,7 @@ def shown(name: str, value: object) -> object:
 
 def user_file() -> Path:
     """The user's own configuration file, which need not exist."""
-    return user_config_path("embedwell", appauthor=False) / "config.toml"
+    return config_folder() / "config.toml"
 
 
 def application_database() -> str:

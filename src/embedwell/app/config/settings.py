@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
-from platformdirs import user_cache_path
 
+from embedwell.app.config.folders import cache_folder
 from embedwell.core.artifact import Quantization
 from embedwell.models.names import HUB_PATTERN, REMOTE_PATTERN
 
@@ -28,10 +28,6 @@ _PERSONAL = {"personal": True}
 _SECRET = {"personal": True, "secret": True, "form": "visible ASCII characters without spaces"}
 
 ModelName = Annotated[str, Meta(pattern=_MODEL)]
-
-
-def _cache() -> Path:
-    return user_cache_path("embedwell", appauthor=False)
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -194,7 +190,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     cache: Annotated[
         Path,
         Meta(description="Folder for model files and artifacts.", extra=_PERSONAL),
-    ] = field(default_factory=_cache)
+    ] = field(default_factory=cache_folder)
     model_files: Annotated[
         Path | None,
         Meta(

@@ -10,8 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from platformdirs import user_config_path
-
+from embedwell.app.config.folders import config_folder
 from embedwell.core.errors import SettingsError
 
 CONFIG = str(Path(".embedwell/config.toml"))
@@ -125,7 +124,7 @@ def check_index_inside(file: Path) -> None:
 
 def trust_file() -> Path:
     """Where consent is remembered."""
-    return user_config_path("embedwell", appauthor=False) / "trust.json"
+    return config_folder() / "trust.json"
 
 
 def _read(folder: Path, name: str) -> ProjectFile:
