@@ -16,6 +16,7 @@ from embedwell.core.errors import (
     SettingsError,
     TaskCancelledError,
     UnknownModelError,
+    WrongTaskError,
 )
 from embedwell.models.known import Known
 from embedwell.testing import FakeEmbedder
@@ -193,6 +194,24 @@ def test_lengths_that_differ_are_refused_before_anything_is_loaded(models, monke
     monkeypatch.delenv("CODE_EMBEDDING_DIMENSION")
     with pytest.raises(UnknownModelError):
         DualEmbeddingService("no-such-model", connect=models.connect)
+
+
+def test_what_is_not_meant_is_refused(service):
+    with pytest.raises(ValueError, match="no kind 'code' of text"):
+        asyncio.run(service.generate_embedding("x", kind="code"))
+    with pytest.raises(TypeError, match="takes a list"):
+        asyncio.run(service.generate_embeddings("a text"))
+
+
+def test_the_default_pair_is_taken_where_a_model_is_to_be_chosen(models, monkeypatch):
+    monkeypatch.setenv("EMBEDDING_MODEL", "auto")
+    named = DualEmbeddingService(connect=models.connect).get_stats()["models"]
+    assert (named["text"]["name"], named["code"]["name"]) == (TEXT_MODEL, CODE_MODEL)
+
+
+def test_a_model_that_reranks_is_refused_at_once(models):
+    with pytest.raises(WrongTaskError):
+        DualEmbeddingService(code_model="ms-marco-MiniLM-L6-v2", connect=models.connect)
 
 
 def test_it_closes_with_its_block(models):

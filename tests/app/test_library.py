@@ -118,6 +118,11 @@ def test_an_embedder_serves_several_threads(real_cache):
         assert (vectors * expected).sum(axis=1).min() > 0.99999
 
 
+def test_a_kind_that_is_none_is_not_taken_for_a_document(real_cache):
+    with embedwell.Embedder() as embedder, pytest.raises(ValueError, match="no kind 'Query'"):
+        embedder.embed(["a text"], kind="Query")
+
+
 def test_one_text_is_not_taken_for_a_list_of_letters(real_cache):
     with embedwell.Embedder() as embedder, pytest.raises(TypeError, match="list of texts"):
         embedder.embed("hello")

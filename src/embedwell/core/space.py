@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Pooling = Literal["mean", "cls", "last", "unknown"]
 """How token vectors become one; `unknown` is that of a server that does not tell."""
@@ -55,3 +55,13 @@ class Space:
     def prompt(self, kind: Kind) -> str:
         """The text put before an input of this kind."""
         return self.query_prompt if kind == "query" else self.document_prompt
+
+
+def check_kind(kind: str) -> None:
+    """Refuse what is no kind of text, such as `code`: it would get the prompt of documents.
+
+    Raises:
+        ValueError: It is neither `document` nor `query`.
+    """
+    if kind not in get_args(Kind):
+        raise ValueError(f"There is no kind {kind!r} of text; use 'document' or 'query'.")

@@ -16,11 +16,12 @@ from embedwell.app.embedding.connect import Connect, connect
 from embedwell.app.embedding.domains import EmbeddingDomain, NamedModel, estimated_mb, ram
 from embedwell.app.embedding.pair_settings import with_lengths
 from embedwell.app.embedding.shared import shared_states
-from embedwell.app.models.choose import machine
+from embedwell.app.models.choose import AUTO, machine
 from embedwell.app.models.obtain import named
 from embedwell.core.device import resident_bytes
 from embedwell.core.events import Watch
-from embedwell.core.space import Kind
+from embedwell.core.space import Kind, check_kind
+from embedwell.models.heads import check_head
 from embedwell.runtime.lazy import LazyEmbedder
 
 __all__ = ["DualEmbeddingService", "DualEmbeddingServiceAdapter", "EmbeddingDomain"]
@@ -41,7 +42,8 @@ class DualEmbeddingService:
     Each model is loaded when it is first needed, in the machine's service where that runs, else in
     this process. Models are those that the arguments name, else the settings (`EMBEDDING_MODEL` and
     `CODE_EMBEDDING_MODEL` answer too), else nomic-embed-text-v1.5 and
-    jina-embeddings-v2-base-code. May be used from several event loops.
+    jina-embeddings-v2-base-code; `auto` is the first of these here. May be used from several event
+    loops.
 
     Args:
         text_model: Name of the model for text.
@@ -51,6 +53,7 @@ class DualEmbeddingService:
     Raises:
         SettingsError: Settings are wrong, lengths of vectors that do not agree among them.
         UnknownModelError: There is no such model.
+        WrongTaskError: A model scores pairs of texts.
 
     Example:
         >>> service = embedwell.DualEmbeddingService()
@@ -92,7 +95,7 @@ class DualEmbeddingService:
         Raises:
             CodeMemoryError: The process is too large for the code model; text goes on.
             EmbedwellError: The model cannot be had, or cannot embed this.
-            ValueError: There is no such domain.
+            ValueError: There is no such domain or kind.
         """
         return (await self.generate_embeddings([text], domain, kind=kind))[0]
 
@@ -104,6 +107,11 @@ class DualEmbeddingService:
         kind: Kind = "document",
     ) -> list[dict[str, list[float]]]:
         """Embed texts of any number; see `generate_embedding`."""
+        if isinstance(texts, str):
+            raise TypeError(
+                "generate_embeddings() takes a list; generate_embedding() takes a text."
+            )
+        check_kind(kind)
         keys = _KEYS[EmbeddingDomain(domain)]
         found = await asyncio.gather(*(self._embed(key, texts, kind) for key in keys))
         return [dict(zip(keys, rows, strict=True)) for rows in zip(*found, strict=True)]
@@ -184,7 +192,7 @@ class DualEmbeddingServiceAdapter:
 def _settings(text_model: str | None, code_model: str | None) -> Settings:
     loaded = load({"model": text_model, "code_model": code_model})
     settings = loaded.settings
-    if loaded.origins["model"] == "default":
+    if loaded.origins["model"] == "default" or settings.model == AUTO:
         settings = structs.replace(settings, model=TEXT_MODEL)
     if not settings.code_model:
         settings = structs.replace(settings, code_model=CODE_MODEL)
@@ -194,4 +202,6 @@ def _settings(text_model: str | None, code_model: str | None) -> Settings:
 
 def _lazy(settings: Settings, name: str, connect: Connect) -> LazyEmbedder:
     own = structs.replace(settings, model=name)
-    return LazyEmbedder(named(own, name, Watch())[0].space, lambda: connect(own, Watch()))
+    card = named(own, name, Watch())[0]
+    check_head(card, "embedding")
+    return LazyEmbedder(card.space, lambda: connect(own, Watch()))

@@ -10,7 +10,7 @@ from embedwell.app.config.configuration import load
 from embedwell.app.embedding.connect import connect
 from embedwell.core.errors import EmbedwellError
 from embedwell.core.events import Listener, Watch, ignore_events
-from embedwell.core.space import Kind, Space
+from embedwell.core.space import Kind, Space, check_kind
 from embedwell.core.vectors import FloatArray
 from embedwell.runtime.fallback import LocalModel
 
@@ -81,9 +81,11 @@ class Embedder:
             BadTextsError: Some texts could not be embedded; `.vectors` holds the others.
             ServiceError: The settings require the service, and it went away or is too busy.
             EmbedwellError: This embedder was closed.
+            ValueError: There is no such kind.
         """
         if isinstance(texts, str):
             raise TypeError("embed() takes a list of texts; put the one text into a list.")
+        check_kind(kind)
         embedded = self._open().embed(texts, kind, Watch())
         if embedded.n_truncated:
             message = truncation_message(embedded.n_truncated, len(texts), self.space)
