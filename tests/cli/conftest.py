@@ -4,8 +4,9 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from io import BytesIO, TextIOWrapper
+from io import TextIOWrapper
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import pytest
@@ -34,9 +35,12 @@ def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> R
     """Runs the command line in this process."""
 
     def call(*words: str, stdin: bytes = b"") -> Ran:
-        monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(stdin)))
-        with pytest.raises(SystemExit) as stop:
-            main(words)
+        with TemporaryFile() as source:
+            source.write(stdin)
+            source.seek(0)
+            monkeypatch.setattr(sys, "stdin", TextIOWrapper(source))
+            with pytest.raises(SystemExit) as stop:
+                main(words)
         out, err = capfd.readouterr()
         return Ran(int(stop.value.code or 0), out, err)
 

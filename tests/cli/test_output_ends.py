@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -61,3 +62,18 @@ def test_wrong_words_are_json_where_that_is_asked_for(run):
     assert ran.code == 2
     assert json.loads(ran.err)["error"]["type"] == "UsageError"
     assert "embedwell search --help" in json.loads(ran.err)["error"]["remedy"]
+
+
+def test_the_first_interrupt_ends_a_wait_for_input(real_cache):
+    process = subprocess.Popen(
+        [*COMMAND.split(), "embed", "--json"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    process.stdin.write("a text\n")
+    process.stdin.flush()
+    assert len(json.loads(process.stdout.readline())) == 384
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 130
+    told = process.communicate()[1]
+    assert "Fatal" not in told
+    assert json.loads(told.splitlines()[-1])["error"]["type"] == "TaskCancelledError"

@@ -6,7 +6,7 @@ import queue
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
@@ -14,10 +14,15 @@ from embedwell.cli.options import json_option, model_options, threads_option
 from embedwell.core.errors import EmbedwellError
 
 if TYPE_CHECKING:
+    from embedwell.core.events import Watch
     from embedwell.core.vectors import FloatArray
 
 # Enough texts to fill sorted batches, few enough that a stream flows.
 _TEXTS_AT_ONCE = 1024
+_LOOK_S = 0.2
+
+Lines: TypeAlias = "queue.Queue[str | OSError | None]"
+"""Lines that were read; after the last one None, or why no more could be."""
 
 
 @click.command("embed")
@@ -54,7 +59,7 @@ def command(
             settings, chosen = with_model(settings, watch)
             sys.stderr.write(f"{chosen.reason}\n" if chosen else "")
         embedder = connect(settings, watch)
-        for batch in [list(texts)] if texts else _batches():
+        for batch in [list(texts)] if texts else _batches(watch):
             embedded = embedder.embed(batch, "query" if kind == "query" else "document", watch)
             _write(batch, embedded.vectors, as_json=as_json)
             n_texts += len(batch)
@@ -76,13 +81,14 @@ def _write(texts: Sequence[str], vectors: FloatArray, *, as_json: bool) -> None:
     sys.stdout.flush()
 
 
-def _batches() -> Iterator[list[str]]:
+def _batches(watch: Watch) -> Iterator[list[str]]:
     """Lines of standard input, as many as are there at the moment."""
-    lines: queue.Queue[str | OSError | None] = queue.Queue(maxsize=_TEXTS_AT_ONCE)
+    lines: Lines = queue.Queue(maxsize=_TEXTS_AT_ONCE)
 
     def read() -> None:
         try:
-            for line in sys.stdin.buffer:
+            # A file of its own: the interpreter's end would wait for the lock of `sys.stdin`.
+            for line in open(sys.stdin.fileno(), "rb", closefd=False):  # noqa: SIM115 - see above
                 lines.put(line.decode("utf-8", "replace").rstrip("\r\n"))
         except OSError as error:
             lines.put(error)
@@ -90,10 +96,10 @@ def _batches() -> Iterator[list[str]]:
             lines.put(None)
 
     threading.Thread(target=read, daemon=True).start()
-    while isinstance(line := lines.get(), str):
+    while isinstance(line := _next(lines, watch), str):
         batch = [line]
         while len(batch) < _TEXTS_AT_ONCE and not lines.empty():
-            following = lines.get()
+            following = _next(lines, watch)
             if not isinstance(following, str):
                 lines.put(following)  # for the next look
                 break
@@ -103,3 +109,17 @@ def _batches() -> Iterator[list[str]]:
         raise EmbedwellError(
             f"Standard input cannot be read: {line.strerror}.", "Give the texts another way."
         ) from line
+
+
+def _next(lines: Lines, watch: Watch) -> str | OSError | None:
+    """What comes next, whenever that is.
+
+    Raises:
+        TaskCancelledError: `watch` was asked to stop.
+    """
+    while True:
+        watch.check("embed")
+        try:
+            return lines.get(timeout=_LOOK_S)
+        except queue.Empty:
+            continue
