@@ -208,6 +208,21 @@ def test_an_unreadable_file_keeps_its_old_passages(index, folder, store, monkeyp
     assert index().n_updated == 1
 
 
+def test_a_file_that_could_not_be_read_and_went_is_not_told_of_for_ever(
+    index, folder, store, monkeypatch
+):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    index()
+    (folder / "secret.md").write_text("not for us")
+    monkeypatch.setattr("embedwell.ingest.sources.folder.read_stable", refuse)
+    assert [failure.key for failure in index().failed] == ["secret.md"]
+    (folder / "secret.md").unlink()
+    assert index().n_removed == 0
+    assert {row.status for row in store.queue.tally()} == {"done"}
+
+
 def test_a_large_file_is_left_out_with_its_size(index, folder, store):
     (folder / "large.txt").write_text("word " * 500_000)
     (reason,) = [thing.reason for thing in index().skipped]

@@ -153,6 +153,19 @@ def test_waiting_has_what_is_queued_and_what_was_given_up(store: Store):
     assert store.queue.waiting(source + 1) == {}
 
 
+def test_what_is_through_and_not_stored_is_known(store: Store):
+    source, _ = queued(store, "done", "gone", "unread", "no text", "dead", "leased")
+    done, gone, unread, no_text, dead, _leased = claimed(store)
+    finish(store, [done])
+    finish(store, [gone], "skipped")
+    finish(store, [unread], "failed")
+    finish(store, [dead], "dead")
+    outcome = Outcome(no_text, "failed")
+    store.put([item("no text", [], source=source)], outcomes=[outcome])
+    assert sorted(store.queue.unstored(source)) == ["gone", "unread"]
+    assert store.queue.unstored(source + 1) == []
+
+
 # Leases
 
 

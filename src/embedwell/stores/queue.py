@@ -91,6 +91,10 @@ class Queue(Protocol):
         """Size and time by key of the rows of a source that are pending, leased or dead."""
         ...
 
+    def unstored(self, source: int) -> list[str]:
+        """Keys of a source's rows that are through although no document is stored of them."""
+        ...
+
     def open_run(self, canary_at: int, *, rehearsal: bool = False) -> Run:
         """The run that is open, as it is, or a new one."""
         ...

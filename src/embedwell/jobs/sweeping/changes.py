@@ -17,6 +17,7 @@ class Comparison:
     Args:
         stored: What is stored of it, by key.
         waiting: Size and time of what is queued of it, by key.
+        unstored: Keys of what was read and could not be stored.
 
     Attributes:
         n_to_read: New ones, and those whose size or time differs.
@@ -25,12 +26,15 @@ class Comparison:
     """
 
     def __init__(
-        self, stored: Mapping[str, Stat], waiting: Mapping[str, tuple[int, int]] | None = None
+        self,
+        stored: Mapping[str, Stat],
+        waiting: Mapping[str, tuple[int, int]] | None = None,
+        unstored: Iterable[str] = (),
     ) -> None:
         self._stored = stored
         self._waiting = waiting or {}
         # As it holds no key a second time, memory is saved.
-        self._unseen = dict.fromkeys((*stored, *self._waiting))
+        self._unseen = dict.fromkeys((*stored, *self._waiting, *unstored))
         self.n_to_read = self.n_waiting = self.n_unchanged = 0
 
     @property
@@ -40,12 +44,12 @@ class Comparison:
 
     @property
     def unseen(self) -> tuple[str, ...]:
-        """Keys that are stored or queued and were not listed so far."""
+        """Keys that are known and were not listed so far."""
         return tuple(self._unseen)
 
-    def knows(self, key: str) -> bool:
-        """Whether a key is stored or queued."""
-        return key in self._stored or key in self._waiting
+    def lacks(self, key: str) -> bool:
+        """Whether a key is known and was not listed so far."""
+        return key in self._unseen
 
     def has_to_be_read(self, item: Item) -> bool:
         """Count an item; one that is to be stored anew is never unchanged."""

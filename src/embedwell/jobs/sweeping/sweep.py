@@ -79,7 +79,8 @@ def sweep(
         TaskCancelledError: `watch` was asked to stop.
     """
     told: list[Skipped] = []
-    comparison = Comparison(store.stats(source.number), store.queue.waiting(source.number))
+    known = store.stats(source.number), store.queue.waiting(source.number)
+    comparison = Comparison(*known, store.queue.unstored(source.number))
     found = _told(reader.items(told.append), watch)
     prefix, anew = source.prefix, sweeping.all_anew
     if prefix or anew:
@@ -91,7 +92,7 @@ def sweep(
         store.queue.enqueue(source.number, run.number, first, priority=1)
         store.queue.enqueue(source.number, run.number, rest)
     told = [replace(one, key=prefix + one.key) for one in told] if prefix else told
-    gone = [one.key for one in told if one.fate == "gone" and comparison.knows(one.key)]
+    gone = [one.key for one in told if one.fate == "gone" and comparison.lacks(one.key)]
     if reader.is_whole:
         gone = list(comparison.unseen)
     if not comparison.n_found and len(gone) > _MANY:

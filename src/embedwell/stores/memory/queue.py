@@ -81,6 +81,15 @@ class MemoryQueue:
             if row.source == source and row.status in {"pending", "leased", "dead"}
         }
 
+    def unstored(self, source: int) -> list[str]:
+        """Keys of a source's rows that are through although no document is stored of them."""
+        return [
+            key
+            for key, row in self._rows.items()
+            if row.source == source and row.status in {"failed", "skipped"}
+            if key not in self._documents.held
+        ]
+
     def open_run(self, canary_at: int, *, rehearsal: bool = False) -> Run:
         """The run that is open, as it is, or a new one."""
         if found := self._open():

@@ -24,6 +24,12 @@ WAITING = """
     SELECT key, size_bytes, mtime_ns FROM files_queue
     WHERE collection = %s AND status IN ('pending', 'leased', 'dead') AND source = %s
 """
+UNSTORED = """
+    SELECT key FROM files_queue
+    WHERE collection = %s AND source = %s AND status IN ('failed', 'skipped')
+    AND NOT EXISTS (SELECT 1 FROM documents WHERE documents.collection = files_queue.collection
+                    AND documents.key = files_queue.key)
+"""
 
 # Runs
 

@@ -77,6 +77,11 @@ class SqliteQueue:
         rows = self._database.each(statements.WAITING, (self._collection, source))
         return {key: (size, mtime) for key, size, mtime in rows}
 
+    def unstored(self, source: int) -> list[str]:
+        """Keys of a source's rows that are through although no document is stored of them."""
+        rows = self._database.rows(statements.UNSTORED, (self._collection, source))
+        return [key for (key,) in rows]
+
     def open_run(self, canary_at: int, *, rehearsal: bool = False) -> Run:
         """The run that is open, as it is, or a new one."""
         with self._database.transaction():

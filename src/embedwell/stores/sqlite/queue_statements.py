@@ -18,6 +18,12 @@ _WAITING = """
 """
 # Each has an index of its own, which `status IN (…)` would not use.
 WAITING = " UNION ALL ".join(map(_WAITING.format, ("pending", "leased", "dead")))
+UNSTORED = """
+    SELECT key FROM files_queue
+    WHERE +collection = ? AND source = ? AND status IN ('failed', 'skipped')
+    AND NOT EXISTS (SELECT 1 FROM documents WHERE documents.collection = files_queue.collection
+                    AND documents.key = files_queue.key)
+"""
 
 # Runs
 
