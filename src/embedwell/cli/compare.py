@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from embedwell.cli.options import db_option, json_option, model_options, threads_option
+from embedwell.cli.output import write_json, write_table
 
 if TYPE_CHECKING:
     from embedwell.jobs.compare import Comparison
@@ -34,7 +35,6 @@ def command(
     from them, and whether that matters. Exits with 1 where something is wrong.
     """
     from embedwell.app.indexes.opening import open_index
-    from embedwell.cli.output import write_json
     from embedwell.cli.progress import watching
     from embedwell.jobs.compare import as_json as comparison_as_json
 
@@ -59,7 +59,6 @@ def command(
 
 
 def _tell(found: Comparison) -> None:
-    from embedwell.cli.output import write_table
 
     health = found.health
     rows = [

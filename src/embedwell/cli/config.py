@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from embedwell.cli.options import json_option
+from embedwell.cli.output import write_json, write_table
 
 _folder = click.argument(
     "folder", type=click.Path(path_type=Path, exists=True, file_okay=False), default="."
@@ -31,7 +32,6 @@ def command(context: click.Context, *, as_json: bool) -> None:
 def _show(*, as_json: bool) -> None:
     from embedwell.app.config.configuration import examine, shown, user_file
     from embedwell.app.config.rules import TYPES, meta, refuse
-    from embedwell.cli.output import write_json, write_table
 
     found, faults = examine()
     values = {name: shown(name, getattr(found.settings, name)) for name in TYPES}
@@ -66,7 +66,6 @@ def trust(*, folder: Path, as_json: bool) -> None:
     from embedwell.app.config.configuration import personal_in
     from embedwell.app.config.trust import read_project
     from embedwell.app.config.trust import trust as remember
-    from embedwell.cli.output import write_json
 
     project = read_project(folder)
     remember(project)
@@ -86,7 +85,6 @@ def untrust(*, folder: Path, as_json: bool) -> None:
     """Take the consent to FOLDER's settings back."""
     from embedwell.app.config.trust import read_project
     from embedwell.app.config.trust import untrust as forget
-    from embedwell.cli.output import write_json
 
     project = read_project(folder)
     was_trusted = forget(project)

@@ -8,6 +8,7 @@ from dataclasses import asdict
 import click
 
 from embedwell.cli.options import db_option, json_option
+from embedwell.cli.output import write_json, write_table
 
 
 @click.command("doctor")
@@ -17,7 +18,6 @@ from embedwell.cli.options import db_option, json_option
 def command(*, deep: bool, db: str | None, as_json: bool) -> None:
     """Check settings, machine, SQLite, model and index. Exits with 1 if something is broken."""
     from embedwell.app.checks.doctor import diagnose
-    from embedwell.cli.output import write_json, write_table
 
     checks = diagnose(db, deep=deep)
     healthy = all(check.ok for check in checks)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import click
 
 from embedwell.cli.options import json_option, model_options, threads_option
+from embedwell.cli.output import harmless
 from embedwell.core.errors import EmbedwellError
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def _write(texts: Sequence[str], vectors: FloatArray, *, as_json: bool) -> None:
             line = msgspec.json.encode(vector.tolist()).decode()
         else:
             values = " ".join(f"{value:+.4f}" for value in vector[:4])
-            line = f"{values} … ({len(vector)} dimensions)  {text[:60]}"
+            line = f"{values} … ({len(vector)} dimensions)  {harmless(text[:60])}"
         sys.stdout.write(line + "\n")
     sys.stdout.flush()
 

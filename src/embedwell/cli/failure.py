@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import click
 
-from embedwell.cli.output import drop_output, write_json
+from embedwell.cli.output import drop_output, harmless, write_json
 from embedwell.core.errors import (
     CanaryError,
     DriftError,
@@ -52,7 +52,7 @@ def explain_fields(fields: Mapping[str, object], *, as_json: bool) -> None:
     if as_json:
         write_json({"error": fields}, sys.stderr)
     else:
-        sys.stderr.write(f"embedwell: {fields['problem']}\n  {fields['remedy']}\n")
+        sys.stderr.write(harmless(f"embedwell: {fields['problem']}\n  {fields['remedy']}\n"))
 
 
 def explain_usage(error: click.ClickException, *, as_json: bool) -> int:

@@ -15,6 +15,7 @@ import click
 
 from embedwell.cli.index_request import check, home_of, request_of, source_options
 from embedwell.cli.options import db_option, json_option, model_options, threads_option
+from embedwell.cli.output import harmless, write_json
 
 if TYPE_CHECKING:
     from embedwell.app.indexes.index import Index
@@ -61,7 +62,6 @@ def command(**options: Any) -> None:  # noqa: ANN401 - what click gives
     from embedwell.app.config.place import shown_target
     from embedwell.app.indexes.opening import open_index
     from embedwell.app.models.language import uncovered
-    from embedwell.cli.output import write_json
     from embedwell.cli.progress import watching
 
     check(options)
@@ -152,8 +152,6 @@ def _follow(index: Index, request: Request, watch: Watch, options: Mapping[str, 
 
     tell: Callable[[IndexReport], None] = _tell_briefly
     if options["as_json"]:
-        from embedwell.cli.output import write_json
-
         tell = lambda report: write_json(asdict(report))  # noqa: E731 - as short as it gets
 
     try:
@@ -220,7 +218,7 @@ def _tell(report: IndexReport) -> None:
             continue
         sys.stderr.write(f"{len(things):,} {name}:\n")
         for thing in things[:_SHOWN]:
-            sys.stderr.write(f"  {thing.key}: {thing.reason}\n")
+            sys.stderr.write(harmless(f"  {thing.key}: {thing.reason}\n"))
         if len(things) > _SHOWN:
             sys.stderr.write(f"  … and {len(things) - _SHOWN:,} more; --json lists them all\n")
     if report.n_truncated:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _NOWHERE = Path(os.devnull)
 _UNBOUNDED = 10_000
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
+del _CONTROLS[ord("\t")], _CONTROLS[ord("\n")]
 _LEAST_LAST = 20  # characters of a table's last column
 
 
@@ -49,6 +51,11 @@ def write_json(value: Any, stream: TextIO | None = None) -> None:  # noqa: ANN40
     stream = stream or sys.stdout
     told = json.dumps(value, ensure_ascii=not _is_unicode(stream), default=str)
     stream.write(told + "\n")
+
+
+def harmless(text: str) -> str:
+    """A text from a file or a name, with what would steer a terminal escaped."""
+    return text.translate(_CONTROLS)
 
 
 def _is_unicode(stream: TextIO) -> bool:
@@ -96,7 +103,7 @@ def write_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for column in columns[:-1]:
         table.add_column(column, no_wrap=True)
     table.add_column(columns[-1], overflow="fold")
-    held = [[Text(cell) for cell in row] for row in rows]
+    held = [[Text(harmless(cell)) for cell in row] for row in rows]
     for row in held:
         table.add_row(*row)
     found = console()

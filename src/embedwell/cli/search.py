@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, cast
 import click
 
 from embedwell.cli.options import db_option, json_option, model_options, threads_option
+from embedwell.cli.output import console, harmless, write_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -70,7 +71,6 @@ def command(
 ) -> None:
     """Search the index of this folder, or of the nearest folder above it, for QUERY."""
     from embedwell.app.indexes.opening import open_index
-    from embedwell.cli.output import console, write_json
     from embedwell.cli.progress import watching
     from embedwell.core.errors import EmbeddingsOffError, PressureError
     from embedwell.search.results import as_json as results_as_json
@@ -111,12 +111,15 @@ def _show(out: Console, query: str, result: SearchResult) -> None:
     from embedwell.search.excerpt import excerpt
 
     chunk = result.chunk.chunk
-    where = f"{result.chunk.key}:{chunk.start_line}-{chunk.end_line}"
+    where = harmless(f"{result.chunk.key}:{chunk.start_line}-{chunk.end_line}")
+    title = harmless(chunk.title)
     out.print(
         Text.assemble(
-            (f"{result.score:.2f}", "green"), "  ", (where, "bold"), "  ", (chunk.title, "cyan")
+            (f"{result.score:.2f}", "green"), "  ", (where, "bold"), "  ", (title, "cyan")
         )
     )
     for line in excerpt(chunk.text, query, _LINES).lines:
-        out.print(Text(f"      {line}"), overflow="ellipsis", no_wrap=True, soft_wrap=False)
+        out.print(
+            Text(harmless(f"      {line}")), overflow="ellipsis", no_wrap=True, soft_wrap=False
+        )
     out.print()

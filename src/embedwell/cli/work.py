@@ -17,6 +17,7 @@ import click
 
 from embedwell.cli.failure import explain_fields
 from embedwell.cli.options import db_option, json_option
+from embedwell.cli.output import harmless, write_json
 
 if TYPE_CHECKING:
     from embedwell.app.workers.duty import Duty
@@ -100,7 +101,6 @@ def _worker(
     path: Path, db: str | None, duty: Duty, watch: TerminalWatch, *, as_json: bool, supervised: bool
 ) -> None:
     from embedwell.app.indexes.worker import run_worker
-    from embedwell.cli.output import write_json
     from embedwell.jobs.work.report import WorkReport
 
     report = WorkReport()
@@ -121,7 +121,6 @@ def _fleet(
 ) -> None:
     from embedwell.app.indexes.opening import open_index
     from embedwell.app.workers.fleet import run_fleet
-    from embedwell.cli.output import write_json
 
     with open_index(path, db=db, create=False) as index:
         watch.follow(index.store.queue)
@@ -146,7 +145,7 @@ def _tell(reports: Sequence[Mapping[str, Any]]) -> None:
         f"{len(failed):,} failed\n"
     )
     for failure in failed[:_SHOWN]:
-        sys.stderr.write(f"  {failure['key']}: {failure['reason']}\n")
+        sys.stderr.write(harmless(f"  {failure['key']}: {failure['reason']}\n"))
 
 
 @contextmanager
