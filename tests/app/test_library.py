@@ -13,6 +13,7 @@ from embedwell.core.errors import (
     ConversionError,
     QueryError,
     SpaceMismatchError,
+    StoreError,
     StoreNotFoundError,
     UnknownModelError,
 )
@@ -57,6 +58,30 @@ def test_without_ids_the_text_names_itself(index):
 def test_lengths_that_do_not_match_are_refused(index):
     with pytest.raises(ValueError, match="2 texts came with 1 ids"):
         index.add(["one", "two"], ids=["a"])
+
+
+def test_what_is_no_list_of_texts_is_refused_before_anything_is_done(index):
+    index.add(["first words"], ids=["a"])
+    for ask in (
+        lambda: index.add("hello"),
+        lambda: index.add(["hello"], ids="a"),
+        lambda: index.add(["hello"], ids=[1]),
+        lambda: index.add([None]),
+        lambda: index.add(["hello"], metadata=["year"]),
+        lambda: index.delete("abc"),
+        lambda: index.delete([1]),
+    ):
+        with pytest.raises(TypeError, match="takes"):
+            ask()
+    with pytest.raises(ValueError, match="kind 'prose'"):
+        index.add(["hello"], kind="prose")
+    assert index.counts().documents == 1
+
+
+def test_a_closed_index_says_so(index):
+    index.close()
+    with pytest.raises(StoreError, match="was closed"):
+        index.counts()
 
 
 def test_an_index_keeps_its_model_and_refuses_another(index, monkeypatch):

@@ -32,7 +32,7 @@ from embedwell.jobs.compare import Comparison, compare
 from embedwell.jobs.index import IndexReport, WorkOff, index_sources
 from embedwell.jobs.migrate import MigrationReport, Plan, migrate, roll_back
 from embedwell.jobs.rechunk import rechunk_records
-from embedwell.jobs.records import add_records, records_of
+from embedwell.jobs.records import add_records, check_texts, records_of
 from embedwell.jobs.sweeping.sweep import Sweeping
 from embedwell.jobs.work.worker import WorkReport, work
 from embedwell.search.rerank import reranked
@@ -110,7 +110,9 @@ class Index:
             The ids.
 
         Raises:
-            ValueError: `ids`, `metadata` or `kind` has another length than `texts`.
+            TypeError: `texts` or `ids` is one text, or holds something else.
+            ValueError: `ids`, `metadata` or `kind` has another length than `texts`, or a kind is
+                unknown.
             SpaceMismatchError: The settings name another model than the index.
         """
         records = records_of(texts, ids, metadata, kind)
@@ -205,7 +207,11 @@ class Index:
 
         Returns:
             How many there were.
+
+        Raises:
+            TypeError: `ids` is one text, or holds something else.
         """
+        check_texts(ids, "ids")
         return self.store.delete(ids)
 
     def search(

@@ -50,6 +50,8 @@ def database_error(error: sqlite3.Error, path: Path) -> StoreError:
         return make(path)
     if code & _PRIMARY == sqlite3.SQLITE_CORRUPT:
         return damaged(path, str(error))
+    if "closed database" in str(error):
+        return StoreError(f"The index {path} was closed here.", "Open it again.")
     return StoreError(
         f"The index {path} failed: {error}.", "Run `embedwell doctor`; nothing half-done was kept."
     )
