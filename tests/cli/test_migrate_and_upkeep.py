@@ -94,6 +94,8 @@ def test_what_becomes_of_vectors_of_code_is_told(indexed, run):
     rows = run("status").out.splitlines()
     assert "384 dimensions, text alone" in next(row for row in rows if row.startswith("model"))
     assert "384 dimensions, code alone" in next(row for row in rows if row.startswith("code"))
+    light = ("migrate", "--to", "all-MiniLM-L6-v2@q4", "--keep-both", "--plan", "--json")
+    assert run(*light).json["n_missing"] == run("status", "--json").json["chunks"]
     ran = run("migrate", *code, "--hybrid").out
     assert "takes code in; its vectors of text are copied" in ran
     assert "100% of the first ten as before" in ran

@@ -247,7 +247,7 @@ def test_another_migration_in_the_way_is_named(filled):
 
 
 def test_plans_tell_chunks_of_code_alone(filled):
-    found = plan(filled, CODE, None, FakeEmbedder(CODE), of_code=True)
+    found = plan(filled, CODE, None, FakeEmbedder(CODE), holds=CODE_ALONE)
     assert (found.n_chunks, found.n_missing, found.dimensions) == (12, 12, (32, 48))
     assert found.from_model == FAKE_SPACE.model
     assert found.seconds > 0
@@ -258,6 +258,8 @@ def test_plans_tell_chunks_of_code_alone(filled):
     assert (wider.holds, found.holds) == (EVERYTHING, CODE_ALONE)
     text = plan(filled, OTHER, None, FakeEmbedder(OTHER))
     assert (text.n_chunks, text.n_missing, text.n_sampled) == (30, 30, 30)
+    light = plan(filled, OTHER, None, FakeEmbedder(OTHER), holds=EVERYTHING)
+    assert (light.n_chunks, light.n_missing) == (N_TEXT + N_CODE, N_TEXT + N_CODE)
     assert len(filled.spaces.all()) == 2
 
 

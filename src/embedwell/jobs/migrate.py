@@ -177,7 +177,7 @@ def plan(
     filled: StoredSpace | None,
     embedder: TextEmbedder,
     *,
-    of_code: bool = False,
+    holds: Holds | None = None,
 ) -> Plan:
     """Look at what a migration would take; nothing is written.
 
@@ -186,11 +186,11 @@ def plan(
         space: The new space.
         filled: What there is of it already.
         embedder: Of the new model.
-        of_code: Whether it is to be the code space, instead of the main one.
+        holds: Kinds of documents that the new space is to hold; those of the main one if left out.
     """
     main, code = store.spaces.main(), store.spaces.code()
-    old = (code or main) if of_code else main
-    holds = CODE_ALONE if of_code else main.holds
+    holds = holds or main.holds
+    old = (code or main) if holds == CODE_ALONE else main
     kind = kind_of(holds)
     n_chunks = store.n_chunks(kind) if kind else store.counts().chunks
     texts = _sampled_texts(store, old.number, kind)

@@ -10,7 +10,7 @@ from embedwell.core.events import Watch
 from embedwell.handshake.admit import AdmittedEmbedder
 from embedwell.jobs.migrate import MigrationReport, Plan, bytes_of, in_the_way, migrate, plan
 from embedwell.stores.protocol import Store
-from embedwell.stores.spaces import EVERYTHING, StoredSpace
+from embedwell.stores.spaces import CODE_ALONE, EVERYTHING, StoredSpace
 
 EmbedderOf: TypeAlias = Callable[[StoredSpace], AdmittedEmbedder]
 """Gives the embedder of one of the store's spaces."""
@@ -94,7 +94,7 @@ def plan_wider(store: Store, embedder: AdmittedEmbedder) -> Plan:
         MigrationError: Another migration is in the way.
     """
     main = store.spaces.main()
-    found = plan(store, main.space, None, embedder, of_code=True)
+    found = plan(store, main.space, None, embedder, holds=CODE_ALONE)
     begun = _begun(store, main)
     # Those of text are copied, and which of them are there already does not matter for the time.
     n_lacking = store.spaces.n_missing(begun.number) if begun else store.counts().chunks

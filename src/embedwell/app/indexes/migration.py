@@ -20,7 +20,7 @@ from embedwell.handshake.admit import AdmittedEmbedder
 from embedwell.jobs.migrate import Plan, found_space, plan
 from embedwell.models.heads import check_head
 from embedwell.stores.protocol import Store
-from embedwell.stores.spaces import CODE_ALONE, StoredSpace
+from embedwell.stores.spaces import CODE_ALONE, EVERYTHING, Holds, StoredSpace
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,10 @@ def look_ahead(
 ) -> Plan:
     """What a migration would take; see `Index.plan_migration`."""
     filled = _found(store, embedders, to, watch, keep_both=keep_both, of_code=of_code)
+    holds = filled.holds if filled else _holds(keep_both=keep_both, of_code=of_code)
     embedder = embedders.unadmitted(to.settings, watch)
     try:
-        found = plan(store, to.space, filled, embedder, of_code=of_code)
+        found = plan(store, to.space, filled, embedder, holds=holds)
     finally:
         embedder.close()
     check_room(store, found)
@@ -93,7 +94,7 @@ def embedder_for(
     stored = _found(store, embedders, to, watch, keep_both=keep_both, of_code=of_code)
     if stored is None:
         role: Literal["next", "light"] = "light" if keep_both else "next"
-        holds = CODE_ALONE if of_code else None
+        holds = _holds(keep_both=keep_both, of_code=of_code)
         stored = store.spaces.add(to.space, role, to.artifact, holds=holds)
     return embedders.of(stored, watch, to.settings)
 
@@ -121,6 +122,11 @@ def drop(store: Store, role: Literal["next", "light", "kept"]) -> list[StoredSpa
         store.spaces.drop(stored.number)
     store.compact()
     return gone
+
+
+def _holds(*, keep_both: bool, of_code: bool) -> Holds | None:
+    """What a new space is to hold; None for what the main one does."""
+    return CODE_ALONE if of_code else EVERYTHING if keep_both else None
 
 
 def _found(
