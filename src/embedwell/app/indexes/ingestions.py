@@ -17,6 +17,8 @@ from embedwell.stores.registry import open_store
 _LOOK_S = 1.0
 # What cannot be opened is not tried at every look: a database that is away takes seconds to say so.
 _AGAIN_S = 15.0
+# Whoever asks waits for a look no longer than this, and is then told what was seen before.
+_PATIENCE_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -45,16 +47,33 @@ class _Watched:
         self._place = place
         self._observer = Observer()
         self._lock = threading.Lock()
+        self._looking: threading.Thread | None = None
         self._seen: IndexIngestion | None = None
         self._again_at = 0.0
 
-    def look(self) -> IndexIngestion:
+    def begin(self) -> threading.Thread | None:
+        """The thread that looks, begun where the last look is long ago; None where it is not."""
         with self._lock:
-            if self._seen is None or time.monotonic() >= self._again_at:
-                self._seen = self._looked()
-                wait_s = _AGAIN_S if self._seen.error else _LOOK_S
+            if self._looking is None and time.monotonic() >= self._again_at:
+                self._looking = threading.Thread(target=self._look, name="look", daemon=True)
+                self._looking.start()
+            return self._looking
+
+    def seen(self) -> IndexIngestion:
+        """What the last look that has ended saw."""
+        with self._lock:
+            return self._seen or IndexIngestion(self._name, "It does not answer yet.", None)
+
+    def _look(self) -> None:
+        seen: IndexIngestion | None = None
+        try:
+            seen = self._looked()
+        finally:
+            with self._lock:
+                self._looking = None
+                self._seen = seen or self._seen
+                wait_s = _LOOK_S if seen is not None and not seen.error else _AGAIN_S
                 self._again_at = time.monotonic() + wait_s
-            return self._seen
 
     def _looked(self) -> IndexIngestion:
         try:
@@ -77,7 +96,10 @@ class Ingestions:
         self._watched: dict[tuple[str, Place], _Watched] = {}
 
     def of(self, places: Mapping[str, Place]) -> list[IndexIngestion]:
-        """How far each of these is, at most a second ago.
+        """How far each of these is, a second ago or less.
+
+        One that does not answer holds the others up for a second; until it does, what it said
+        last is told.
 
         Args:
             places: Folders, files or addresses, by the name that they are served under.
@@ -87,4 +109,8 @@ class Ingestions:
                 self._watched.setdefault((name, place), _Watched(name, place))
                 for name, place in places.items()
             ]
-        return [one.look() for one in wanted]
+        until = time.monotonic() + _PATIENCE_S
+        for looking in [one.begin() for one in wanted]:
+            if looking is not None:
+                looking.join(max(0.0, until - time.monotonic()))
+        return [one.seen() for one in wanted]

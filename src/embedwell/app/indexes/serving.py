@@ -15,7 +15,7 @@ from msgspec import structs
 from embedwell.app.config.place import find_file, shown_target
 from embedwell.app.config.settings import Settings
 from embedwell.app.config.trust import check_index_inside
-from embedwell.core.errors import BadRequestError, StoreNotFoundError
+from embedwell.core.errors import BadRequestError, EmbedwellError, StoreNotFoundError
 from embedwell.core.events import Watch
 from embedwell.runtime.protocol import TextEmbedder
 from embedwell.runtime.relevance import TextReranker
@@ -41,10 +41,20 @@ EmbedderOf = Callable[[str], "NamedEmbedder"]
 
 @dataclass(eq=False)
 class _Open:
-    """An index that is open, and who may use it."""
+    """An index that is open, or being opened by whoever holds its lock.
 
-    index: Index
+    Attributes:
+        place: Where it is.
+        identity: Of its file.
+        index: None until it is open.
+        refused: Why it could not be opened; told again, without another try, until `again_at`.
+    """
+
+    place: Place
     identity: tuple[int, int]
+    index: Index | None = None
+    refused: EmbedwellError | None = None
+    again_at: float = 0.0
     lock: threading.Lock = field(default_factory=threading.Lock)
     n_users: int = 0
     used_at: float = field(default_factory=time.monotonic)
@@ -78,19 +88,23 @@ class OpenIndexes:
 
     @contextmanager
     def using(self, file: Place, watch: Watch) -> Iterator[Index]:
-        """An open index, for the `with` block alone.
+        """An open index, for the `with` block alone; others are not held up by its opening.
+
+        What could not be opened is not tried again for as long as that took: a database that is
+        away takes seconds to say so.
 
         Raises:
             StoreNotFoundError: There is no index at that place.
             StoreError: It cannot be opened.
             TaskCancelledError: `watch` was asked to stop while another request used the index.
         """
-        entry = self._enter(file)
+        place = file.resolve() if isinstance(file, Path) else file
+        entry = self._enter(place, _identity(place))
         try:
             while not entry.lock.acquire(timeout=_LOOK_EVERY_S):
                 watch.check("search")
             try:
-                yield entry.index
+                yield self._index_of(entry)
             finally:
                 entry.lock.release()
         finally:
@@ -108,51 +122,65 @@ class OpenIndexes:
 
     def n_open(self) -> int:
         """How many are open."""
-        return len(self._open)
+        with self._lock:
+            return sum(entry.index is not None for entry in self._open.values())
 
     def check_idle(self) -> None:
         """Close what nobody has used for a while."""
         before = time.monotonic() - self._idle_s
         with self._lock:
-            self._drop({place for place, entry in self._open.items() if entry.used_at < before})
+            idle = self._taken_out({p for p, entry in self._open.items() if entry.used_at < before})
+        _close(idle)
 
     def close(self) -> None:
         """Close all that nobody uses."""
         with self._lock:
-            self._drop(set(self._open))
+            unused = self._taken_out(set(self._open))
+        _close(unused)
 
-    def _enter(self, file: Place) -> _Open:
-        place = file.resolve() if isinstance(file, Path) else file
+    def _enter(self, place: Place, identity: tuple[int, int]) -> _Open:
         with self._lock:
-            entry = self._open.get(place)
-            identity = _identity(place)
-            if entry is None or entry.identity != identity:  # removed and made anew meanwhile
-                self._drop({place})
-                entry = self._open[place] = _Open(self._opened(place), identity)
-                entry.n_users += 1
-                self._drop(set(list(self._open)[: -self._n_open]))
-            else:
-                self._open[place] = self._open.pop(place)  # the last is the most recently used
-                entry.n_users += 1
-            return entry
+            entry, unused = self._open.pop(place, None), list[_Open]()
+            if entry is not None and entry.identity != identity:  # removed and made anew meanwhile
+                unused = [] if entry.n_users else [entry]
+                entry = None
+            self._open[place] = entry = entry or _Open(place, identity)  # last: most recently used
+            entry.n_users += 1
+            unused += self._taken_out(self._too_many())
+        _close(unused)
+        return entry
 
     def _leave(self, entry: _Open) -> None:
         with self._lock:
             entry.n_users -= 1
             entry.used_at = time.monotonic()
-            if entry not in self._open.values():  # it was replaced while it was used
-                if not entry.n_users:
-                    entry.index.close()
-            elif len(self._open) > self._n_open:
-                self._drop(set(list(self._open)[: -self._n_open]))
+            is_replaced = self._open.get(entry.place) is not entry
+            unused = [entry] if is_replaced and not entry.n_users else []
+            unused += self._taken_out(self._too_many())
+        _close(unused)
 
-    def _drop(self, places: set[Place]) -> None:
-        """Close those of the indexes that nobody uses; who holds the lock calls this."""
-        for place in places & self._open.keys():
-            entry = self._open[place]
-            if not entry.n_users:
-                del self._open[place]
-                entry.index.close()
+    def _too_many(self) -> set[Place]:
+        return set(list(self._open)[: -self._n_open])
+
+    def _taken_out(self, places: set[Place]) -> list[_Open]:
+        """Those of the indexes that nobody uses; who holds the lock calls this, and closes them."""
+        unused = [place for place in places & self._open.keys() if not self._open[place].n_users]
+        return [self._open.pop(place) for place in unused]
+
+    def _index_of(self, entry: _Open) -> Index:
+        """The index, opened now if it is not; who holds the entry's lock calls this."""
+        if entry.index is not None:
+            return entry.index
+        began = time.monotonic()
+        if entry.refused is not None and began < entry.again_at:
+            raise entry.refused.with_traceback(None)
+        try:
+            entry.index = self._opened(entry.place)
+        except EmbedwellError as error:
+            now = time.monotonic()
+            entry.refused, entry.again_at = error, now + (now - began)
+            raise
+        return entry.index
 
     def _opened(self, file: Place) -> Index:
         from embedwell.app.config.configuration import load  # noqa: PLC0415 - when one is asked for
@@ -259,3 +287,9 @@ def _identity(file: Place) -> tuple[int, int]:
             f"There is no index at {file}.", "Make one with `embedwell index`."
         ) from error
     return found.st_dev, found.st_ino
+
+
+def _close(entries: list[_Open]) -> None:
+    for entry in entries:
+        if entry.index is not None:
+            entry.index.close()

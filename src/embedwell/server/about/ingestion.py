@@ -41,13 +41,17 @@ class Ingestions(Struct):
 async def ingestion(service: Service, request: Request, body: None) -> Response:
     """Tell how far the served indexes are, or the one that is asked for."""
     del body
-    name = request.query_params.get("index", "")
-    if name:
-        places = {name: index_file(name, service.settings, any_place=is_unix(request.scope))}
-    else:
-        places = dict(served(service.settings))
+    name, any_place = request.query_params.get("index", ""), is_unix(request.scope)
+
+    def look() -> list[IndexIngestion]:
+        if name:
+            places = {name: index_file(name, service.settings, any_place=any_place)}
+        else:
+            places = dict(served(service.settings))
+        return service.ingestions.of(places)
+
     # In a thread of its own: who only looks on takes none from those who search.
-    found = await asyncio.to_thread(service.ingestions.of, places)
+    found = await asyncio.to_thread(look)
     answer = msgspec.json.encode(Ingestions(found))
     headers = {"Cache-Control": "no-store"}
     return Response(answer, headers=headers, media_type="application/json")

@@ -18,7 +18,7 @@ from embedwell.core.errors import EmbedwellError, UnknownModelError
 from embedwell.core.events import Progress
 from embedwell.models.artifacts import ArtifactStore
 from embedwell.models.catalogue import ModelCard
-from embedwell.runtime.loaded import ModelState
+from embedwell.runtime.states import ModelState
 from embedwell.server.compatible.ollama import card_of
 from embedwell.server.shared.endpoint import Endpoint
 

@@ -10,12 +10,13 @@ from msgspec import Struct
 from starlette.responses import Response
 
 from embedwell.server import paths
-from embedwell.server.native.search import INDEX, NO_INDEX, OTHER_SPACE, asked_index
+from embedwell.server.native.search import INDEX, NO_INDEX, OTHER_SPACE
 from embedwell.server.shared.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from embedwell.app.indexes.index import Index
     from embedwell.core.events import Watch
     from embedwell.jobs.compare import Comparison
     from embedwell.server.shared.service import Service
@@ -69,15 +70,13 @@ async def debug(service: Service, request: Request, body: None) -> Response:
 
 
 async def _compared(service: Service, request: Request) -> tuple[Comparison, float]:
-    file = asked_index(service, request, request.query_params.get("index", ""))
-    query = request.query_params.get("query", "")
+    asked = request.query_params
 
-    def look(watch: Watch) -> tuple[Comparison, float]:
-        with service.indexes.using(file, watch) as index:
-            began = time.perf_counter()
-            return index.compare(query, watch), 1000 * (time.perf_counter() - began)
+    def look(index: Index, watch: Watch) -> tuple[Comparison, float]:
+        began = time.perf_counter()
+        return index.compare(asked.get("query", ""), watch), 1000 * (time.perf_counter() - began)
 
-    return await service.work(request, look)
+    return await service.with_index(request, asked.get("index", ""), look)
 
 
 def _json(value: object) -> Response:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from embedwell import __version__
 from embedwell.core.errors import PressureError
-from embedwell.runtime.loaded import ModelState
+from embedwell.runtime.states import ModelState
 from embedwell.server.shared.endpoint import Endpoint
 from embedwell.server.shared.measured import LoadedModel, described
 

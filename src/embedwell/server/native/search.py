@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from starlette.responses import Response, StreamingResponse
 
 from embedwell.app.indexes.progress import Ingestion
-from embedwell.app.indexes.serving import Place, index_file
+from embedwell.app.indexes.serving import index_file
 from embedwell.core.errors import BadRequestError, EmbedwellError
 from embedwell.core.events import Progress, Watch
 from embedwell.engines.wire import ErrorAnswer, ErrorBody
@@ -22,6 +22,7 @@ from embedwell.server.shared.security import is_unix
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from embedwell.app.indexes.index import Index
     from embedwell.jobs.index import IndexReport
     from embedwell.search.results import SearchResults
     from embedwell.server.shared.service import Service
@@ -161,15 +162,14 @@ class ReindexRequest(Struct, forbid_unknown_fields=True):
 
 async def search(service: Service, request: Request, body: SearchRequest) -> Response:
     """Answer a question."""
-    file = asked_index(service, request, body.index)
     given = {"path": body.path, "language": body.language, "kind": body.kind}
     where = body.metadata | {name: value for name, value in given.items() if value}
 
-    def find(watch: Watch) -> SearchResults:
-        with service.indexes.using(file, watch) as index:
-            return index.search(body.query, body.k, body.mode, where, rerank=body.rerank)
+    def find(index: Index, watch: Watch) -> SearchResults:
+        del watch
+        return index.search(body.query, body.k, body.mode, where, rerank=body.rerank)
 
-    found = await service.work(request, find)
+    found = await service.with_index(request, body.index, find)
     from embedwell.search.results import as_json  # noqa: PLC0415 - loaded with the first index
 
     return _json(as_json(found))
@@ -178,22 +178,20 @@ async def search(service: Service, request: Request, body: SearchRequest) -> Res
 async def status(service: Service, request: Request, body: None) -> Response:
     """Tell what an index holds, and how its folder differs from it."""
     del body
-    file = asked_index(service, request, request.query_params.get("index", ""))
 
-    def look(watch: Watch) -> object:
+    def look(index: Index, watch: Watch) -> object:
+        del watch
         from embedwell.app.indexes.status import status  # noqa: PLC0415 - with the first index
 
-        with service.indexes.using(file, watch) as index:
-            return asdict(status(index))
+        return asdict(status(index))
 
-    return _json(await service.work(request, look))
+    return _json(await service.with_index(request, request.query_params.get("index", ""), look))
 
 
 async def passage(service: Service, request: Request, body: None) -> Response:
     """Read a passage of a document with its neighbours."""
     del body
     asked = request.query_params
-    file = asked_index(service, request, asked.get("index", ""))
     number, around = _number(asked, "id", 0), _number(asked, "around", 1, most=_MOST_NEIGHBOURS)
     lines = _number(asked, "start_line", 1), _number(asked, "end_line", _LAST_LINE)
     path = asked.get("path", "")
@@ -203,20 +201,22 @@ async def passage(service: Service, request: Request, body: None) -> Response:
             "Take one of them from a search's results.",
         )
 
-    def read(watch: Watch) -> Passage:
-        with service.indexes.using(file, watch) as index, index.store.snapshot():
+    def read(index: Index, watch: Watch) -> Passage:
+        del watch
+        with index.store.snapshot():
             found = index.store.chunks([number]) if number else []
             chunks = index.store.passages(found[0].key if found else path)
         return _passage(chunks, number, lines, around, path)
 
-    return _json(await service.work(request, read))
+    return _json(await service.with_index(request, asked.get("index", ""), read))
 
 
 async def reindex(service: Service, request: Request, body: ReindexRequest) -> Response:
     """Bring an index up to date; progress goes out as lines of JSON, the report comes last."""
-    file = asked_index(service, request, body.index)
+    any_place = is_unix(request.scope)
 
     def run(watch: Watch) -> IndexReport:
+        file = index_file(body.index, service.settings, any_place=any_place)
         with service.indexes.alone(file) as index:
             return index.add_folder(watch=watch)
 
@@ -274,11 +274,6 @@ def _passage(
 
 def _overlap(found: FoundChunk, lines: tuple[int, int]) -> bool:
     return found.chunk.start_line <= lines[1] and found.chunk.end_line >= lines[0]
-
-
-def asked_index(service: Service, request: Request, name: str) -> Place:
-    """The file or address of the index that a request names."""
-    return index_file(name, service.settings, any_place=is_unix(request.scope))
 
 
 def _number(asked: Any, name: str, default: int, most: int = 2**62) -> int:  # noqa: ANN401 - Starlette's

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from embedwell.app.config.sizes import parse_bytes
 from embedwell.app.embedding.runtime import Runtime
-from embedwell.runtime.loaded import ModelState
+from embedwell.runtime.states import ModelState
 
 
 class LoadedModel(Struct):

@@ -60,12 +60,12 @@ STATUSES: tuple[tuple[type[EmbedwellError], int], ...] = (
     (ServiceSlowError, 504),
 )
 
-# Memory that others hold, or a model that does not fit now, may be gone in a while.
+# Memory that others hold may be given back in a while, and a database may return.
 _RETRY_S: tuple[tuple[type[EmbedwellError], float], ...] = (
+    (StoreGoneError, 5.0),
     (PressureError, 5.0),
     (OverBudgetError, 30.0),
 )
-
 
 # Paths of other dialects: errors that no endpoint has raised take their form there.
 _DIALECTS: tuple[tuple[str, Dialect], ...] = (

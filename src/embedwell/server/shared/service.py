@@ -7,13 +7,14 @@ import math
 import time
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, TypeVar
+from weakref import WeakValueDictionary
 
 from embedwell.app.config.settings import Settings
 from embedwell.app.embedding.runtime import Runtime
 from embedwell.app.indexes.ingestions import Ingestions
-from embedwell.app.indexes.serving import OpenIndexes
+from embedwell.app.indexes.serving import OpenIndexes, index_file
 from embedwell.app.models.pull import ChildPuller
 from embedwell.core.errors import (
     ServiceBusyError,
@@ -23,9 +24,12 @@ from embedwell.core.errors import (
 )
 from embedwell.core.events import Event, Progress, Watch
 from embedwell.server.shared.monitor import Monitor
+from embedwell.server.shared.security import is_unix
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+
+    from embedwell.app.indexes.index import Index
 
 # Requests that run at once: their texts share batches, so more threads would only cost memory.
 _N_THREADS = 16
@@ -66,11 +70,16 @@ class Service:
         self.used_at = time.monotonic()
         self.is_draining = False
         self.is_ready = not (settings.preload or settings.pinned)
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._threads = ThreadPoolExecutor(_N_THREADS, thread_name_prefix="bulk")
         self._short_threads = ThreadPoolExecutor(_N_SHORT_THREADS, thread_name_prefix="short")
 
     async def work(
-        self, request: Request, do: Callable[[Watch], Found], timeout_s: float | None = None
+        self,
+        request: Request,
+        do: Callable[[Watch], Found],
+        timeout_s: float | None = None,
+        turn: asyncio.Lock | None = None,
     ) -> Found:
         """Run a synchronous function in a thread, and stop it when the client leaves.
 
@@ -78,6 +87,7 @@ class Service:
             request: Whose work it is; its body has been read.
             do: Given a watch that is cancelled when the client leaves or time is up.
             timeout_s: Longest time, waiting included; the setting's where left out.
+            turn: Held while it runs, and waited for without a thread.
 
         Raises:
             ServiceBusyError: Too many requests are waiting, or the service is stopping.
@@ -88,7 +98,8 @@ class Service:
         limit_s = self.settings.request_timeout_s if timeout_s is None else timeout_s
         watch = Watch()
         is_short = timeout_s is None and _is_short(request)
-        work = self._begin(do, watch, self._short_threads if is_short else self._threads)
+        threads = self._short_threads if is_short else self._threads
+        work = self._begin(do, watch, threads, turn)
         gone = asyncio.ensure_future(_left(request))
         try:
             done, _ = await asyncio.wait(
@@ -108,6 +119,28 @@ class Service:
         finally:
             watch.cancelled.set()  # also when this coroutine is itself cancelled
             gone.cancel()
+
+    async def with_index(
+        self, request: Request, name: str, do: Callable[[Index, Watch], Found]
+    ) -> Found:
+        """Run a function with the index that a request names.
+
+        Requests to one index are served in turn, and however many wait, they take no thread from
+        those to others: a database that is away holds up its own requests alone.
+
+        Raises:
+            StoreNotFoundError: There is no such index, or it is not served.
+            EmbedwellError: As `work` does.
+        """
+        any_place = is_unix(request.scope)
+
+        def run(watch: Watch) -> Found:
+            file = index_file(name, self.settings, any_place=any_place)
+            with self.indexes.using(file, watch) as index:
+                return do(index, watch)
+
+        turn = self._turns.setdefault(name, asyncio.Lock())
+        return await self.work(request, run, turn=turn)
 
     async def follow(self, do: Callable[[Watch], Found]) -> AsyncGenerator[Progress | Found, None]:
         """Run a synchronous function in a thread; give its progress, and last what it returned.
@@ -150,7 +183,11 @@ class Service:
         self.monitor.happened(event)
 
     def _begin(
-        self, do: Callable[[Watch], Found], watch: Watch, threads: ThreadPoolExecutor
+        self,
+        do: Callable[[Watch], Found],
+        watch: Watch,
+        threads: ThreadPoolExecutor,
+        turn: asyncio.Lock | None = None,
     ) -> asyncio.Future[Found]:
         if self.is_draining:
             raise ServiceStoppingError
@@ -164,8 +201,12 @@ class Service:
             watch.check("request")
             return do(watch)
 
+        async def run_in_turn() -> Found:
+            async with turn or nullcontext():
+                return await asyncio.get_running_loop().run_in_executor(threads, run)
+
         self.n_waiting += 1
-        work = asyncio.get_running_loop().run_in_executor(threads, run)
+        work = asyncio.ensure_future(run_in_turn())
         work.add_done_callback(self._ended)
         return work
 

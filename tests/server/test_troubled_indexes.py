@@ -1,0 +1,113 @@
+"""What one index suffers from is felt by nobody who asks for another."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pytest
+from indexes import make_index
+from msgspec import structs
+from starlette.testclient import TestClient
+
+from embedwell.server.application import application
+from embedwell.server.shared.service import Service
+
+N_CLIENTS = 20  # more than there are threads
+
+
+class SilentDatabase:
+    """Takes connections and never says a word, as a server does that has stalled.
+
+    Attributes:
+        address: Of a database in it.
+        asked: Set by the first connection.
+        n_asked: Connections so far.
+    """
+
+    def __init__(self, listener: socket.socket) -> None:
+        self.address = f"postgresql://me@127.0.0.1:{listener.getsockname()[1]}/none?sslmode=disable"
+        self.asked = threading.Event()
+        self.n_asked = 0
+        self._listener = listener
+        self._taken: list[socket.socket] = []
+
+    def listen(self) -> None:
+        while True:
+            try:
+                self._taken.append(self._listener.accept()[0])
+            except OSError:
+                return
+            self.n_asked += 1
+            self.asked.set()
+
+    def hang_up(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        for connection in self._taken:
+            connection.close()
+
+
+@contextmanager
+def silent_database() -> Iterator[SilentDatabase]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        database = SilentDatabase(listener)
+        thread = threading.Thread(target=database.listen)
+        thread.start()
+        try:
+            yield database
+        finally:
+            if thread.is_alive():
+                database.hang_up()
+            thread.join(10)
+
+
+@pytest.fixture
+def database():
+    with silent_database() as found:
+        yield found
+
+
+@pytest.fixture
+def client(tmp_path, database, runtime):
+    notes = make_index(tmp_path / "notes")
+    runtime.settings = structs.replace(
+        runtime.settings, indexes=(str(notes),), database_url=database.address
+    )
+    service = Service(runtime.settings, runtime)
+    with TestClient(application(service), base_url="http://127.0.0.1:8437") as client:
+        yield client
+    service.close()
+
+
+def test_a_database_that_does_not_answer_holds_up_nobody_else(client, database):
+    def search(index: str):
+        return client.post("/v1/search", json={"query": "lamp", "index": index, "k": 1})
+
+    with ThreadPoolExecutor(N_CLIENTS) as clients:
+        waiting = [clients.submit(search, "database") for _ in range(N_CLIENTS)]
+        assert database.asked.wait(10)
+        found = search("notes")
+        assert found.status_code == 200, found.text
+        embedded = client.post("/v1/embed", json={"model": "all-minilm", "texts": ["a"]})
+        assert embedded.status_code == 200
+        assert not any(one.done() for one in waiting)
+        time.sleep(0.5)  # for as long as the first one took, the others are not tried
+        database.hang_up()
+        answers = [one.result() for one in waiting]
+    assert {answer.status_code for answer in answers} == {503}
+    assert {answer.json()["error"]["type"] for answer in answers} == {"StoreGoneError"}
+    assert all(int(answer.headers["Retry-After"]) > 0 for answer in answers)
+    assert database.n_asked == 1
+
+
+def test_looking_on_does_not_wait_for_a_database_that_does_not_answer(client, database):
+    found = {one["index"]: one["error"] for one in client.get("/v1/ingestion").json()["indexes"]}
+    assert found == {"notes": "", "database": "It does not answer yet."}
+    text = client.get("/metrics").text
+    assert 'embedwell_index_readable{index="notes"} 1\n' in text
+    assert 'embedwell_index_readable{index="database"} 0\n' in text
+    assert database.n_asked == 1
