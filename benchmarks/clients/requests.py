@@ -29,7 +29,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     from benchmarks.artifacts import load_artifacts
-    from embedwell.runtime.loaded import Limits, LoadedModels
+    from embedwell.runtime.loaded import LoadedModels
+    from embedwell.runtime.states import Limits
 
     events: Counter[str] = Counter()
     reasons: Counter[str] = Counter()

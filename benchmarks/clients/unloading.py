@@ -25,7 +25,8 @@ def main() -> None:
     from benchmarks.artifacts import WIDE, load_artifacts
     from benchmarks.environments import MODEL
     from embedwell.core.events import Watch
-    from embedwell.runtime.loaded import Limits, LoadedModels
+    from embedwell.runtime.loaded import LoadedModels
+    from embedwell.runtime.states import Limits
 
     texts = json.loads(options.texts.read_text("utf-8"))
     known = load_artifacts(options.artifacts)

@@ -26,7 +26,8 @@ from embedwell.engines.registry import open_engine
 from embedwell.handshake.admit import admitted
 from embedwell.handshake.probes import PROBES, embed_probes
 from embedwell.runtime.embedder import LocalEmbedder
-from embedwell.runtime.loaded import Limits, LoadedModels
+from embedwell.runtime.loaded import LoadedModels
+from embedwell.runtime.states import Limits
 from embedwell.stores.memory.store import MemoryStore
 from embedwell.stores.protocol import CollectionSettings
 

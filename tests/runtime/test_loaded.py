@@ -17,8 +17,9 @@ from embedwell.core.errors import (
     TaskCancelledError,
 )
 from embedwell.core.events import EVENTS, Watch
-from embedwell.runtime.loaded import Limits, LoadedModels
+from embedwell.runtime.loaded import LoadedModels
 from embedwell.runtime.remembered import Remembered
+from embedwell.runtime.states import Limits
 
 ROOM = 24 * MB + RUN  # what is expected beside an artifact's size, until it was measured
 
@@ -339,6 +340,16 @@ def test_then_a_lower_quantization_is_used_and_else_refused(tmp_path, make, capl
     watched.fake.faults[a.key] = [MemoryError(), MemoryError()]
     with pytest.raises(OverBudgetError, match="gave no memory for a@q4"):
         watched.use(a)
+
+
+def test_that_a_lower_quantization_stands_in_is_said_once_a_minute(tmp_path, make, caplog):
+    a, lower = make("a", 900), make("a", 10, "q4")
+    watched = Watched(tmp_path, lower=lambda artifact: lower if artifact is a else None)
+    for seconds in (0, 30, 31):
+        watched.fake.now += seconds
+        with watched.models.using(a, Watch()) as embedder:
+            assert embedder.artifact is lower
+    assert caplog.text.count("a@q4 is used instead.") == 2
 
 
 def test_too_large_a_quantization_gives_way_to_a_lower_one(tmp_path, make):

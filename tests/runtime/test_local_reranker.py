@@ -21,10 +21,11 @@ from embedwell.core.errors import (
 from embedwell.core.events import Watch
 from embedwell.engines.protocol import EngineBuild, TokenBatch
 from embedwell.engines.registry import open_engine
-from embedwell.runtime.loaded import Limits, LoadedModels
+from embedwell.runtime.loaded import LoadedModels
 from embedwell.runtime.managed import embed, score
 from embedwell.runtime.pair_tokenizer import PairTokenizer
 from embedwell.runtime.reranker import LocalReranker, sigmoid
+from embedwell.runtime.states import Limits
 
 QUERY = "w3 w4 w5"
 

@@ -8,8 +8,9 @@ from fake_machine import MB, FakeMachine, artifact_of
 
 from embedwell.core.errors import BadTextsError, EngineMemoryError, OverBudgetError
 from embedwell.core.events import Watch
-from embedwell.runtime.loaded import Limits, LoadedModels
+from embedwell.runtime.loaded import LoadedModels
 from embedwell.runtime.managed import embed
+from embedwell.runtime.states import Limits
 
 NO_MEMORY = EngineMemoryError("No memory.", "Free some.")
 

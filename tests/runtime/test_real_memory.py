@@ -25,7 +25,8 @@ from embedwell.core.errors import EmbedwellError
 from embedwell.core.events import Watch
 from embedwell.core.space import Space
 from embedwell.engines.registry import import_engine
-from embedwell.runtime.loaded import Limits, LoadedModels
+from embedwell.runtime.loaded import LoadedModels
+from embedwell.runtime.states import Limits
 from embedwell.runtime.managed import embed
 from embedwell.runtime.refusals import OverBudgetError
 

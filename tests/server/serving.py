@@ -23,7 +23,7 @@ from embedwell.core.events import Watch
 from embedwell.core.space import Kind
 from embedwell.core.vectors import IntArray
 from embedwell.engines.http import Address, HttpEngine
-from embedwell.runtime.loaded import ModelState
+from embedwell.runtime.states import ModelState
 from embedwell.testing import FAKE_BUILD, FakeEmbedder
 
 MODEL = "all-MiniLM-L6-v2"

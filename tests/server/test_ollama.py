@@ -23,7 +23,7 @@ from embedwell.core.errors import (
 )
 from embedwell.core.events import Watch
 from embedwell.models.catalogue import card
-from embedwell.runtime.loaded import ModelState
+from embedwell.runtime.states import ModelState
 from embedwell.server.compatible.keep_alive import seconds
 from embedwell.server.compatible.ollama_models import _readable, _running
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,14 +15,12 @@ from embedwell.core.device import keep_few_arenas
 from embedwell.core.errors import (
     EmbedwellError,
     EngineMemoryError,
-    OverBudgetError,
     TaskCancelledError,
 )
 from embedwell.core.events import Listener, Watch, ignore_events
 from embedwell.runtime import refusals
 from embedwell.runtime.idle import overdue, state_of
 from embedwell.runtime.model import Local, Machine, Model, close_doors
-from embedwell.runtime.needs import estimated_bytes
 from embedwell.runtime.opening import Opener
 from embedwell.runtime.placing import Load, Memory, Placing, Wait, place
 from embedwell.runtime.pressure import Pressure, PressureGauge
@@ -40,8 +37,6 @@ _MOST_TRIES = 2
 Refusal = TypeVar("Refusal", bound=EmbedwellError)
 Lower: TypeAlias = Callable[[Artifact], Artifact | None]
 """From an artifact to one of the same space that takes less; None where there is none."""
-
-_log = logging.getLogger(__name__)
 
 
 class LoadedModels:
@@ -198,7 +193,7 @@ class LoadedModels:
             lower = self.lower(artifact)
             if lower is None:
                 raise refused.error from refused.__cause__
-            _log.warning("%s; %s is used instead", refused.error.problem, lower.name)
+            self._teller.warn_of_lower(refused.error, lower)
         return self._acquire(lower, watch)
 
     def _enter(self, artifact: Artifact, watch: Watch) -> Model:
@@ -394,6 +389,3 @@ class LoadedModels:
         need = self._opener.need_bytes(artifact)
         self._teller.refused(artifact, error, need, self.limits.budget_bytes)
         return error
-
-
-__all__ = ["Limits", "LoadedModels", "ModelState", "OverBudgetError", "estimated_bytes"]

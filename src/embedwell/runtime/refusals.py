@@ -86,7 +86,7 @@ class Teller:
         self._listener = listener
         self._clock = clock
         self._lock = threading.Lock()
-        self._warned_at = -_WARN_EVERY_S
+        self._warned_at: dict[str, float] = {}
 
     def tell(self, kind: EventKind, artifact: Artifact, **detail: str | float | None) -> None:
         """Something happened to one artifact; see `core.events.EVENTS`."""
@@ -115,13 +115,22 @@ class Teller:
         """Texts came: warn, once a minute at most, where memory is above 85 %."""
         if pressure.fraction <= WARN_FROM:
             return
+        if self._is_time_to_warn("pressure"):
+            _log.warning("Memory is at %.0f %% of its limit.", 100 * pressure.fraction)
+            self._listener(Event("warning", "", {"fraction": pressure.fraction}))
+
+    def warn_of_lower(self, refused: EmbedwellError, lower: Artifact) -> None:
+        """A lower quantization stands in: warn, once a minute at most."""
+        if self._is_time_to_warn(lower.key):
+            _log.warning("%s %s is used instead.", refused.problem, lower.name)
+
+    def _is_time_to_warn(self, about: str) -> bool:
         with self._lock:
             now = self._clock()
-            if now - self._warned_at < _WARN_EVERY_S:
-                return
-            self._warned_at = now
-        _log.warning("Memory is at %.0f %% of its limit.", 100 * pressure.fraction)
-        self._listener(Event("warning", "", {"fraction": pressure.fraction}))
+            is_time = now - self._warned_at.get(about, -_WARN_EVERY_S) >= _WARN_EVERY_S
+            if is_time:
+                self._warned_at[about] = now
+            return is_time
 
 
 def _mb(n_bytes: int) -> str:
