@@ -12,11 +12,12 @@ from email.utils import format_datetime
 
 import msgspec
 import pytest
-from remote_servers import FakeServer, serving
+from remote_servers import FakeServer, RefusalError, serving
 
 from embedwell.core.errors import (
     RemoteAnswerError,
     RemoteBusyError,
+    RemoteError,
     RemoteGoneError,
     RemoteRefusedError,
     RemoteSlowError,
@@ -30,6 +31,7 @@ from embedwell.engines.remote.client import Client, place_of
 from embedwell.engines.remote.dialect import in_order, rows
 from embedwell.engines.remote.faults import fault_of, pause_s, retry_after_s, said_in
 from embedwell.engines.remote.registry import DIALECTS
+from embedwell.engines.remote.server import Server
 
 
 def answered(status, body=b'{"error":"no"}', **headers):
@@ -45,6 +47,13 @@ def answered(status, body=b'{"error":"no"}', **headers):
         ("https://api.example.com/v1/", "https://api.example.com", ""),
         ("http://[::1]:80/a/b", "http://[::1]:80/a/b", "/a/b"),
         ("http://host/proxy/v1", "http://host:80/proxy", "/proxy"),
+        ("https://host/v1/embeddings", "https://host", ""),
+        ("http://host:0/embed", "http://host:0/embed", "/embed"),
+        (
+            "http://bücher.example/süd%20",
+            "http://xn--bcher-kva.example:80/s%C3%BCd%20",
+            "/s%C3%BCd%20",
+        ),
     ],
 )
 def test_an_address_is_taken_apart(url, shown, prefix):
@@ -53,7 +62,11 @@ def test_an_address_is_taken_apart(url, shown, prefix):
 
 
 @pytest.mark.parametrize(
-    "url", ["", "host", "ftp://host", "http://", "http://a:b@host", "http://host:99999"]
+    "url",
+    [
+        *("", "host", "ftp://host", "http://", "http://a:b@host", "http://host:99999"),
+        *("http://a..b", f"http://{'a' * 64}.example"),
+    ],
 )
 def test_what_is_no_address_is_refused(url):
     with pytest.raises(SettingsError, match="no address of a server"):
@@ -110,7 +123,11 @@ def test_retry_after_is_a_number_or_a_date():
     assert retry_after_s("7", 0) == 7
     assert retry_after_s(format_datetime(at, usegmt=True), at.timestamp() - 30) == 30
     assert retry_after_s(format_datetime(at, usegmt=True), at.timestamp() + 30) == 0
-    assert retry_after_s("", 0) == retry_after_s("soon", 0) == 0
+    assert retry_after_s("", 0) == retry_after_s("soon", 0) == retry_after_s("-5", 0) == 0
+    assert retry_after_s("0.5", 0) == 0.5
+    assert retry_after_s("9" * 400, 0) == retry_after_s(format_datetime(at), 0) == 86_400
+    error = answered(429, retry_after="3600")
+    assert (error.retry_after_s, "3,600 s" in error.remedy) == (3600, True)
 
 
 @pytest.mark.parametrize(
@@ -124,6 +141,7 @@ def test_retry_after_is_a_number_or_a_date():
         (b"", "nothing"),
         (b"\xff", "\ufffd"),
         (b"x" * 300, "x" * 200 + "…"),
+        (b'{"error": "a\\u001b]0;title\\u0007b"}', "a ]0;title b"),
     ],
 )
 def test_what_a_server_says_is_one_line(body, said):
@@ -224,7 +242,7 @@ def over_tls(certificate):
 def test_tls_is_spoken_to_those_whose_certificate_is_trusted(over_tls, certificate, monkeypatch):
     with closing(Client(place_of(f"https://localhost:{over_tls}"))) as client:
         dialling._trust.cache_clear()
-        with pytest.raises(RemoteGoneError, match="certificate"):
+        with pytest.raises(RemoteError, match=r"not trusted: self.*SSL_CERT_FILE"):
             client.ask("GET", "/", b"", Watch(), 0.0)
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate[1]))
         dialling._trust.cache_clear()
@@ -260,6 +278,46 @@ def test_what_does_not_speak_http_is_told(monkeypatch):
     client = Client(place_of("http://there"))
     with closing(client), pytest.raises(RemoteAnswerError, match="does not speak HTTP"):
         client.ask("GET", "/", b"", Watch())
+
+
+def test_what_does_not_speak_tls_is_told():
+    with (
+        serving(FakeServer("ollama")) as server,
+        closing(Client(place_of(server.url.replace("http:", "https:")))) as client,
+        pytest.raises(RemoteError, match=r"does not speak TLS.*must begin with http\."),
+    ):
+        client.ask("GET", "/", b"", Watch(), 0.0)
+
+
+def test_a_connection_that_is_not_made_in_time_is_no_slow_answer(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setattr(dialling, "_CONNECT_S", 0.05)
+        place = place_of(f"https://127.0.0.1:{silent.getsockname()[1]}")
+        told = pytest.raises(RemoteGoneError, match=r"no connection within 0\.05 s")
+        with closing(Client(place)) as client, told:
+            client.ask("GET", "/", b"", Watch(), 0.0)
+
+
+def test_an_answer_that_is_compressed_unasked_is_told():
+    class Compressing(FakeServer):
+        def get(self, path):
+            raise RefusalError(200, b"\x1f\x8b", {"Content-Encoding": "gzip"})
+
+    with (
+        serving(Compressing("ollama")) as server,
+        closing(Client(place_of(server.url))) as client,
+        pytest.raises(RemoteAnswerError, match=r"compresses its answers \(gzip\)"),
+    ):
+        client.ask("GET", "/", b"", Watch())
+
+
+def test_who_refuses_the_key_whatever_it_is_asked_is_given_another():
+    with serving(FakeServer("openai", key="sesame")) as server:
+        client = Client(place_of(server.url, "wrong"))
+        with closing(client), pytest.raises(RemoteRefusedError) as caught:
+            Server(client, "auto", ("fake",)).look(Watch())
+    assert "Set `remote_api_key`" in caught.value.remedy
+    assert "wrong" not in str(caught.value)
 
 
 def test_connections_are_kept():

@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from embedwell.app.config.settings import Settings
 from embedwell.app.workers.fleet_rules import SOME_FAILED, Ended, next_step
 from embedwell.app.workers.quota import share
+from embedwell.core.errors import RemoteBusyError
+from embedwell.core.events import Watch
 from embedwell.jobs.work.claims import claim_size, has_its_share
+from embedwell.jobs.work.patience import Patience
 from embedwell.jobs.work.retries import N_TRIES, retry_s, unprepared, unread
 from embedwell.jobs.work.shift import group_size
 from embedwell.jobs.work.tending import tends
@@ -130,3 +133,14 @@ def test_workers_of_one_machine_share_its_memory_and_cpus(budget, part):
     settings = Settings(memory_budget=budget, threads=8, service="off")
     assert share(settings, 4) == {"memory_budget": part, "threads": "2"}
     assert share(settings, 100)["threads"] == "1"
+
+
+def test_nobody_waits_longer_than_may_be_for_who_says_when_to_come_back():
+    def call():
+        calls.append(1)
+        raise RemoteBusyError("Slow down.", "Wait.", retry_after_s=3600)
+
+    calls, told = [], []
+    with pytest.raises(RemoteBusyError):
+        Patience(600, Watch(), told.append).with_engine(call)
+    assert (len(calls), told) == (1, [])

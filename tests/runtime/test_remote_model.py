@@ -250,7 +250,7 @@ def test_a_rate_limit_for_longer_is_told_with_its_end(server):
 
 def test_connections_that_always_break_are_an_error(server):
     server.faults, server.keeps = [cut], True
-    with asking(server) as embedder, pytest.raises(RemoteGoneError, match="No server answers"):
+    with asking(server) as embedder, pytest.raises(RemoteGoneError, match="went away"):
         embed(embedder)
 
 

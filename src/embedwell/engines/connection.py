@@ -73,7 +73,7 @@ class Answer:
 
 
 class BrokenAnswerError(OSError):
-    """The connection ended within an answer, or what came is not HTTP."""
+    """What came is not HTTP, or too long."""
 
 
 Dial: TypeAlias = Callable[[Address, Watch], socket.socket]
@@ -169,7 +169,7 @@ class Connection:
                     pairs = (line.partition(":") for line in lines[1:])
                     return status, {name.lower(): value.strip() for name, _, value in pairs}
             elif len(self._buffer) > _MAX_HEAD_BYTES or not self._receive(watch):
-                raise BrokenAnswerError("the connection ended before an answer")
+                raise ConnectionResetError("the connection ended before an answer")
 
     def _body(self, status: int, headers: Mapping[str, str], watch: Watch) -> bytes:
         if status in {204, 304}:
@@ -197,7 +197,7 @@ class Connection:
     def _line(self, watch: Watch) -> str:
         while (end := self._buffer.find(b"\r\n")) < 0:
             if len(self._buffer) > _MAX_HEAD_BYTES or not self._receive(watch):
-                raise BrokenAnswerError("the connection ended within an answer")
+                raise ConnectionResetError("the connection ended within an answer")
         return self._take(end + 2)[:-2].decode("latin-1")
 
     def _check_size(self, n_bytes: int) -> None:
@@ -208,7 +208,7 @@ class Connection:
         self._check_size(n_bytes)
         while len(self._buffer) < n_bytes:
             if not self._receive(watch):
-                raise BrokenAnswerError("the connection ended within an answer")
+                raise ConnectionResetError("the connection ended within an answer")
         return self._take(n_bytes)
 
     def _take(self, n_bytes: int) -> bytes:

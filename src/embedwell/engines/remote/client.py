@@ -6,7 +6,7 @@ import random
 import time
 from dataclasses import dataclass, replace
 from functools import partial
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from embedwell.core.errors import (
     RemoteAnswerError,
@@ -22,6 +22,8 @@ from embedwell.engines.remote.dial import dial
 from embedwell.engines.remote.faults import fault_of, pause_s
 
 _JSON = "application/json"
+# What stands in a path as it is (RFC 3986), quoted already or not to be.
+_PATH = "/%!$&'()*+,;=:@~"
 # How long one request is asked again before its error is passed on.
 _PATIENCE_S = 30.0
 # 256 vectors of 4,096 numbers are 25 MB of JSON.
@@ -52,7 +54,7 @@ def place_of(url: str, api_key: str = "", timeout_s: float = 60.0) -> Place:
     """
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port
+        host, port = (parts.hostname or "").encode("idna").decode(), parts.port
     except ValueError:
         host, port = "", None
     if not host or parts.scheme not in {"http", "https"} or parts.username is not None:
@@ -61,8 +63,11 @@ def place_of(url: str, api_key: str = "", timeout_s: float = 60.0) -> Place:
             "Set it to one such as http://127.0.0.1:11434; a key belongs into `remote_api_key`.",
         )
     tls = parts.scheme == "https"
-    prefix = parts.path.rstrip("/").removesuffix("/v1")
-    port = port or (443 if tls else 80)
+    prefix = quote(parts.path.rstrip("/"), _PATH)
+    for known in ("/v1/embeddings", "/v1"):
+        prefix = prefix.removesuffix(known)
+    if port is None:
+        port = 443 if tls else 80
     address = Address(None, host, port, api_key, timeout_s, tls, _MOST_BYTES)
     return Place(address, prefix)
 
@@ -88,6 +93,7 @@ class Client:
             RemoteSlowError: It took too long; that is not tried again.
             RemoteRefusedError: It refuses the request.
             RemoteAnswerError: What answers is no such server.
+            RemoteError: It is not who it should be: its certificate is not trusted.
             TaskCancelledError: `watch` was asked to stop.
         """
         until, n_tries = time.monotonic() + patience_s, 0
@@ -121,10 +127,18 @@ class Client:
             raise self._fault(error) from error
         if answer.status != 200:
             raise fault_of(self._scrubbed(answer), str(self.place), path)
+        packed = answer.headers.get("content-encoding", "identity").lower()
+        if packed != "identity":
+            raise RemoteAnswerError(
+                f"The server at {self.place} compresses its answers ({packed}) where it was asked "
+                "not to.",
+                "Switch that off for JSON, in the server or in the proxy before it.",
+            )
         return answer.body
 
     def _headers(self) -> dict[str, str]:
-        headers = {"Content-Type": _JSON, "Accept": _JSON, "User-Agent": "embedwell"}
+        headers = {"Content-Type": _JSON, "Accept": _JSON, "Accept-Encoding": "identity"}
+        headers["User-Agent"] = "embedwell"
         if self.place.address.api_key:
             headers["Authorization"] = f"Bearer {self.place.address.api_key}"
         return headers
@@ -141,11 +155,26 @@ class Client:
                 f"The server at {place} did not answer within {place.address.timeout_s:g} s.",
                 "Raise `remote_timeout_s`, or see what keeps the server.",
             )
-        if isinstance(error, BrokenAnswerError) and "ended" not in told:
+        if isinstance(error, BrokenAnswerError):
             return RemoteAnswerError(
                 f"What answers at {place} is not usable: {told}.", "Check `remote_url`."
             )
+        if why := getattr(error, "verify_message", ""):  # of `ssl`, which is loaded late
+            return RemoteError(
+                f"The certificate of the server at {place} is not trusted: {why}.",
+                "Name the file of whoever signed it in `SSL_CERT_FILE`, or check `remote_url`.",
+            )
+        if why := getattr(error, "reason", ""):  # the same
+            return RemoteError(
+                f"What answers at {place} does not speak TLS as it must: {why}.",
+                "Check whether `remote_url` must begin with http.",
+            )
+        if isinstance(error, ConnectionResetError | BrokenPipeError):
+            return RemoteGoneError(
+                f"The server at {place} went away in the middle of a request: {told}.",
+                "See the server's log, and whether `remote_url` must begin with https.",
+            )
         return RemoteGoneError(
-            f"No server answers at {place} ({told}).",
+            f"No server answers at {place}: {told}.",
             "Start it, check `remote_url`, or embed here with `engine = onnx`.",
         )

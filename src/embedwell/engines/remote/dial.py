@@ -46,14 +46,17 @@ def dial(address: Address, watch: Watch) -> socket.socket:
 
 def _connected(address: Address) -> socket.socket:
     timeout_s = min(_CONNECT_S, address.timeout_s)
-    made = socket.create_connection((address.host, address.port), timeout_s)
     try:
-        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if address.tls:
-            return _trust().wrap_socket(made, server_hostname=address.host)
-    except BaseException:
-        made.close()
-        raise
+        made = socket.create_connection((address.host, address.port), timeout_s)
+        try:
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if address.tls:
+                return _trust().wrap_socket(made, server_hostname=address.host)
+        except BaseException:
+            made.close()
+            raise
+    except TimeoutError:
+        raise ConnectionError(f"no connection within {timeout_s:g} s") from None
     return made
 
 

@@ -25,6 +25,8 @@ _TOO_MUCH = re.compile(
     r"too (long|large|many)|context (length|size|window)|maximum|must have (less|fewer)|exceed",
     re.IGNORECASE,
 )
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?")
+_LONGEST_S = 86_400.0
 _BUSY = {429, 503}
 _AWAY = {502, 504}
 # 424 is what text-embeddings-inference says of a text that its model failed on.
@@ -49,10 +51,11 @@ def fault_of(answer: Answer, place: str, path: str) -> RemoteError:
     if status < 300:
         return RemoteAnswerError(told, "Check `remote_url` and `remote_dialect`.")
     if status < 400:
-        return _redirected(answer.headers.get("location", "nowhere")[:_SHOWN], place)
+        return _redirected(_line(answer.headers.get("location", "nowhere")), place)
     if status in _BUSY and not _is_lasting(answer.body):
         wait_s = retry_after_s(answer.headers.get("retry-after", ""), time.time())
-        return RemoteBusyError(told, "Wait and run it again; what was embedded is kept.", wait_s)
+        wait = f"Wait {wait_s:,.0f} s" if wait_s else "Wait"
+        return RemoteBusyError(told, f"{wait} and run it again; what was embedded is kept.", wait_s)
     if status in _AWAY:
         return RemoteGoneError(told, "See whether the server behind it runs.")
     is_too_much = says_too_much(said) and status not in _REMEDIES
@@ -92,15 +95,18 @@ def _redirected(where: str, place: str) -> RemoteRefusedError:
 
 
 def retry_after_s(header: str, now: float) -> float:
-    """Seconds that `Retry-After` asks for, as a number or a date; 0 where it does not say."""
+    """Seconds that `Retry-After` asks for, as a number or a date; 0 where it does not say.
+
+    At most a day.
+    """
     if not header:
         return 0.0
-    if header.strip().isdecimal():
-        return float(header)
+    if _NUMBER.fullmatch(header):
+        return min(float(header), _LONGEST_S)
     from email.utils import parsedate_to_datetime  # noqa: PLC0415 - for the few that send dates
 
     try:
-        return max(parsedate_to_datetime(header).timestamp() - now, 0.0)
+        return min(max(parsedate_to_datetime(header).timestamp() - now, 0.0), _LONGEST_S)
     except (ValueError, OverflowError):
         return 0.0
 
@@ -118,8 +124,14 @@ def said_in(body: bytes) -> str:
         text = body.decode("utf-8", "replace")
         if text.lstrip()[:1] == "<":
             text = "a page of HTML"
-    text = " ".join(text.split()).rstrip(".")
-    return f"{text[:_SHOWN]}…" if len(text) > _SHOWN else text or "nothing"
+    return _line(text).rstrip(".") or "nothing"
+
+
+def _line(text: str) -> str:
+    """One line for people, without what would steer a terminal."""
+    plain = "".join(character if character.isprintable() else " " for character in text)
+    short = " ".join(plain.split())
+    return f"{short[:_SHOWN]}…" if len(short) > _SHOWN else short
 
 
 def _message(found: Any) -> str:  # noqa: ANN401 - any JSON

@@ -27,16 +27,20 @@ def spoken(ask: Ask, place: str) -> Dialect:
         RemoteRefusedError: It refuses the key, or speaks none of them.
     """
     refusals: dict[str, list[str]] = {}
+    remedy = ""
     for dialect in DIALECTS.values():
         try:
             if dialect.is_spoken(ask):
                 return dialect
         except (RemoteRefusedError, RemoteAnswerError) as error:
+            remedy = error.remedy
             reason = str(getattr(error, "said", error.problem)).rstrip(".")
             refusals.setdefault(reason, []).append(dialect.name)
+    if len(refusals) > 1:  # else it says the same whatever it is asked
+        remedy = "Check `remote_url` and `remote_api_key`, or name the dialect in `remote_dialect`."
     said = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in refusals.items())
     raise RemoteRefusedError(
         f"The server at {place} speaks none of the dialects ({said}).",
-        "Check `remote_url` and `remote_api_key`, or name the dialect in `remote_dialect`.",
+        remedy,
         said,
     )

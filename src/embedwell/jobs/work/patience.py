@@ -74,10 +74,10 @@ class Patience:
                 found = call()
             except passing as error:
                 waited = time.monotonic() - began
+                pause_s = max(pause_s, getattr(error, "retry_after_s", 0.0))
                 if waited + pause_s > self.patience_s:
                     raise
                 self.complain(error.problem)
-                pause_s = max(pause_s, getattr(error, "retry_after_s", 0.0))
                 tell(waited)
             else:
                 if has_waited:
