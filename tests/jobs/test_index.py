@@ -6,11 +6,12 @@ import sqlite3
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from embedwell.core.errors import TaskCancelledError
+from embedwell.core.errors import QueueError, TaskCancelledError
 from embedwell.core.events import Watch
 from embedwell.jobs.records import Record, add_records
 from embedwell.stores.protocol import Filter
@@ -206,6 +207,43 @@ def test_an_unreadable_file_keeps_its_old_passages(index, folder, store, monkeyp
     assert any("alpha" in text for text in passages(store))
     monkeypatch.undo()
     assert index().n_updated == 1
+
+
+def test_what_lies_in_a_folder_that_cannot_be_looked_into_stays(index, folder, store, monkeypatch):
+    (folder / "sub").mkdir()
+    (folder / "sub/c.md").write_text("gamma words")
+    (folder / "subway.md").write_text("delta words")
+    index()
+    (folder / "subway.md").unlink()
+    scandir = os.scandir
+
+    def refuse(path):
+        if Path(path).name == "sub":
+            raise OSError(5, "Input/output error")
+        return scandir(path)
+
+    monkeypatch.setattr("embedwell.ingest.walk.os.scandir", refuse)
+    report = index()
+    assert [(one.key, one.reason) for one in report.failed] == [
+        ("sub/", "cannot be listed: Input/output error")
+    ]
+    assert (report.n_removed, keys(store)) == (1, ["a.md", "b.py", "sub/c.md"])
+    monkeypatch.undo()
+    (folder / "sub/c.md").unlink()
+    assert index().n_removed == 1
+
+
+def test_a_folder_that_cannot_be_listed_at_all_keeps_its_documents(
+    index, folder, store, monkeypatch
+):
+    def refuse(path):
+        raise OSError(116, "Stale file handle", str(path))
+
+    index()
+    monkeypatch.setattr("embedwell.ingest.walk.os.scandir", refuse)
+    with pytest.raises(QueueError, match="cannot be listed: Stale file handle"):
+        index()
+    assert keys(store) == ["a.md", "b.py"]
 
 
 def test_a_file_that_could_not_be_read_and_went_is_not_told_of_for_ever(

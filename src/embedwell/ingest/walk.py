@@ -10,6 +10,8 @@ from typing import Literal
 
 from pathspec import GitIgnoreSpec
 
+from embedwell.core.errors import QueueError
+
 # Left out beside hidden names (as ripgrep does): made by tools, never written by people.
 _TOOL_FOLDERS = frozenset({"node_modules", "__pycache__", "venv", "site-packages"})
 _IGNORE_FILE = ".gitignore"
@@ -39,13 +41,14 @@ class Skipped:
     Attributes:
         key: Its key, or its place in what was listed.
         reason: Why.
-        fate: `failed` where it should have been indexed; `gone` where a list names it and it is no
-            longer there.
+        fate: `failed` where it should have been indexed; `unlisted` where nobody can look at a file
+            or into a folder (whose key ends with `/`) now: what is stored of it stays; `gone` where
+            a list names it and it is no longer there.
     """
 
     key: str
     reason: str
-    fate: Literal["left out", "failed", "gone"] = "left out"
+    fate: Literal["left out", "failed", "unlisted", "gone"] = "left out"
 
 
 @dataclass(frozen=True)
@@ -78,17 +81,15 @@ def walk(
 
     Yields:
         Files sorted by name within each folder.
+
+    Raises:
+        QueueError: The folder itself cannot be listed.
     """
     given = (_Rules(GitIgnoreSpec.from_lines(exclude), 0, ""),) if exclude else ()
     pending: list[tuple[Path, str, tuple[_Rules, ...]]] = [(folder, "", _outer_rules(folder))]
     while pending:
         path, prefix, rules = pending.pop()
-        try:
-            with os.scandir(path) as found:
-                entries = sorted(found, key=lambda entry: entry.name)
-        except OSError as error:
-            on_skipped(Skipped(_key(prefix) or ".", f"cannot be listed: {error.strerror}"))
-            continue
+        entries = _listed(path, prefix, on_skipped)
         if any(entry.name == _IGNORE_FILE for entry in entries):
             rules = (*rules, *_read_rules(path / _IGNORE_FILE, len(prefix)))
         all_rules = rules + given
@@ -107,13 +108,38 @@ def walk(
         pending += reversed(folders)
 
 
+def _listed(
+    folder: Path, prefix: str, on_skipped: Callable[[Skipped], None]
+) -> list[os.DirEntry[str]]:
+    """What a folder holds, by name; nothing where it has gone or cannot be looked into.
+
+    Raises:
+        QueueError: It is the one that is walked, and cannot be listed.
+    """
+    try:
+        with os.scandir(folder) as found:
+            return sorted(found, key=lambda entry: entry.name)
+    except OSError as error:
+        if not prefix:
+            raise QueueError(
+                f"{folder} cannot be listed: {error.strerror}.",
+                "Check its permissions and the disk; what is stored of it stays.",
+            ) from error
+        if not isinstance(error, FileNotFoundError):
+            reason = f"cannot be listed: {error.strerror}"
+            on_skipped(Skipped(_key(prefix), reason, "unlisted"))
+        return []
+
+
 def _candidate(
     entry: os.DirEntry[str], name: str, on_skipped: Callable[[Skipped], None]
 ) -> Iterator[Candidate]:
     try:
         stat = entry.stat()
-    except OSError as error:  # removed since it was listed, or not ours to see
-        on_skipped(Skipped(_key(name), f"cannot be read: {error.strerror}"))
+    except FileNotFoundError:  # removed since it was listed
+        return
+    except OSError as error:
+        on_skipped(Skipped(_key(name), f"cannot be read: {error.strerror}", "unlisted"))
         return
     yield Candidate(name, _key(name), stat.st_size, stat.st_mtime_ns)
 

@@ -111,8 +111,7 @@ class Index:
 
         Raises:
             TypeError: `texts` or `ids` is one text, or holds something else.
-            ValueError: `ids`, `metadata` or `kind` has another length than `texts`, or a kind is
-                unknown.
+            ValueError: A list has another length than `texts`, or a kind is unknown.
             SpaceMismatchError: The settings name another model than the index.
         """
         records = records_of(texts, ids, metadata, kind)
@@ -207,9 +206,6 @@ class Index:
 
         Returns:
             How many there were.
-
-        Raises:
-            TypeError: `ids` is one text, or holds something else.
         """
         check_texts(ids, "ids")
         return self.store.delete(ids)

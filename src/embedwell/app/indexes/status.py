@@ -9,6 +9,7 @@ from embedwell.app.config.place import shown_target
 from embedwell.app.indexes.index import Index
 from embedwell.app.indexes.progress import Ingestion, Observer
 from embedwell.ingest.sources.folder import Folder, Patterns
+from embedwell.ingest.walk import Skipped
 from embedwell.jobs.sweeping.changes import compare
 from embedwell.stores.spaces import StoredSpace
 
@@ -126,5 +127,7 @@ def _stale(index: Index, folder: Path) -> Stale | None:
         return None
     patterns = Patterns.of(home.options if home else {})
     reader = Folder(folder, index.size_factor, patterns.include, patterns.exclude)
-    changes = compare(reader.items(lambda _: None), index.store.stats(home.number if home else 0))
+    told: list[Skipped] = []
+    stored = index.store.stats(home.number if home else 0)
+    changes = compare(reader.items(told.append), stored, told)
     return Stale(tuple(item.key for item in changes.to_read), changes.gone)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from embedwell.ingest.walk import Skipped
 from embedwell.stores.protocol import Stat
 from embedwell.stores.queue import Item
 
@@ -51,6 +52,25 @@ class Comparison:
         """Whether a key is known and was not listed so far."""
         return key in self._unseen
 
+    def spare(self, told: Iterable[Skipped]) -> frozenset[str]:
+        """Take what should have been listed and could not be for seen: it stays as it is.
+
+        Returns:
+            Keys, of files and of folders, of which something is known.
+        """
+        spared = set()
+        for one in told:
+            if one.fate not in {"failed", "unlisted"}:
+                continue
+            known = [one.key] if one.key in self._unseen else []
+            if one.key.endswith("/"):
+                known = [key for key in self._unseen if key.startswith(one.key)]
+            for key in known:
+                del self._unseen[key]
+            if known:
+                spared.add(one.key)
+        return frozenset(spared)
+
     def has_to_be_read(self, item: Item) -> bool:
         """Count an item; one that is to be stored anew is never unchanged."""
         self._unseen.pop(item.key, None)
@@ -78,8 +98,17 @@ class Changes:
     gone: tuple[str, ...]
 
 
-def compare(found: Iterable[Item], stored: Mapping[str, Stat]) -> Changes:
-    """Compare a whole source with what is stored of it, by key."""
+def compare(
+    found: Iterable[Item], stored: Mapping[str, Stat], told: Sequence[Skipped] = ()
+) -> Changes:
+    """Compare a whole source with what is stored of it, by key.
+
+    Args:
+        found: What it lists.
+        stored: What is stored.
+        told: What it could not list; filled while `found` is run through.
+    """
     comparison = Comparison(stored)
     to_read = tuple(item for item in found if comparison.has_to_be_read(item))
+    comparison.spare(told)
     return Changes(to_read, comparison.unseen)

@@ -92,6 +92,7 @@ def sweep(
         store.queue.enqueue(source.number, run.number, first, priority=1)
         store.queue.enqueue(source.number, run.number, rest)
     told = [replace(one, key=prefix + one.key) for one in told] if prefix else told
+    spared = comparison.spare(told)
     gone = [one.key for one in told if one.fate == "gone" and comparison.lacks(one.key)]
     if reader.is_whole:
         gone = list(comparison.unseen)
@@ -107,9 +108,14 @@ def sweep(
         comparison.n_waiting,
         comparison.n_unchanged,
         n_removed,
-        [one for one in told if one.fate == "left out"],
-        [one for one in told if one.fate != "left out" and one.key not in removed],
+        [one for one in told if _is_left_out(one, spared)],
+        [one for one in told if not _is_left_out(one, spared) and one.key not in removed],
     )
+
+
+def _is_left_out(told: Skipped, spared: frozenset[str]) -> bool:
+    """A folder that nobody can look into is a failure where something is stored of it."""
+    return told.fate == "left out" or (told.fate == "unlisted" and told.key not in spared)
 
 
 def _batches(items: Iterator[Item]) -> Iterator[list[Item]]:
