@@ -70,6 +70,9 @@ def test_a_runtime_scores_with_a_model_that_it_loads_and_keeps(runtime):
 def test_each_kind_of_model_is_refused_by_name_for_the_others_work(runtime, settings, tmp_path):
     with pytest.raises(WrongTaskError, match=f"'{MODEL}' scores pairs of texts"):
         runtime.embed(MODEL, ["w3"], "document", Watch())
+    with pytest.raises(WrongTaskError, match=f"'{MODEL}' scores pairs of texts"):
+        runtime.token_starts(MODEL, "w3")
+    assert not runtime.states()
     with pytest.raises(WrongTaskError, match="'all-MiniLM-L6-v2' gives vectors"):
         runtime.score("all-MiniLM-L6-v2", "w3", ["w4"], Watch())
     with pytest.raises(WrongTaskError, match=MODEL):

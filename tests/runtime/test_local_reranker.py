@@ -142,6 +142,36 @@ def test_a_query_that_leaves_no_room_is_refused(artifact):
         pairs.encode(" ".join(["w3"] * 14), ["w4"])
 
 
+def test_a_very_long_text_is_read_in_part_and_its_count_estimated(artifact):
+    pairs = PairTokenizer(artifact.tokenizer_file, 32)
+    seen: list[int] = []
+
+    class Watched:
+        """Notes how much of a text is read at once."""
+
+        def __init__(self, inner):
+            self._inner = inner
+
+        def __getattr__(self, name):
+            return getattr(self._inner, name)
+
+        def encode(self, text, **options):
+            seen.append(len(text))
+            return self._inner.encode(text, **options)
+
+        def encode_batch_fast(self, texts, **options):
+            seen.extend(map(len, texts))
+            return self._inner.encode_batch_fast(texts, **options)
+
+    pairs._tokenizer = Watched(pairs._tokenizer)
+    (found,) = pairs.encode(QUERY, ["w9 " * 100_000])
+    assert found.ids[:, 0].tolist() == [1, 3, 4, 5, 2, *[9] * 26, 2]
+    assert found.n_tokens == pytest.approx(100_006, rel=0.01)
+    with pytest.raises(QueryError, match=r"The query has \d{5,6} tokens"):
+        pairs.encode("w9 " * 100_000, ["w9"])
+    assert max(seen) < 5000
+
+
 def test_lone_surrogates_are_no_fault(artifact):
     pairs = PairTokenizer(artifact.tokenizer_file, 32)
     assert len(pairs.encode("w3 \ud800", ["w4 \udfff"])[0].ids) == 7

@@ -61,3 +61,9 @@ def test_another_space_than_expected_is_refused(fake_service):
 def test_tokens_begin_where_they_begin(fake_service):
     answer = fake_service.post("/v1/token-starts", json={"model": MODEL, "text": "a bc  d"})
     assert np.frombuffer(answer.content, "<i8").tolist() == [0, 2, 6]
+
+
+def test_a_text_that_is_too_long_to_be_taken_apart_at_once_is_refused(fake_service):
+    answer = fake_service.post("/v1/token-starts", json={"model": MODEL, "text": "a " * (1 << 20)})
+    assert answer.status_code == 400
+    assert "1048576" in answer.json()["error"]["problem"]

@@ -15,6 +15,7 @@ from listening import PullingRuntime, listening
 from serving import MODEL, free_port, serving, short_folder, wait_until
 
 from embedwell.app.config.settings import Settings
+from embedwell.core.artifact import Artifact
 from embedwell.core.errors import (
     BadRequestError,
     ModelUnavailableError,
@@ -25,7 +26,8 @@ from embedwell.core.events import Watch
 from embedwell.models.catalogue import card
 from embedwell.runtime.states import ModelState
 from embedwell.server.compatible.keep_alive import seconds
-from embedwell.server.compatible.ollama_models import _readable, _running
+from embedwell.server.compatible.ollama_models import _readable, _running, _shown, _tag
+from embedwell.server.shared.service import Service
 
 TEXTS = ["a short text", "", "bonjour à tous", "word " * 400]
 
@@ -97,6 +99,15 @@ def test_what_is_here_is_listed_and_shown(real):
     assert shown.modelinfo["bert.embedding_length"] == 384
     assert shown.modelinfo["bert.context_length"] == 256
     assert shown.license == "Apache-2.0"
+
+
+def test_a_model_that_reranks_is_not_told_as_one_of_vectors(runtime, client, tmp_path):
+    space = card("ms-marco-MiniLM-L6-v2").space
+    kept = Artifact(space, "q8", "onnx", tmp_path, "k", "", "", 23_000_000, head="rerank")
+    served = Service(runtime.settings, runtime)
+    assert _tag(served, "ms-marco", kept).capabilities == ["rerank"]
+    assert _shown(card("ms-marco-MiniLM-L6-v2"), kept).capabilities == ["rerank"]
+    served.close()
 
 
 def test_what_is_loaded_is_listed_with_its_end(real):

@@ -11,6 +11,9 @@ EMBED_PATH = "/v1/embed"
 TOKEN_STARTS_PATH = "/v1/token-starts"  # noqa: S105 - a path
 RERANK_PATH = "/v1/rerank"
 
+LONGEST_TEXT = 1 << 20
+"""Characters of one text that are sent: no model takes as many tokens as these hold."""
+
 
 class EmbedRequest(Struct, forbid_unknown_fields=True):
     """Texts to embed.
@@ -51,10 +54,10 @@ class BinaryEmbedded(Struct):
 
 
 class TokenStartsRequest(Struct, forbid_unknown_fields=True):
-    """A text whose tokens are asked for."""
+    """A text of up to 1,048,576 characters whose tokens are asked for."""
 
     model: str
-    text: str
+    text: Annotated[str, Meta(max_length=LONGEST_TEXT)]
 
 
 class RerankDocument(Struct):

@@ -25,6 +25,7 @@ from embedwell.core.space import Kind, Space
 from embedwell.core.vectors import IntArray
 from embedwell.engines.http import HttpEngine
 from embedwell.engines.wire import (
+    LONGEST_TEXT,
     BinaryEmbedded,
     EmbedRequest,
     RerankRequest,
@@ -42,9 +43,6 @@ _PATIENCE_S = 30.0
 
 # How often a call is begun anew because its answers came from different builds.
 _TRIES = 5
-
-# Of a longer text only this much is sent: no model takes as many tokens as it holds.
-_LONGEST_TEXT = 1 << 20
 
 Answer = TypeVar("Answer")
 FindTokens: TypeAlias = Callable[[str], IntArray]
@@ -247,4 +245,4 @@ def _sendable(text: object) -> str:
     """The text with lone surrogates replaced by U+FFFD, as decoders do; nothing for no text."""
     if not isinstance(text, str):
         return ""
-    return printable(text[:_LONGEST_TEXT])
+    return printable(text[:LONGEST_TEXT])

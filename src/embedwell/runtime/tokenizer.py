@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from tokenizers import Tokenizer as TextTokenizer
 
 from embedwell.core.vectors import IntArray
 from embedwell.models.tokenizer_file import open_tokenizer
@@ -51,7 +52,8 @@ class Tokenizer:
         return found
 
     def _encode(self, texts: Sequence[str]) -> list[TokenIds]:
-        heads = [self._head(text) for text in texts]
+        texts = [printable(text) for text in texts]
+        heads = [head_of(self._tokenizer, text, self._max_tokens) for text in texts]
         encodings = self._tokenizer.encode_batch_fast(heads)
         return [
             self._cut(encoding.ids, text, head)
@@ -63,22 +65,28 @@ class Tokenizer:
         encoding = self._tokenizer.encode(printable(text), add_special_tokens=False)
         return np.array([start for start, _ in encoding.offsets], dtype=np.int64)
 
-    def _head(self, text: str) -> str:
-        """The part of a text that is sure to hold more tokens than the model takes."""
-        text = printable(text)
-        size = self._max_tokens * _CHARACTERS_PER_TOKEN
-        while size < len(text):
-            head = text[:size]
-            words = head[: -_LONGEST_WORD - 1]
-            if len(self._tokenizer.encode(words).ids) > self._max_tokens:
-                return head
-            size *= 4
-        return text
-
     def _cut(self, ids: list[int], text: str, head: str) -> TokenIds:
-        n_tokens = len(ids)
-        if n_tokens > self._max_tokens:
+        n_tokens = estimated(len(ids), head, text)
+        if len(ids) > self._max_tokens:
             ids = ids[: self._max_tokens - len(self._end)] + self._end
-        if len(head) < len(text):  # the count of what was not read is estimated
-            n_tokens = n_tokens * len(text) // len(head)
         return TokenIds(np.array(ids, dtype=np.int32), n_tokens)
+
+
+def head_of(tokenizer: TextTokenizer, text: str, n_tokens: int) -> str:
+    """The part of a text that is sure to hold more than so many tokens; all of it where it is not.
+
+    Of a text of a million words the library would hold hundreds of megabytes.
+    """
+    size = n_tokens * _CHARACTERS_PER_TOKEN
+    while size < len(text):
+        head = text[:size]
+        words = head[: -_LONGEST_WORD - 1]
+        if len(tokenizer.encode(words).ids) > n_tokens:
+            return head
+        size *= 4
+    return text
+
+
+def estimated(n_tokens: int, head: str, text: str) -> int:
+    """Tokens of a text whose head holds so many; exact where that is all of it."""
+    return n_tokens if len(head) == len(text) else n_tokens * len(text) // len(head)

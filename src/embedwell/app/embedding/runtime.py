@@ -119,7 +119,13 @@ class Runtime:
         return managed.score(self._models, self._loadable(model, watch), query, texts, watch)
 
     def token_starts(self, model: str, text: str) -> IntArray:
-        """Offsets in code points of every token's first character, special tokens left out."""
+        """Offsets in code points of every token's first character, special tokens left out.
+
+        Raises:
+            WrongTaskError: The model scores pairs of texts.
+            EmbedwellError: As `embed` does.
+        """
+        check_head(self.card(model), "embedding")
         with self._models.using(self._loadable(model, Watch()), Watch()) as local:
             return as_embedder(local).token_starts(text)
 

@@ -228,7 +228,7 @@ def _tag(service: Service, name: str, artifact: Artifact) -> Tag:
         size=artifact.size_bytes,
         digest=artifact.key,
         details=_details(service.runtime.card(artifact.space.model), artifact),
-        capabilities=["embedding"],
+        capabilities=[artifact.head],
     )
 
 
@@ -263,7 +263,7 @@ def _shown(model: ModelCard, artifact: Artifact) -> Shown:
             f"{family}.embedding_length": model.dimensions,
             f"{family}.pooling_type": model.pooling,
         },
-        capabilities=["embedding"],
+        capabilities=[artifact.head],
         modified_at=_made_at(artifact),
     )
 
