@@ -7,8 +7,9 @@ from pathlib import Path
 from embedwell.app.config.place import default_file
 from embedwell.app.config.settings import Settings
 from embedwell.app.indexes.index import Index
+from embedwell.core.events import Watch
 from embedwell.models.catalogue import card
-from embedwell.stores.protocol import CollectionSettings
+from embedwell.stores.protocol import CodeSpace, CollectionSettings
 from embedwell.stores.registry import create_store
 from embedwell.testing import FakeEmbedder
 
@@ -25,12 +26,18 @@ def make_folder(place: Path) -> Path:
     return place
 
 
-def make_index(place: Path) -> Path:
-    """The same, indexed by `FakeEmbedder` in the default model's space."""
+def make_index(place: Path, code_model: str = "") -> Path:
+    """The same, indexed by `FakeEmbedder` in the default model's space, code in another one's."""
     make_folder(place)
-    space = card("all-MiniLM-L6-v2").space
+    settings = Settings(code_model=code_model)
+    space = card(settings.model).space
+    pair = CodeSpace(card(code_model).space, "") if code_model else None
     file = default_file(place)
-    store = create_store(file, CollectionSettings(space, 60))
-    with Index(file, store, Settings(), connect=lambda *_: FakeEmbedder(space)) as index:
+    store = create_store(file, CollectionSettings(space, 60, code=pair))
+
+    def connect(chosen: Settings, _watch: Watch) -> FakeEmbedder:
+        return FakeEmbedder(card(chosen.model).space)
+
+    with Index(file, store, settings, connect=connect) as index:
         index.add_folder()
     return place

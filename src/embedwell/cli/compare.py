@@ -34,6 +34,7 @@ def command(
     For when results look wrong: it says who wrote the vectors, how far what is computed here is
     from them, and whether that matters. Exits with 1 where something is wrong.
     """
+    from embedwell.app.indexes.comparing import compare_all
     from embedwell.app.indexes.opening import open_index
     from embedwell.cli.progress import watching
     from embedwell.jobs.compare import as_json as comparison_as_json
@@ -44,11 +45,9 @@ def command(
             db=db, model=model, quantization=quantization, threads=threads, create=False
         ) as index,
     ):
-        found = index.compare(query, watch)
-        code = index.compare(query, watch, role="code") if index.store.spaces.code() else None
+        found, code = compare_all(index, query, watch)
     if as_json:
-        told = comparison_as_json(found)
-        write_json(told | {"code": comparison_as_json(code)} if code else told)
+        write_json(comparison_as_json(found, code))
     else:
         _tell(found)
         if code:

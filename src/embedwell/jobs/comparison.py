@@ -167,9 +167,14 @@ def place(found: FoundChunk) -> str:
     return f"{found.key}:{found.chunk.start_line}"
 
 
-def as_json(found: Comparison) -> dict[str, object]:
-    """A comparison without its vectors, as JSON has it."""
-    return {
+def as_json(found: Comparison, code: Comparison | None = None) -> dict[str, object]:
+    """A comparison without its vectors, as JSON has it.
+
+    Args:
+        found: Of the main space.
+        code: Of the code space of a pair; it comes under `code`, and `ok` is of both.
+    """
+    told: dict[str, object] = {
         "ok": found.ok,
         "verdict": found.verdict,
         "faults": list(found.faults),
@@ -193,6 +198,9 @@ def as_json(found: Comparison) -> dict[str, object]:
         "distances": found.distances and _distances_json(found.distances),
         "embedded_again": found.again and _again_json(found.again),
     }
+    if code is None:
+        return told
+    return told | {"ok": found.ok and code.ok, "code": as_json(code)}
 
 
 def as_debug_json(found: Comparison, took_ms: float) -> dict[str, object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -98,7 +98,7 @@ class OpenIndexes:
             StoreError: It cannot be opened.
             TaskCancelledError: `watch` was asked to stop while another request used the index.
         """
-        place = file.resolve() if isinstance(file, Path) else file
+        place = _resolved(file)
         entry = self._enter(place, _identity(place))
         try:
             while not entry.lock.acquire(timeout=_LOOK_EVERY_S):
@@ -124,6 +124,18 @@ class OpenIndexes:
         """How many are open."""
         with self._lock:
             return sum(entry.index is not None for entry in self._open.values())
+
+    def settings_by_name(self) -> Mapping[str, Settings]:
+        """What applies to each served index that is open, its models above all; opens none."""
+        with self._lock:
+            by_place = {place: one.index.settings for place, one in self._open.items() if one.index}
+        found = {}
+        for name in served(self._settings):
+            with suppress(EmbedwellError):  # it is not there, nor is it open
+                place = _resolved(index_file(name, self._settings, any_place=False))
+                if place in by_place:
+                    found[name] = by_place[place]
+        return found
 
     def check_idle(self) -> None:
         """Close what nobody has used for a while."""
@@ -274,6 +286,10 @@ def _file_in(place: Place) -> Place:
     if file != place:
         check_index_inside(file)
     return file
+
+
+def _resolved(file: Place) -> Place:
+    return file.resolve() if isinstance(file, Path) else file
 
 
 def _identity(file: Place) -> tuple[int, int]:

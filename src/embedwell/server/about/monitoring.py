@@ -47,6 +47,14 @@ class Offered(Struct):
     n_parameters: int
 
 
+class IndexModels(Struct):
+    """The models of a served index that is open; an index knows its own."""
+
+    index: str
+    text: NamedModel
+    code: NamedModel
+
+
 class Requests(Struct):
     """Requests since the start, their rate of late, and what the last ones with a body took."""
 
@@ -71,6 +79,7 @@ class Monitoring(Struct):
     """Everything that helps to look after the service."""
 
     models: dict[str, NamedModel]
+    indexes: list[IndexModels]
     ram: Ram
     pressure: Pressure
     runtime: list[LoadedModel]
@@ -108,6 +117,10 @@ def report(service: Service) -> Monitoring:
     known, uptime_s = Known(settings.cache), time.time() - monitor.started_at
     return Monitoring(
         models=by_domain(known, settings, states),
+        indexes=[
+            IndexModels(name, **by_domain(known, own, states))
+            for name, own in service.indexes.settings_by_name().items()
+        ],
         ram=ram(settings, held.rss_bytes, held.budget_bytes, estimated_mb(states)),
         pressure=held.pressure,
         runtime=[described(state) for state in states],

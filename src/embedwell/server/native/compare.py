@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from embedwell.app.indexes.index import Index
     from embedwell.core.events import Watch
-    from embedwell.jobs.compare import Comparison
     from embedwell.server.shared.service import Service
 
 
@@ -36,6 +35,7 @@ class ComparisonAnswer(Struct):
     vectors: dict[str, int]
     distances: dict[str, Any] | None
     embedded_again: dict[str, Any] | None
+    code: dict[str, Any] | None = None
 
 
 class DebugAnswer(Struct):
@@ -52,31 +52,32 @@ class DebugAnswer(Struct):
 
 
 async def compare(service: Service, request: Request, body: None) -> Response:
-    """Say whether the model and the index agree."""
+    """Say whether the models and the index agree."""
     del body
-    found, _ = await _compared(service, request)
-    from embedwell.jobs.compare import as_json  # noqa: PLC0415 - loaded with the first index
+    asked = request.query_params
 
-    return _json(as_json(found))
+    def look(index: Index, watch: Watch) -> dict[str, object]:
+        from embedwell.app.indexes.comparing import compare_all  # noqa: PLC0415 - with the first index
+        from embedwell.jobs.compare import as_json  # noqa: PLC0415 - the same
+
+        return as_json(*compare_all(index, asked.get("query", ""), watch))
+
+    return _json(await service.with_index(request, asked.get("index", ""), look))
 
 
 async def debug(service: Service, request: Request, body: None) -> Response:
-    """The same as tools written for this path read it."""
+    """The main space's as tools written for this path read it."""
     del body
-    found, took_ms = await _compared(service, request)
-    from embedwell.jobs.compare import as_debug_json  # noqa: PLC0415 - loaded with the first index
-
-    return _json(as_debug_json(found, took_ms))
-
-
-async def _compared(service: Service, request: Request) -> tuple[Comparison, float]:
     asked = request.query_params
 
-    def look(index: Index, watch: Watch) -> tuple[Comparison, float]:
-        began = time.perf_counter()
-        return index.compare(asked.get("query", ""), watch), 1000 * (time.perf_counter() - began)
+    def look(index: Index, watch: Watch) -> dict[str, object]:
+        from embedwell.jobs.compare import as_debug_json  # noqa: PLC0415 - with the first index
 
-    return await service.with_index(request, asked.get("index", ""), look)
+        began = time.perf_counter()
+        found = index.compare(asked.get("query", ""), watch)
+        return as_debug_json(found, 1000 * (time.perf_counter() - began))
+
+    return _json(await service.with_index(request, asked.get("index", ""), look))
 
 
 def _json(value: object) -> Response:
@@ -98,7 +99,7 @@ ENDPOINTS = (
     Endpoint(
         "GET",
         paths.COMPARE_DEBUG,
-        "The same in the form of tools that compare a query's vector with the nearest stored one.",
+        "The main space's, in the form of tools that compare a query with the nearest vector.",
         debug,
         answer=DebugAnswer,
         query=(_QUERY, INDEX),

@@ -76,13 +76,24 @@ class Hit(Struct):
 
 
 class SearchAnswer(Struct):
-    """What `embedwell search --json` prints; `notice` only where there is something to say."""
+    """What `embedwell search --json` prints.
+
+    Attributes:
+        query: As asked.
+        mode: How it was searched.
+        space: Id of the space that was searched, of the first where two were.
+        took_ms: Time for everything.
+        results: Best first.
+        spaces: Ids of both, only where two were searched.
+        notice: Only where there is something to say.
+    """
 
     query: str
     mode: str
     space: str
     took_ms: float
     results: list[Hit]
+    spaces: list[str] = []
     notice: str = ""
 
 
@@ -130,6 +141,7 @@ class SpaceState(Struct):
 
     number: int
     role: str
+    holds: list[str]
     model: str
     dimensions: int
     missing: int
