@@ -5,11 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import signal
-import subprocess
-import sys
 import threading
-import time
 from dataclasses import replace
 
 import asyncpg
@@ -37,6 +33,7 @@ from embedwell.stores.columns import ColumnPlace, split_names
 from embedwell.stores.postgres.columns import PostgresColumn
 from embedwell.stores.registry import open_column
 from embedwell.testing import FAKE_BUILD, FAKE_SPACE, FakeEmbedder
+from kills import killed
 
 MODEL = "all-MiniLM-L6-v2"
 TO = f"{MODEL}@q8"
@@ -677,7 +674,7 @@ address, to = sys.argv[1:]
 slow = Slow(card("all-MiniLM-L6-v2").space, replace(FAKE_BUILD, artifact=to))
 place = ColumnPlace("mir_synonyms", "embedding", ("term",))
 column = AdoptedColumn(PostgresColumn(address, place), load().settings, lambda *_: slow)
-print("begins", flush=True)
+print("ready", flush=True)
 column.migrate(to, keep_old=True)
 print("done", flush=True)
 """
@@ -687,15 +684,8 @@ print("done", flush=True)
 def test_killed_at_any_moment_it_goes_on_and_nothing_is_wrong(seed, table, ask, database):
     drawn, said = random.Random(seed), []
     for attempt in range(30):
-        process = subprocess.Popen(
-            [sys.executable, "-c", CHILD, database, TO], stdout=subprocess.PIPE, text=True
-        )
-        assert process.stdout.readline() == "begins\n"
-        time.sleep(drawn.uniform(0.02, 0.3) + 0.1 * attempt)
-        process.send_signal(signal.SIGKILL)
-        said.append(process.stdout.read())
-        process.stdout.close()
-        process.wait()
+        after_s = drawn.uniform(0.02, 0.3) + 0.2 * attempt
+        said.append(killed(CHILD, [database, TO], after_s, until="done"))
         ask(
             "UPDATE mir_synonyms SET term = term || ' again' WHERE id = %s",
             drawn.randrange(N_ROWS),
