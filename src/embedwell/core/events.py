@@ -48,7 +48,7 @@ class Watch:
         """Report a step.
 
         Raises:
-            Cancelled: The task was asked to stop.
+            TaskCancelledError: The task was asked to stop.
         """
         self.check(stage)
         self.listener(Progress(stage, done, total, unit))
@@ -57,7 +57,7 @@ class Watch:
         """Stop here if asked to.
 
         Raises:
-            Cancelled: The task was asked to stop.
+            TaskCancelledError: The task was asked to stop.
         """
         if self.cancelled.is_set():
             raise TaskCancelledError(task)

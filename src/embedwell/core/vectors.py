@@ -45,6 +45,11 @@ def shortened(vectors: FloatArray, dimensions: int, *, centred: bool) -> FloatAr
     return cut
 
 
+def unusable(vectors: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
+    """Which rows are NaN, infinite or all zero: bool, shape (n,)."""
+    return np.asarray(~np.isfinite(vectors).all(axis=1) | ~vectors.any(axis=1))
+
+
 def check_vectors(vectors: FloatArray, dimensions: int) -> None:
     """Refuse vectors that no search could ever find or trust.
 
@@ -60,7 +65,7 @@ def check_vectors(vectors: FloatArray, dimensions: int) -> None:
             f"The vectors have shape {vectors.shape}, expected (n, {dimensions}).",
             "Embed with the model that the space names.",
         )
-    bad = ~np.isfinite(vectors).all(axis=1) | ~vectors.any(axis=1)
+    bad = unusable(vectors)
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         raise BadVectorError(

@@ -10,8 +10,8 @@ import numpy as np
 from embedwell.core.build import BuildRecord
 from embedwell.core.errors import DriftError
 from embedwell.core.events import Watch
-from embedwell.core.vectors import FloatArray
-from embedwell.handshake.drift import BOUNDS, WIDE, Bounds, spread, unusable
+from embedwell.core.vectors import FloatArray, unusable
+from embedwell.handshake.drift import BOUNDS, WIDE, Bounds, spread
 from embedwell.handshake.probes import embed_all
 from embedwell.runtime.protocol import TextEmbedder
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from embedwell.core.vectors import FloatArray
+from embedwell.core.vectors import FloatArray, unusable
 from embedwell.handshake.probes import Probe
 
 # Mean cosine between different texts above which vectors tell nothing; the narrowest published
@@ -155,11 +155,6 @@ def spread(vectors: FloatArray) -> float:
     unit, n = _unit(vectors), len(vectors)
     total = float(np.square(unit.sum(axis=0)).sum())
     return max(1 - (total - n) / (n * (n - 1)), _TINY)
-
-
-def unusable(vectors: FloatArray) -> npt.NDArray[np.bool_]:
-    """Which rows are NaN, infinite or all zero: bool, shape (n,)."""
-    return np.asarray(~np.isfinite(vectors).all(axis=1) | ~vectors.any(axis=1))
 
 
 def nonsense(vectors: FloatArray, probes: Sequence[Probe]) -> str:

@@ -11,7 +11,7 @@ from embedwell.chunking.titles import titled
 from embedwell.core.build import BuildRecord
 from embedwell.core.errors import BadVectorError, NewerStoreError, StoreError
 from embedwell.core.events import Watch
-from embedwell.core.vectors import FloatArray, normalized
+from embedwell.core.vectors import FloatArray, normalized, unusable
 from embedwell.handshake.drift import (
     BETWEEN_ADMITTED,
     BOUNDS,
@@ -20,7 +20,6 @@ from embedwell.handshake.drift import (
     measure_texts,
     nonsense,
     spread,
-    unusable,
 )
 from embedwell.handshake.probes import (
     NAME,

@@ -10,8 +10,8 @@ import numpy as np
 from embedwell.core.build import BuildRecord
 from embedwell.core.errors import DriftError, EmbedwellError
 from embedwell.core.events import Watch
-from embedwell.core.vectors import FloatArray, IntArray, normalized
-from embedwell.handshake.drift import BOUNDS, WIDE, Drift, unusable
+from embedwell.core.vectors import FloatArray, IntArray, normalized, unusable
+from embedwell.handshake.drift import BOUNDS, WIDE, Drift
 from embedwell.handshake.probes import embed_all
 from embedwell.handshake.prove import Proof, embedded_text, sample
 from embedwell.runtime.protocol import TextEmbedder

@@ -8,9 +8,9 @@ import numpy as np
 
 from embedwell.core.errors import BadVectorError, EmbedwellError
 from embedwell.core.events import Watch
-from embedwell.core.vectors import FloatArray, IntArray, normalized
+from embedwell.core.vectors import FloatArray, IntArray, normalized, unusable
 from embedwell.handshake.admit import AdmittedEmbedder, check_declaration
-from embedwell.handshake.drift import BOUNDS, measure_texts, unusable
+from embedwell.handshake.drift import BOUNDS, measure_texts
 from embedwell.handshake.probes import embed_all
 from embedwell.handshake.prove import check_reference, embedded_text, prove, sample
 from embedwell.handshake.refusal import told

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from embedwell.core.errors import RemoteAnswerError, RemoteRefusedError, RemoteSlowError
-from embedwell.core.vectors import FloatArray
+from embedwell.core.vectors import FloatArray, unusable
 from embedwell.engines.remote.faults import says_too_much
 
 _FIRST, _MOST = 32, 256
@@ -123,12 +123,6 @@ def embed_part(texts: Sequence[str], send: Send, pace: Pace, *, cuts: bool) -> P
     return _mended(texts, vectors, send, cuts=cuts)
 
 
-def unusable(vectors: FloatArray) -> list[int]:
-    """Rows that have a NaN or infinite value, or only zeros."""
-    bad = ~np.isfinite(vectors).all(axis=1) | ~vectors.any(axis=1)
-    return [int(row) for row in np.flatnonzero(bad)]
-
-
 def _halved(texts: Sequence[str], send: Send, pace: Pace, *, cuts: bool) -> Part:
     half = len(texts) // 2
     left = embed_part(texts[:half], send, pace, cuts=cuts)
@@ -143,7 +137,7 @@ def _halved(texts: Sequence[str], send: Send, pace: Pace, *, cuts: bool) -> Part
 def _mended(texts: Sequence[str], vectors: FloatArray, send: Send, *, cuts: bool) -> Part:
     """Ask again, one by one, for the texts whose vectors are unusable."""
     part = Part(vectors)
-    for at in unusable(vectors):
+    for at in np.flatnonzero(unusable(vectors)).tolist():
         # That is how KoboldCpp answers to a text that is too long.
         alone = _alone(texts[at], "too long" if cuts else _UNUSABLE, send, cuts=cuts)
         vectors[at] = alone.vectors[0]
@@ -165,7 +159,7 @@ def _alone(text: str, said: str, send: Send, *, cuts: bool) -> Part:
                     raise
                 said = f"the server refused it: {error.said}"
                 continue
-            if not unusable(vectors):
+            if not unusable(vectors).any():
                 return Part(vectors, cut={0})
             said = _UNUSABLE
     try:

@@ -23,12 +23,12 @@ from embedwell.core.errors import (
 )
 from embedwell.core.events import Watch
 from embedwell.core.space import Kind, Space
-from embedwell.core.vectors import FloatArray, IntArray, normalized, shortened
+from embedwell.core.vectors import FloatArray, IntArray, normalized, shortened, unusable
 from embedwell.engines.remote.dialect import Told
 from embedwell.engines.remote.server import Server
 from embedwell.runtime.printable import printable
 from embedwell.runtime.remote import FindTokens
-from embedwell.runtime.remote_batches import Pace, embed_part, end_of_batch, unusable
+from embedwell.runtime.remote_batches import Pace, embed_part, end_of_batch
 from embedwell.runtime.remote_identity import FINGERPRINTED, SENTINEL, Identity, identity
 from embedwell.runtime.word_tokens import estimated_starts
 
@@ -192,7 +192,7 @@ class HttpEmbedder:
             return self._server.embed(told.model, texts, watch, cut=cut).vectors
         found = self._server.embed(told.model, (SENTINEL, *texts), watch, cut=cut)
         sentinel = found.vectors[0]
-        if unusable(found.vectors[:1]):
+        if unusable(found.vectors[:1]).any():
             raise _nonsense(self._server.place)
         if not present.is_still(sentinel, found.model):
             if self._identity is present:
@@ -239,9 +239,9 @@ class HttpEmbedder:
             except RemoteRefusedError as error:
                 if not error.is_of_texts:  # the long one may be too long for it
                     raise
-        if found is None or unusable(found.vectors):
+        if found is None or unusable(found.vectors).any():
             found = self._server.embed(told.model, [SENTINEL], watch, cut=True)
-        if unusable(found.vectors):
+        if unusable(found.vectors).any():
             raise _nonsense(self._server.place)
         self._pace.limit(max(told.max_texts - 1, 1))
         self._complete(told, found.vectors.shape[1])

@@ -13,7 +13,7 @@ from embedwell.core.errors import (
     StoreFullError,
     StoreReadOnlyError,
 )
-from embedwell.core.vectors import IntArray
+from embedwell.core.vectors import IntArray, unusable
 from embedwell.stores import leases
 from embedwell.stores.scan.bits import encode, n_words
 from embedwell.stores.spaces import EVERYTHING, Spaces, StoredSpace
@@ -69,7 +69,7 @@ def _space_faults(database: Database, stored: StoredSpace) -> Iterator[str]:
         blobs = [blob for _, blob in rows if len(blob) == 2 * stored.space.dimensions]
         n_long += len(rows) - len(blobs)
         table = np.frombuffer(b"".join(blobs), "<f2").reshape(len(blobs), stored.space.dimensions)
-        bad += int((~np.isfinite(table).all(axis=1) | ~table.any(axis=1)).sum())
+        bad += int(unusable(table).sum())
     if n_long:
         yield f"{n_long} vectors in {name} are not {stored.space.dimensions} values long."
     if bad:

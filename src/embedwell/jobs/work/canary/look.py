@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from embedwell.core.events import Watch
-from embedwell.core.vectors import FloatArray, IntArray, normalized
+from embedwell.core.vectors import FloatArray, IntArray, normalized, unusable
 from embedwell.handshake.admit import AdmittedEmbedder
-from embedwell.handshake.drift import BOUNDS, Drift, measure_texts, spread, unusable
+from embedwell.handshake.drift import BOUNDS, Drift, measure_texts, spread
 from embedwell.handshake.probes import PROBES, embed_all
 from embedwell.handshake.prove import embedded_text
 from embedwell.jobs.work.canary.rules import Health, Progressed, Retrieved, Seen
