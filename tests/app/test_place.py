@@ -5,9 +5,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from embedwell.app.config.configuration import shown
-from embedwell.app.config.place import shown_target
+from embedwell.app.config.place import shown_target, target_of
+from embedwell.app.config.settings import Settings
+from embedwell.core.errors import StoreNotFoundError
 
 
 @pytest.mark.parametrize(
@@ -23,6 +26,14 @@ from embedwell.app.config.place import shown_target
 )
 def test_a_place_is_shown_without_its_password(target, told):
     assert shown_target(target) == told
+
+
+@pytest.mark.parametrize(
+    ("named", "path"), [("sqlite:///notes.db", "notes.db"), ("sqlite:////srv/n.db", "/srv/n.db")]
+)
+def test_a_file_is_named_by_its_path_and_not_by_an_address(named, path, tmp_path):
+    with pytest.raises(StoreNotFoundError, match=f"--db {path}"):
+        target_of(structs.replace(Settings(), db=named), tmp_path, create=True)
 
 
 @given(

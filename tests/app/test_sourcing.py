@@ -139,6 +139,18 @@ def test_a_folder_of_another_machine_is_another_folder(index, other):
     assert index.add_folder(other).n_unchanged == 1
 
 
+def test_a_folder_that_was_moved_keeps_its_documents_under_its_name(index, other, tmp_path):
+    index.add_folder(other, name="notes")
+    with pytest.raises(QueueError, match="There is a source 'notes' in this index already"):
+        index.add_folder(tmp_path / "home", name="notes")  # the other one is still there
+    other.rename(tmp_path / "elsewhere")
+    with pytest.raises(QueueError, match="index FOLDER --name notes"):
+        index.ingest(AgainRequest("notes"))
+    assert counts(index.add_folder(tmp_path / "elsewhere", name="notes")) == (0, 0, 0, 1)
+    assert counts(index.ingest(AgainRequest("notes"))) == (0, 0, 0, 1)
+    assert [one.place for one in index.sources()] == [str(tmp_path / "elsewhere")]
+
+
 def test_patterns_are_kept_until_they_are_changed(index, home):
     assert index.add_folder(exclude=["*.py"]).n_added == 2
     assert counts(index.add_folder()) == (0, 0, 0, 2)

@@ -22,13 +22,18 @@ def target_of(settings: Settings, folder: Path, *, create: bool) -> Path | str:
         create: Whether it may be made there; else it is looked for in the folders above as well.
 
     Raises:
-        StoreNotFoundError: None is named, and there is none.
+        StoreNotFoundError: None is named, and there is none; or a file is named by an address.
         SettingsError: A link of the folder puts its index elsewhere, without the user's consent.
     """
     named = settings.db or settings.database_url
     if named:
         from embedwell.stores.registry import store_kind  # noqa: PLC0415 - with numpy; few need it
 
+        if named.lower().startswith("sqlite:"):
+            path = named.partition(":")[2].removeprefix("///")
+            raise StoreNotFoundError(
+                f"'{named}' is not how an index file is named.", f"Give its path: `--db {path}`."
+            )
         return named if store_kind(named) != "sqlite" else Path(named).expanduser()
     file = default_file(folder) if create else find_file(folder)
     check_index_inside(file)

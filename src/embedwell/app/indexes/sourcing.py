@@ -215,8 +215,12 @@ class Sourcing:
             if not source.place and not source.prefix and self._home is None and not name:
                 # An older embedwell wrote it and did not say where it was.
                 return self._kept(replace(source, place=place))
+        moved = None
         for source in there:
             if source.host != self._host:  # the same path on another machine is another folder
+                continue
+            if source.name == name and source.place and not Path(source.place).exists():
+                moved = source
                 continue
             if source.place == place:
                 raise QueueError(
@@ -225,6 +229,8 @@ class Sourcing:
                 )
             self._check_apart(folder, source)
         self._check_unlisted(folder)
+        if moved is not None:
+            return self._kept(replace(moved, place=place))
         return self._added("folder", place, name or self._free_name(folder), {})
 
     def _free_name(self, folder: Path) -> str:
@@ -253,7 +259,8 @@ class Sourcing:
             raise QueueError(
                 f"{path}, whose files are in this index as source '{other.name}', lies in "
                 f"{folder}: they would be in it twice.",
-                f"Remove these first: `embedwell purge --source {other.name}`.",
+                f"`embedwell index --name {other.name}` keeps these up to date. To have all of "
+                f"{folder} instead, remove them first: `embedwell purge --source {other.name}`.",
             )
 
     def _check_unlisted(self, folder: Path) -> None:

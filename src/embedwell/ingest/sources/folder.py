@@ -129,7 +129,8 @@ def open_folder(source: Source, around: Surroundings) -> Folder:
     if not place.is_dir():
         raise QueueError(
             f"The folder of source '{source.name}', {place}, is not there.",
-            f"Mount it, or say where it is on this machine: `--source {source.name}=FOLDER`.",
+            f"Mount it. If it moved: `embedwell index FOLDER --name {source.name}`. Where it is "
+            f"elsewhere on a worker's machine: `embedwell work --source {source.name}=FOLDER`.",
         )
     patterns = Patterns.of(source.options)
     return Folder(place, around.size_factor, patterns.include, patterns.exclude)
