@@ -10,6 +10,7 @@ import socket
 import zipfile
 import zlib
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 MIB = 1 << 20
@@ -51,11 +52,11 @@ def stream(data: bytes, entries: bytes = b"/Filter /FlateDecode") -> bytes:
     return b"<<%s /Length %d>>\nstream\n%s\nendstream" % (entries, len(data), data)
 
 
-def deflated(data: bytes, times: int = 1) -> bytes:
-    """Compressed, again and again."""
-    for _ in range(times):
-        data = zlib.compress(data, 9)
-    return data
+@cache
+def deflated_zeros(times: int = 1) -> bytes:
+    """120 MB of zeros, compressed again and again."""
+    data = bytes(120 * MIB) if times == 1 else deflated_zeros(times - 1)
+    return zlib.compress(data, 9)
 
 
 def with_page(content: bytes) -> bytes:
@@ -70,13 +71,12 @@ def with_page(content: bytes) -> bytes:
 
 def flate_bomb() -> bytes:
     """120 KB that become 120 MB."""
-    return with_page(stream(deflated(bytes(120 * MIB))))
+    return with_page(stream(deflated_zeros()))
 
 
 def nested_filters() -> bytes:
     """A few hundred bytes that become 120 MB by three filters."""
-    data = deflated(bytes(120 * MIB), 3)
-    return with_page(stream(data, b"/Filter [/FlateDecode /FlateDecode /FlateDecode]"))
+    return with_page(stream(deflated_zeros(3), b"/Filter [/FlateDecode /FlateDecode /FlateDecode]"))
 
 
 def many_filters() -> bytes:
@@ -88,7 +88,7 @@ def object_stream() -> bytes:
     """A catalogue in an object stream of 120 MB, found by a cross-reference stream."""
     head = b"1 0 2 64 "
     body = b"<</Type /Catalog /Pages 2 0 R>>".ljust(64) + b"<</Type /Pages /Kids [] /Count 0>>"
-    packed = deflated(head + body + b" " * 120 * MIB)
+    packed = zlib.compress(head + body + b" " * 120 * MIB, 9)
     entries = b"/Type /ObjStm /N 2 /First %d /Filter /FlateDecode" % len(head)
     out = b"%PDF-1.7\n"
     at_objects = len(out)
