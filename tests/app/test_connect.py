@@ -16,6 +16,7 @@ import numpy as np
 import psutil
 import pytest
 from serving import serving, wait_until
+from tiny_reranker import tiny_reranker_source
 
 import embedwell
 from embedwell.app.config.settings import Settings
@@ -264,6 +265,19 @@ def test_the_service_is_started_on_demand_and_again(own_cache, expected):
         child.kill()
         wait_until(lambda: not child.is_running())
         assert same(embedder.embed(TEXTS), expected)
+
+
+def test_a_service_that_has_left_is_started_again_for_a_reranker(own_cache, tmp_path):
+    tiny_reranker_source(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["architectures"] = ["BertForSequenceClassification"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with on_demand(own_cache), embedwell.Reranker(f"file:{tmp_path}") as reranker:
+        ranked = reranker.rank("w3", ["w3 w4", "w5"])
+        (child,) = started_for(own_cache)
+        child.terminate()
+        wait_until(lambda: not own_cache.socket.exists())
+        assert reranker.rank("w3", ["w3 w4", "w5"]) == ranked
 
 
 def test_however_many_ask_one_service_is_started(own_cache):

@@ -7,7 +7,7 @@ import pytest
 
 from embedwell.core.errors import OverBudgetError, ServiceGoneError, ServiceStoppingError
 from embedwell.core.events import Watch
-from embedwell.runtime.fallback import FallbackEmbedder
+from embedwell.runtime.fallback import FallbackModel
 from embedwell.testing import FAKE_SPACE, FakeEmbedder
 
 GONE = ServiceGoneError("The service went away.", "Start it.")
@@ -44,7 +44,7 @@ class Way:
         self.is_open = True
         self.is_closed = False
 
-    def embedder(self):
+    def model(self):
         return self.remote if self.is_open else None
 
     def failed(self):
@@ -60,7 +60,7 @@ class Place:
     def __init__(self):
         self.way = Way()
         self.loaded: list[Local] = []
-        self.embedder = FallbackEmbedder(FAKE_SPACE, self.way, self.load)
+        self.embedder = FallbackModel(FAKE_SPACE, self.way, self.load)
 
     def load(self, watch):
         self.loaded.append(Local())

@@ -1,4 +1,4 @@
-"""The embedder that asks the service while there is one, and runs the model here while not."""
+"""The model that is the service's while there is one, and runs in this process while not."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from embedwell.core.events import Watch
 from embedwell.core.space import Kind, Space
 from embedwell.core.vectors import IntArray
 from embedwell.runtime.protocol import TextEmbedder
+from embedwell.runtime.relevance import Relevance, TextReranker
 
 _log = logging.getLogger("embedwell")
 _GONE = (ServiceGoneError, ServiceStoppingError)
@@ -21,18 +22,26 @@ _GONE = (ServiceGoneError, ServiceStoppingError)
 Found = TypeVar("Found")
 
 
+class EitherModel(TextEmbedder, TextReranker, Protocol):
+    """A model of vectors, or one that scores pairs; for the other's work it is refused by name."""
+
+    def close(self) -> None:
+        """Give the memory back."""
+        ...
+
+
 class Way(Protocol):
     """How the service is reached, and whether it is worth trying. Safe to call from all threads."""
 
-    def embedder(self) -> TextEmbedder | None:
-        """The service's embedder; None while there is nothing new since the last failure.
+    def model(self) -> EitherModel | None:
+        """The service's model; None while there is nothing new since the last failure.
 
         Asked before every call: it costs a look at a file.
         """
         ...
 
     def failed(self) -> None:
-        """The service went away: `embedder` gives None until it is worth trying again."""
+        """The service went away: `model` gives None until it is worth trying again."""
         ...
 
     def close(self) -> None:
@@ -48,11 +57,15 @@ class LocalModel(TextEmbedder, Protocol):
         ...
 
 
-MakeLocal: TypeAlias = Callable[[Watch], LocalModel]
+class LocalEither(EitherModel, LocalModel, Protocol):
+    """The same, in this process."""
 
 
-class FallbackEmbedder:
-    """A `TextEmbedder` that survives the service.
+MakeLocal: TypeAlias = Callable[[Watch], LocalEither]
+
+
+class FallbackModel:
+    """A `TextEmbedder`, or a `TextReranker`, that survives the service.
 
     What was asked of a service that goes away in the middle is done in this process, which is
     said once in the log; a service that was started again is used again, and the model that was
@@ -68,7 +81,7 @@ class FallbackEmbedder:
         self.space = space
         self._way = way
         self._make_local = make_local
-        self._local: LocalModel | None = None
+        self._local: LocalEither | None = None
         self._is_told = False
         self._lock = threading.Lock()
         self._process = os.getpid()
@@ -82,11 +95,20 @@ class FallbackEmbedder:
             OverBudgetError: There is no service, and the model does not fit here.
             TaskCancelledError: `watch` was asked to stop.
         """
-        return self._try(lambda embedder: embedder.embed(texts, kind, watch), watch)
+        return self._try(lambda model: model.embed(texts, kind, watch), watch)
+
+    def score(self, query: str, texts: Sequence[str], watch: Watch) -> Relevance:
+        """Score texts for a query; see `TextReranker`.
+
+        Raises:
+            QueryError: The query leaves no room for a text.
+            EmbedwellError: As `embed` does.
+        """
+        return self._try(lambda model: model.score(query, texts, watch), watch)
 
     def token_starts(self, text: str) -> IntArray:
         """Offsets in code points of every token's first character, special tokens left out."""
-        return self._try(lambda embedder: embedder.token_starts(text), Watch())
+        return self._try(lambda model: model.token_starts(text), Watch())
 
     def load(self, watch: Watch) -> None:
         """Load the model in this process now, unless the service is there.
@@ -95,7 +117,7 @@ class FallbackEmbedder:
             ModelError: It cannot be had.
             OverBudgetError: It does not fit.
         """
-        if self._way.embedder() is None:
+        if self._way.model() is None:
             self._loaded(watch)
 
     def check_idle(self) -> bool:
@@ -108,9 +130,9 @@ class FallbackEmbedder:
         self._way.close()
         self._let_go()
 
-    def _try(self, do: Callable[[TextEmbedder], Found], watch: Watch) -> Found:
+    def _try(self, do: Callable[[EitherModel], Found], watch: Watch) -> Found:
         self._own()
-        remote = self._way.embedder()
+        remote = self._way.model()
         if remote is not None:
             try:
                 found = do(remote)
@@ -123,7 +145,7 @@ class FallbackEmbedder:
                 return found
         return do(self._loaded(watch))
 
-    def _loaded(self, watch: Watch) -> LocalModel:
+    def _loaded(self, watch: Watch) -> LocalEither:
         with self._lock:
             if self._local is None:
                 self._local = self._make_local(watch)
@@ -138,7 +160,7 @@ class FallbackEmbedder:
     def _tell(self, error: ServiceGoneError | ServiceStoppingError) -> None:
         if not self._is_told:
             self._is_told = True
-            _log.warning("%s Embedding goes on in this process.", error.problem)
+            _log.warning("%s Its work goes on in this process.", error.problem)
 
     def _own(self) -> None:
         """In a forked child, load anew: the threads of the parent's engine are not there."""

@@ -50,7 +50,7 @@ FindTokens: TypeAlias = Callable[[str], IntArray]
 
 
 class RemoteEmbedder:
-    """A `TextEmbedder` that asks the service; holds no model.
+    """A `TextEmbedder`, or a `TextReranker`, that asks the service; holds no model.
 
     Args:
         engine: Speaks to the service.
@@ -108,8 +108,8 @@ class RemoteEmbedder:
             self._find_tokens = self._tokenizer() or self._ask_for_tokens
         return self._find_tokens(text)
 
-    def score(self, model: str, query: str, texts: Sequence[str], watch: Watch) -> Relevance:
-        """Score texts for a query with another model: one that scores pairs.
+    def score(self, query: str, texts: Sequence[str], watch: Watch) -> Relevance:
+        """Score texts for a query, with a model that scores pairs.
 
         Raises:
             ServiceGoneError: The service went away.
@@ -121,7 +121,7 @@ class RemoteEmbedder:
         for begin, end in windows(texts, _TEXTS_PER_REQUEST, _CHARACTERS_PER_REQUEST):
             watch.progress("rerank", begin, len(texts), "texts")
             asked = [_sendable(text) for text in texts[begin:end]]
-            request = RerankRequest(_sendable(query), [*asked], model)
+            request = RerankRequest(_sendable(query), [*asked], self._model)
             found = self._ask(partial(self._engine.rerank, request, watch), watch)
             for result in found.results:
                 scores[begin + result.index] = result.relevance_score

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from embedwell.app.config.settings import Settings
+from embedwell.core.artifact import Head
 from embedwell.core.errors import EmbeddingsOffError, ServiceGoneError
 from embedwell.core.events import Listener, Watch, ignore_events
 from embedwell.models.catalogue import ModelCard
@@ -21,7 +22,7 @@ from embedwell.models.names import BROUGHT
 
 if TYPE_CHECKING:
     from embedwell.engines.http import Address
-    from embedwell.runtime.fallback import LocalModel
+    from embedwell.runtime.fallback import LocalEither, LocalModel
     from embedwell.runtime.protocol import TextEmbedder
     from embedwell.runtime.remote import FindTokens, RemoteEmbedder
 
@@ -65,24 +66,46 @@ def connect(settings: Settings, watch: Watch, on_event: Listener = ignore_events
         from embedwell.app.models.remote import http_embedder  # noqa: PLC0415 - one of the ways
 
         return http_embedder(settings, watch)
-    if settings.model.startswith(BROUGHT):
+    return anywhere(settings, model_name(settings), "embedding", watch, on_event)
+
+
+def anywhere(
+    settings: Settings, model: str, head: Head, watch: Watch, on_event: Listener
+) -> LocalEither:
+    """A model in the machine's service or in this process, as the setting `service` says.
+
+    Args:
+        settings: What the user chose.
+        model: Its name.
+        head: What is wanted of it.
+        watch: Told of progress in this process.
+        on_event: Called with what happens to models in this process.
+
+    Raises:
+        WrongTaskError: Something else comes out of it.
+        EmbedwellError: As `connect` does.
+    """
+    if model.startswith(BROUGHT):
         from embedwell.app.models.obtain import named  # noqa: PLC0415 - only what a person brings
 
-        named(settings, settings.model, watch)
-    check_head(Known(settings.cache).card(settings.model), "embedding")
-    make_local = partial(_in_this_process, settings, on_event)
+        named(settings, model, watch)
+    card = Known(settings.cache).card(model)
+    check_head(card, head)
+
+    def make_local(watch: Watch) -> LocalEither:
+        from embedwell.app.embedding.shared import shared_embedder  # noqa: PLC0415 - one of the ways
+
+        return shared_embedder(settings, model, watch, on_event)
+
     if settings.service == "off":
         return make_local(watch)
     if settings.service == "auto":
-        from embedwell.runtime.fallback import FallbackEmbedder  # noqa: PLC0415 - one of the ways
+        from embedwell.runtime.fallback import FallbackModel  # noqa: PLC0415 - one of the ways
 
-        way = ServiceWay(settings)
-        embedder = FallbackEmbedder(
-            Known(settings.cache).card(settings.model).space, way, make_local
-        )
-        embedder.load(watch)
-        return embedder
-    return _service_only(settings, watch)
+        found = FallbackModel(card.space, ServiceWay(settings, model), make_local)
+        found.load(watch)
+        return found
+    return _service_only(settings, model, watch)
 
 
 def model_name(settings: Settings) -> str:
@@ -126,22 +149,24 @@ class ServiceWay:
     """How this process reaches the service, if there is one.
 
     Args:
-        settings: Where it listens, and the model that is asked for.
+        settings: Where it listens.
+        model: Which model is asked for.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, model: str) -> None:
         self._settings = settings
+        self._model = model
         self._remote: RemoteEmbedder | None = None
         self._failed: tuple[int, ...] | None = None
         self._try_again_at = 0.0
 
-    def embedder(self) -> RemoteEmbedder | None:
-        """The service's embedder; None while there is nothing new since it failed."""
+    def model(self) -> RemoteEmbedder | None:
+        """The service's model; None while there is nothing new since it failed."""
         sign = sign_of_service(self._settings)
         if sign is None or (sign == self._failed and time.monotonic() < self._try_again_at):
             return None
         if self._remote is None:
-            remote = remote_embedder(self._settings)
+            remote = _remote(self._settings, self._model)
             if not remote.answers():  # what a killed service left there
                 self.failed()
                 return None
@@ -160,13 +185,13 @@ class ServiceWay:
             self._remote.close()
 
 
-def remote_embedder(settings: Settings) -> RemoteEmbedder:
-    """An embedder that asks the service; whether there is one is not looked at."""
+def _remote(settings: Settings, model: str) -> RemoteEmbedder:
+    """A model that the service is asked for; whether there is one is not looked at."""
     from embedwell.engines.http import HttpEngine  # noqa: PLC0415 - not where there is no service
     from embedwell.runtime.remote import RemoteEmbedder  # noqa: PLC0415 - the same
 
     engine = HttpEngine(address(settings))
-    card = Known(settings.cache).card(settings.model)
+    card = Known(settings.cache).card(model)
     revive = None
     if settings.service == "start":
         from embedwell.app.embedding.launch import ensure_service  # noqa: PLC0415 - the same
@@ -174,16 +199,16 @@ def remote_embedder(settings: Settings) -> RemoteEmbedder:
         revive = partial(ensure_service, settings, engine)
     return RemoteEmbedder(
         engine,
-        model_name(settings),
+        model,
         card.space,
         tokenizer=partial(_tokenizer, settings, card),
         revive=revive,
     )
 
 
-def _service_only(settings: Settings, watch: Watch) -> RemoteEmbedder:
-    """The service's embedder: started now, or required to be there."""
-    remote = remote_embedder(settings)
+def _service_only(settings: Settings, model: str, watch: Watch) -> RemoteEmbedder:
+    """The service's model: it is started now, or required to be there."""
+    remote = _remote(settings, model)
     if settings.service == "start":
         remote.revive(watch)
     elif not remote.answers():
@@ -193,12 +218,6 @@ def _service_only(settings: Settings, watch: Watch) -> RemoteEmbedder:
             "Start it with `embedwell serve`, or set `service` to `auto` or `start`.",
         )
     return remote
-
-
-def _in_this_process(settings: Settings, on_event: Listener, watch: Watch) -> LocalModel:
-    from embedwell.app.embedding.shared import shared_embedder  # noqa: PLC0415 - one of two ways
-
-    return shared_embedder(settings, model_name(settings), watch, on_event)
 
 
 def _tokenizer(settings: Settings, card: ModelCard) -> FindTokens | None:

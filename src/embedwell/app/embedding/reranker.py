@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from typing import Self, TypeAlias
 
-from msgspec import structs
-
 from embedwell.app.config.configuration import load
 from embedwell.app.config.settings import Settings
-from embedwell.app.embedding.connect import ServiceWay
-from embedwell.core.errors import (
-    EmbeddingsOffError,
-    EmbedwellError,
-    ServiceGoneError,
-    ServiceStoppingError,
-)
+from embedwell.app.embedding.connect import anywhere
+from embedwell.core.errors import EmbeddingsOffError, EmbedwellError
 from embedwell.core.events import Listener, Watch, ignore_events
-from embedwell.models.heads import RERANKER, check_head
-from embedwell.models.known import Known
-from embedwell.models.names import BROUGHT
+from embedwell.models.heads import RERANKER
 from embedwell.runtime.relevance import Relevance, TextReranker
-
-_log = logging.getLogger("embedwell")
-
 
 ConnectReranker: TypeAlias = Callable[[Settings, str, Watch], TextReranker]
 """Gives what scores texts with the model of that name."""
@@ -128,20 +115,7 @@ def connect_reranker(
         raise EmbeddingsOffError(
             "No model may run (`embeddings = false`).", "Search without reranking."
         )
-    if model.startswith(BROUGHT):
-        from embedwell.app.models.obtain import named  # noqa: PLC0415 - only what a person brings
-
-        named(settings, model, watch)
-    check_head(Known(settings.cache).card(model), "rerank")
-
-    def make_local(watch: Watch) -> TextReranker:
-        from embedwell.app.embedding.shared import shared_embedder  # noqa: PLC0415 - one of two ways
-
-        return shared_embedder(settings, model, watch, on_event)
-
-    if settings.service == "off":
-        return make_local(watch)
-    return _Anywhere(structs.replace(settings, model=model), make_local, watch)
+    return anywhere(settings, model, "rerank", watch, on_event)
 
 
 class Rerankers:
@@ -169,54 +143,3 @@ class Rerankers:
         """Let go of all of them."""
         while self._open:
             self._open.popitem()[1].close()
-
-
-class _Anywhere:
-    """A `TextReranker` that asks the service while there is one.
-
-    Args:
-        settings: Where it listens, whether it is required, and the model's name.
-        make_local: Loads the model in this process.
-        watch: Told of progress in this process.
-    """
-
-    def __init__(
-        self, settings: Settings, make_local: Callable[[Watch], TextReranker], watch: Watch
-    ) -> None:
-        self._model = settings.model
-        self._make_local = make_local
-        self._may_run_here = settings.service == "auto"
-        self._way = ServiceWay(settings)
-        self._local: TextReranker | None = None
-        if settings.service == "start":
-            from embedwell.app.embedding.connect import remote_embedder  # noqa: PLC0415 - one of the ways
-
-            remote_embedder(settings).revive(watch)
-        elif self._may_run_here and self._way.embedder() is None:
-            self._local = make_local(watch)
-
-    def score(self, query: str, texts: Sequence[str], watch: Watch) -> Relevance:
-        """See `TextReranker.score`."""
-        remote = self._way.embedder()
-        if remote is None and not self._may_run_here:
-            raise ServiceGoneError(
-                "No service answers, and the settings require it.",
-                "Start it with `embedwell serve`, or set `service` to `auto` or `start`.",
-            )
-        if remote is not None:
-            try:
-                return remote.score(self._model, query, texts, watch)
-            except (ServiceGoneError, ServiceStoppingError) as error:
-                if not self._may_run_here:
-                    raise
-                self._way.failed()
-                _log.warning("%s Reranking goes on in this process.", error.problem)
-        if self._local is None:
-            self._local = self._make_local(watch)
-        return self._local.score(query, texts, watch)
-
-    def close(self) -> None:
-        """See `TextReranker.close`."""
-        self._way.close()
-        if self._local is not None:
-            self._local.close()
