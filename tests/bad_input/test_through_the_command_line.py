@@ -22,8 +22,12 @@ def indexed(tmp_path, real_cache):
     return folder
 
 
-def run(folder, *words, **environment):
-    command = [sys.executable, "-m", "embedwell.cli.main", *words]
+MAIN = "from embedwell.cli.main import main; main()"
+IMPATIENT = f"import embedwell.stores.sqlite.database as d; d.BUSY_S = 0.3; {MAIN}"
+
+
+def run(folder, *words, main=MAIN, **environment):
+    command = [sys.executable, "-c", main, *words]
     return subprocess.run(
         command,
         cwd=folder,
@@ -79,7 +83,7 @@ def test_a_locked_database_is_said_to_be_busy(indexed):
     file = indexed / ".embedwell/index.db"
     with closing(sqlite3.connect(file, isolation_level=None)) as database:
         database.execute("BEGIN IMMEDIATE")
-        ran = run(indexed, "index")
+        ran = run(indexed, "index", main=IMPATIENT)
         assert ran.returncode == 4
         assert "Traceback" not in ran.stderr
         assert still_found(indexed)

@@ -118,7 +118,10 @@ def test_a_server_that_is_stopped_and_started_in_the_middle(server, folder, clea
         assert is_complete(store, clean)
 
 
-def test_a_server_that_stays_away_ends_the_worker_and_the_next_one_goes_on(server, folder, clean):
+def test_a_server_that_stays_away_ends_the_worker_and_the_next_one_goes_on(
+    server, folder, clean, monkeypatch
+):
+    monkeypatch.setattr("embedwell.stores.postgres.database.POOL_S", 0.3)
     target = f"{server.get_uri()}&embedwell_schema=away"
     with closing(queued.new_store(target)) as store:
         queued.enqueue(store, folder)
