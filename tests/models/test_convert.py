@@ -10,7 +10,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
-from tiny_bert import MAX_TOKENS, N_WORDS, batch_of, make, random_texts, source_of, tiny_source
+from tiny_bert import (
+    MAX_TOKENS,
+    N_WORDS,
+    batch_of,
+    make,
+    random_texts,
+    source_of,
+    tiny_source,
+    tokenizer,
+)
+from tokenizers.models import WordLevel
 
 from embedwell.core.artifact import QUANTIZATIONS
 from embedwell.core.errors import ConversionError, TaskCancelledError, WrongBytesError
@@ -159,6 +169,33 @@ def test_weights_of_other_sizes_than_config_json_says_are_refused(tmp_path, chan
     source = tiny_source(tmp_path / "source", **changes)
     with pytest.raises(ConversionError, match=named):
         make(source, "q32", tmp_path / "artifact")
+
+
+def test_a_tokenizer_of_another_model_is_refused(tmp_path):
+    source = tiny_source(tmp_path / "source")
+    other = tokenizer()
+    other.model = WordLevel({f"v{n}": n for n in range(N_WORDS + 1)}, unk_token="v0")
+    other.save(str(source.paths["tokenizer.json"]))
+    with pytest.raises(ConversionError, match=r"tokenizer has 61 tokens, .* vectors of 60"):
+        make(source, "q8", tmp_path / "artifact")
+
+
+def test_a_tokenizer_that_ends_in_a_panic_is_refused(tmp_path, capfd):
+    source = tiny_source(tmp_path / "source")
+    told = json.loads(source.paths["tokenizer.json"].read_text())
+    told["post_processor"]["special_tokens"].pop("[SEP]")
+    source.paths["tokenizer.json"].write_text(json.dumps(told))
+    with pytest.raises(WrongBytesError, match="does not work"):
+        make(source, "q8", tmp_path / "artifact")
+
+
+def test_values_that_are_no_numbers_are_refused_by_name(tmp_path):
+    source = tiny_source(tmp_path / "source")
+    weights = load_file(source.paths["model.safetensors"])
+    weights["encoder.layer.1.output.dense.weight"][3, 4] = np.inf
+    save_file(weights, source.paths["model.safetensors"])
+    with pytest.raises(ConversionError, match=r"layer.1.output.dense.weight' .* no numbers"):
+        make(source, "q8", tmp_path / "artifact")
 
 
 def test_an_unknown_architecture_or_pooling_is_refused(tmp_path):

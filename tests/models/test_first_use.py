@@ -263,6 +263,27 @@ class TestPlaces:
             found = bring(cache, f"file:{tiny}")
             assert (found.name, found.pooling) == (expected, "cls")
 
+    @pytest.mark.parametrize(
+        ("broken", "said"),
+        [
+            ((WEIGHTS, b""), "'model.safetensors' cannot be read as safetensors"),
+            ((WEIGHTS, b"version https://git-lfs.github.com/spec/v1\noid"), "pointer of Git LFS"),
+            (
+                ("tokenizer.json", b"version https://git-lfs.github.com/spec/v1"),
+                "pointer of Git LFS",
+            ),
+            (("tokenizer.json", b"<html>"), "tokenizer .*model/tokenizer.json cannot be read"),
+        ],
+    )
+    def test_a_folder_that_is_broken_is_not_remembered(self, tiny, cache, tmp_path, broken, said):
+        name, content = broken
+        folder = shutil.copytree(tiny, tmp_path / "model")
+        (folder / name).write_bytes(content)
+        with pytest.raises((ModelUnavailableError, WrongBytesError), match=said):
+            bring(cache, f"file:{folder}")
+        shutil.copy(tiny / name, folder / name)
+        assert bring(cache, f"file:{folder}").weights == WEIGHTS
+
     def test_a_file_that_cannot_be_read_is_named(self, tiny, cache, tmp_path, monkeypatch):
         def refused(path, watch):
             raise PermissionError(errno.EACCES, "Permission denied", str(path))

@@ -115,7 +115,7 @@ def test_a_vector_does_not_depend_on_its_company(tmp_path, table):
 
 def test_rows_may_be_shared_and_weighed(tmp_path, table):
     weights = np.linspace(1, 2, len(WORDS), dtype=np.float32)
-    mapping = np.array([0, 0, 1, 1, 2, 2, 2], np.float32)
+    mapping = np.array([0, 0, 1, 1, 2, 2, 2])  # int64, as Model2Vec publishes them
     tensors = {"embeddings": table[:3], "weights": weights, "mapping": mapping}
     embedder = opened(table_source(tmp_path / "published", tensors), "q32", tmp_path / "made")
     wanted = unit(weights[2] * table[1] + weights[5] * table[2])
@@ -134,6 +134,32 @@ def test_a_table_that_does_not_fit_is_refused(tmp_path, tensors, match):
     arrays = {name: np.ones(shape, np.float32) for name, shape in tensors.items()}
     with pytest.raises(ConversionError, match=match):
         opened(table_source(tmp_path / "published", arrays), "q32", tmp_path / "made")
+
+
+@pytest.mark.parametrize(
+    "lists",
+    [
+        {"mapping": np.array([0, 0, 1, 1, 2, 2, 7])},
+        {"mapping": np.array([0, 0, 1, 1, 2, 2, -1])},
+        {"mapping": np.zeros(6, np.int64)},
+        {"weights": np.ones(6, np.float32)},
+        {"weights": np.ones((7, 1), np.float32)},
+        {"weights": np.array(1, np.float32)},
+    ],
+)
+def test_lists_that_do_not_fit_the_tokens_are_refused(tmp_path, table, lists):
+    with pytest.raises(ConversionError, match="7 tokens"):
+        opened(
+            table_source(tmp_path / "published", {"embeddings": table} | lists),
+            "q8",
+            tmp_path / "made",
+        )
+
+
+def test_values_that_are_no_numbers_are_refused(tmp_path, table):
+    table[3, 3] = np.nan
+    with pytest.raises(ConversionError, match=r"'embeddings' .* has values"):
+        opened(table_source(tmp_path / "published", {"embeddings": table}), "q8", tmp_path / "made")
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"model": {}}', '{"model": {"vocab": {"a": "b"}}}'])

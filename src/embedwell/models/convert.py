@@ -19,6 +19,7 @@ from embedwell.models.opening import open_network
 from embedwell.models.recipe import Recipe, check_recipe, read_recipe
 from embedwell.models.source import SourceFiles
 from embedwell.models.tensors import Tensors
+from embedwell.models.tokenizer_file import check_tokenizer
 
 MODEL_FILE = "model.onnx"
 _TOKENIZER = "tokenizer.json"
@@ -60,6 +61,8 @@ def convert(
         open_network(source, watch) as (config, tensors),
         (folder / WEIGHTS_FILE).open("wb") as weights,
     ):
+        _write_tokenizer(source, folder / _TOKENIZER)
+        check_tokenizer(folder / _TOKENIZER, config.n_words)
         recipe = _recipe(source, config) if quantization == "q8" else None
         graph = GraphWriter(weights)
         layers = _layers(quantization, (graph, config, tensors), recipe)
@@ -67,7 +70,6 @@ def convert(
             source.card.pooling, source.card.max_tokens
         )
     (folder / MODEL_FILE).write_bytes(graph.to_bytes())
-    _write_tokenizer(source, folder / _TOKENIZER)
 
 
 def _write_tokenizer(source: SourceFiles, target: Path) -> None:

@@ -6,7 +6,6 @@ the small files as they came. From then on other bytes are refused.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -19,14 +18,20 @@ from embedwell.models.blobs import sha256_of
 from embedwell.models.catalogue import GgufSource, ModelCard, PinnedFile, catalogue
 from embedwell.models.description import CONFIG, MODULES, TOKENIZER, describe, tells
 from embedwell.models.known import is_there, key_of, place_of
+from embedwell.models.laid_out import (
+    WEIGHTS,
+    files_in,
+    is_gguf,
+    refuse_missing,
+    refuse_pointers,
+    weights_among,
+)
 from embedwell.models.mirrors.hub import HubMirror
 from embedwell.models.names import FILE, HUB, Name
 from embedwell.models.scratch import Scratch
 from embedwell.models.shelf import Brought, Pins, Shelf
+from embedwell.models.source import SourceFiles
 
-_SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
-_WEIGHTS = (".gguf", ".safetensors")
-_PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 # Weights have about four or two bytes a parameter, and less than that only in GGUF.
 _TOLERANCE = 0.05
 # Weights beside the table of words: twelve layers of 384 have 21 million, of 768 85 million.
@@ -93,7 +98,7 @@ class FirstUse:
         with Scratch(self.cache) as scratch:
             listing = self.hub.listing(card.repository, scratch, self.watch)
             if listing.commit:
-                _refuse_missing(card.repository[0], card.files, listing.files)
+                refuse_missing(card.repository[0], card.files, listing.files)
                 repository = (card.repository[0], listing.commit)
                 files, paths = self._hashed(repository, card.files, listing.files, scratch)
                 _check(card, paths, files)
@@ -137,11 +142,11 @@ class FirstUse:
                     "with `file:PATH`.",
                 )
             at = (repository, listing.commit)
-            weights = _weights(asked.model, listing.files, rest[0] if rest else "")
-            wanted = [*weights] if _is_gguf(weights) else [CONFIG, TOKENIZER, *weights]
-            _refuse_missing(repository, wanted, listing.files)
+            weights = weights_among(asked.model, listing.files, rest[0] if rest else "")
+            wanted = [*weights] if is_gguf(weights) else [CONFIG, TOKENIZER, *weights]
+            refuse_missing(repository, wanted, listing.files)
             files, paths = self._hashed(at, wanted, listing.files, scratch)
-            if _is_gguf(weights):
+            if is_gguf(weights):
                 whole = self._download(at, weights, listing.files, scratch)
                 card = _card_of_gguf(whole[weights[0]], asked.model)
             else:
@@ -156,28 +161,31 @@ class FirstUse:
             raise ModelUnavailableError(
                 f"There is no {place} that can be read.", "Name a file or folder that is."
             )
-        if not place.is_dir() and place.suffix not in _WEIGHTS:
+        if not place.is_dir() and place.suffix not in WEIGHTS:
             raise ModelUnavailableError(
                 f"{place} is neither a folder nor weights in a form that is read here.",
-                f"Name a folder, or a file that ends in {' or '.join(_WEIGHTS)}.",
+                f"Name a folder, or a file that ends in {' or '.join(WEIGHTS)}.",
             )
         folder = place if place.is_dir() else place.parent
-        paths = {path.relative_to(folder).as_posix(): path for path in _files_in(folder)}
+        paths = {path.relative_to(folder).as_posix(): path for path in files_in(folder)}
         sizes = {file: PinnedFile("", path.stat().st_size) for file, path in paths.items()}
-        weights = _weights(asked.model, sizes, "" if folder == place else place.name)
+        weights = weights_among(asked.model, sizes, "" if folder == place else place.name)
         name = f"{FILE}{place.name if folder == place else place.stem}"
-        if _is_gguf(weights):
+        if is_gguf(weights):
             wanted = weights
             card = _card_of_gguf(paths[weights[0]], name)
         else:
             wanted = [CONFIG, TOKENIZER, *weights]
-            _refuse_missing(str(folder), wanted, sizes)
+            refuse_missing(str(folder), wanted, sizes)
             content = {file: path.read_bytes() for file, path in paths.items() if tells(file)}
             card = describe(name, content, sum(sizes[file].size_bytes for file in weights))
+        refuse_pointers([paths[file] for file in wanted])
         files = {file: self._pin_of(paths[file]) for file in wanted}
         hashes = "".join(files[file].sha256 for file in weights)
         revision = hashes if len(weights) == 1 else sha256(hashes.encode()).hexdigest()
         found = replace(card, revision=revision[:40], files=files)
+        if not is_gguf(weights) and card.architecture != "static":
+            _refuse_unfit(SourceFiles(found, paths, "local"))
         return replace(_as_catalogued(found, "", has_modules=MODULES in paths), place=str(folder))
 
     def _hashed(
@@ -193,7 +201,7 @@ class FirstUse:
             The hashes, and where the small files that describe the model are.
         """
         unknown = {name for name in wanted if not listed[name].sha256}
-        telling = {name for name in listed if tells(name)} if not _is_gguf(wanted) else set()
+        telling = {name for name in listed if tells(name)} if not is_gguf(wanted) else set()
         paths = self._download(repository, sorted(unknown | telling), listed, scratch)
         pins = {
             name: self._pin_of(paths[name]) if name in unknown else listed[name] for name in wanted
@@ -234,7 +242,7 @@ class FirstUse:
         if not any(_is_near(size, card.n_parameters * each) for each in (4, 2)):
             wrong = f"its {card.weights} has {size:,} bytes for {card.n_parameters:,} parameters"
         elif local is not None:
-            told = {path.relative_to(local).as_posix(): path for path in _files_in(local)}
+            told = {path.relative_to(local).as_posix(): path for path in files_in(local)}
             wrong = _contradiction(card, told, files)
         if wrong:
             raise ModelUnavailableError(
@@ -301,7 +309,7 @@ def _as_catalogued(card: ModelCard, repository: str, *, has_modules: bool) -> Mo
         repository: Of the hub, where they come from there.
         has_modules: Whether a list of modules comes with them: else the pooling is a guess.
     """
-    tells_pooling = card.head == "embedding" and (has_modules or _is_gguf(card.files))
+    tells_pooling = card.head == "embedding" and (has_modules or is_gguf(card.files))
     for row in catalogue().values():
         if tells_pooling and card.pooling != row.pooling:
             continue
@@ -329,53 +337,13 @@ def _latency(card: ModelCard) -> Literal["instant", "low", "medium", "high"]:
     return "medium" if multiplied < _MIDDLE and card.head == "embedding" else "high"
 
 
-def _weights(model: str, files: Mapping[str, PinnedFile], asked: str) -> list[str]:
-    """The files with the weights; GGUF only where it is asked for or there is nothing else."""
-    ggufs = sorted(name for name in files if name.endswith(".gguf"))
-    if asked:
-        _refuse_missing(model, [asked], files)
-        return [asked]
-    if "model.safetensors" in files:
-        return ["model.safetensors"]
-    if shards := sorted(name for name in files if _SHARD.fullmatch(name)):
-        return shards
-    if len(ggufs) == 1:
-        return ggufs
-    if ggufs:
-        raise ModelUnavailableError(
-            f"{model} has {len(ggufs)} GGUF files.",
-            f"Name one of them: {', '.join(f'{model}/{name}' for name in ggufs[:10])}.",
-        )
-    pickles = sorted(name for name in files if name.endswith(_PICKLES))
-    if pickles:
-        raise ModelUnavailableError(
-            f"{model} has its weights as pickles only ({', '.join(pickles[:3])}), which can run "
-            "any program when they are read; they are never loaded here.",
-            "Name a GGUF file of it, or a revision with safetensors: the hub's converter offers "
-            "one as a pull request, such as `hf:owner/name#refs/pr/1`.",
-        )
-    raise ModelUnavailableError(
-        f"{model} has no weights as safetensors or GGUF.", "Name a repository or folder that has."
-    )
+def _refuse_unfit(source: SourceFiles) -> None:
+    """Refuse weights or a tokenizer of another network before they are remembered."""
+    from embedwell.models.opening import open_network  # noqa: PLC0415 - folders only
+    from embedwell.models.tokenizer_file import check_tokenizer  # noqa: PLC0415 - the same
 
-
-def _refuse_missing(where: str, wanted: Collection[str], files: Mapping[str, PinnedFile]) -> None:
-    missing = [name for name in wanted if name not in files]
-    if missing:
-        raise ModelUnavailableError(
-            f"{where} has no {', '.join(missing)}.",
-            "Name a repository, folder or revision that has; `tokenizer.json` is written by "
-            "`save_pretrained` of a fast tokenizer.",
-        )
-
-
-def _files_in(folder: Path) -> list[Path]:
-    """The files of a folder and of its folders of modules."""
-    return [path for path in (*folder.glob("*"), *folder.glob("*/config.json")) if path.is_file()]
-
-
-def _is_gguf(weights: Collection[str]) -> bool:
-    return any(name.endswith(".gguf") for name in weights)
+    with open_network(source) as (config, _):
+        check_tokenizer(source.paths[TOKENIZER], config.n_words)
 
 
 def _is_near(found: int, expected: int) -> bool:

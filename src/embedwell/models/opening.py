@@ -43,8 +43,7 @@ def open_network(
 def _open(source: SourceFiles) -> tuple[Fields, Published]:
     """What describes the network, and its published tensors."""
     if not source.card.weights.endswith(".gguf"):
-        weights = [path for name, path in source.paths.items() if name.endswith(".safetensors")]
-        return read_fields(source.paths[_CONFIG]), open_safetensors(weights)
+        return read_fields(source.paths[_CONFIG]), open_safetensors(source.paths)
     from embedwell.models.gguf.opening import open_gguf  # noqa: PLC0415 - one of two forms
 
     return open_gguf(source.paths[source.card.weights])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from embedwell.core.vectors import FloatArray
 from embedwell.models.networks.config import Shape
 
 _ELEMENTS = frozenset({"F64", "F32", "F16", "BF16"})
+_COUNTS = frozenset({"I32", "I64"})  # of lists, such as the rows that tokens share
 
 
 class Published(Protocol):
@@ -36,7 +37,7 @@ class Published(Protocol):
         """A part of a tensor along its first axis, as float32.
 
         Raises:
-            ConversionError: Its elements are of a type that is not known.
+            ConversionError: Its elements are of a type that is not known, or some are no numbers.
         """
         ...
 
@@ -50,18 +51,19 @@ class SafetensorsFile:
 
     Args:
         path: The file.
+        label: What messages call it: in a cache, files are named by their hash.
 
     Raises:
         WrongBytesError: It is not safetensors, or is cut short.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.label = path.name
+    def __init__(self, path: Path, label: str) -> None:
+        self.label = label
         try:
             self._file: Any = safe_open(path, framework="numpy")
         except (SafetensorError, OSError) as error:
             raise WrongBytesError(
-                f"'{path}' cannot be read as safetensors ({error}).",
+                f"'{label}' cannot be read as safetensors ({error}).",
                 "Remove the model with `embedwell models remove` and fetch it again.",
             ) from error
 
@@ -78,13 +80,20 @@ class SafetensorsFile:
         tensor = self._file.get_slice(name)
         if tensor.get_dtype() == "BF16":
             import ml_dtypes  # noqa: F401, PLC0415 - a type that numpy learns by it
-        if tensor.get_dtype() not in _ELEMENTS:
+        is_list = len(tensor.get_shape()) == 1
+        if tensor.get_dtype() not in (_ELEMENTS | _COUNTS if is_list else _ELEMENTS):
             raise ConversionError(
                 f"The tensor '{name}' in '{self.label}' has elements of the type "
                 f"{tensor.get_dtype()}, expected one of {', '.join(sorted(_ELEMENTS))}.",
                 "Use the model's weights as they were before they were quantized.",
             )
-        return np.asarray(tensor[start:stop], np.float32)
+        rows = np.asarray(tensor[start:stop], np.float32)
+        if not np.isfinite(rows).all():
+            raise ConversionError(
+                f"The tensor '{name}' in '{self.label}' has values that are no numbers.",
+                "Use weights of which all are finite, as before a training that went wrong.",
+            )
+        return rows
 
     def close(self) -> None:
         """See `Published`."""
@@ -121,11 +130,15 @@ class Shards:
             file.close()
 
 
-def open_safetensors(paths: Sequence[Path]) -> Published:
-    """The tensors of one file, or of all files of a model that is published in several.
+def open_safetensors(paths: Mapping[str, Path]) -> Published:
+    """The tensors of a model's one or several files of weights.
+
+    Args:
+        paths: Where its published files lie, by name; the others are passed over.
 
     Raises:
         WrongBytesError: A file is not safetensors, or is cut short.
     """
-    files = [SafetensorsFile(path) for path in sorted(paths)]
+    names = sorted(name for name in paths if name.endswith(".safetensors"))
+    files = [SafetensorsFile(paths[name], name) for name in names]
     return files[0] if len(files) == 1 else Shards(files)

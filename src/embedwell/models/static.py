@@ -64,8 +64,7 @@ def write_static(
         )
     tokenizer = _read_tokenizer(source.paths[TOKENIZER])
     silent = _special_ids(tokenizer)
-    weights = [path for name, path in source.paths.items() if name.endswith(".safetensors")]
-    published = open_safetensors(weights)
+    published = open_safetensors(source.paths)
     try:
         table = _Table(published, _n_tokens(tokenizer))
         shape = (table.n_tokens, source.card.full_dimensions or source.card.dimensions)
@@ -133,10 +132,10 @@ class _Table:
                 "Name a static model as Model2Vec publishes them.",
             )
         self.n_tokens = n_tokens
-        self.n_rows, self.width = published.shape(found)
+        self.shape = published.shape(found)
         self._published = published
         self._name = found
-        self._weights = _column(published, "weights")
+        self.weights = _column(published, "weights")
         mapping = _column(published, "mapping")
         self.mapping = None if mapping is None else mapping.astype(np.int64)
 
@@ -145,30 +144,38 @@ class _Table:
         for begin in range(0, self.n_tokens, _ROWS_AT_ONCE):
             end = min(begin + _ROWS_AT_ONCE, self.n_tokens)
             rows = self._rows(begin, end)
-            if self._weights is not None:
-                rows = rows * self._weights[begin:end, None]
+            if self.weights is not None:
+                rows = rows * self.weights[begin:end, None]
             yield begin, rows
 
     def _rows(self, begin: int, end: int) -> FloatArray:
         if self.mapping is None:
             return self._published.rows(self._name, begin, end).copy()
         wanted = self.mapping[begin:end]
-        return self._published.rows(self._name, 0, self.n_rows)[wanted]
+        return self._published.rows(self._name, 0, self.shape[0])[wanted]
 
 
 def _column(published: Published, name: str) -> npt.NDArray[Any] | None:
     if name not in published.names():
         return None
-    (length,) = published.shape(name)
-    return published.rows(name, 0, length)
+    shape = published.shape(name)
+    return published.rows(name, 0, shape[0]) if shape else np.empty(0, np.float32)
 
 
 def _check(table: _Table, shape: tuple[int, int]) -> None:
-    rows = table.n_rows if table.mapping is None else len(table.mapping)
-    if (rows, table.width) != shape:
+    """Refuse what does not have a row for each token, as long as the model's vectors."""
+    n_rows = table.shape[0]
+    lists = [one for one in (table.mapping, table.weights) if one is not None]
+    is_whole = all(one.shape == shape[:1] for one in lists)
+    if table.mapping is not None and is_whole:
+        is_whole = 0 <= table.mapping.min(initial=0) <= table.mapping.max(initial=0) < n_rows
+        n_rows = shape[0]
+    if not is_whole or (n_rows, *table.shape[1:]) != shape:
+        wide = " x ".join(map(str, table.shape[1:]))
+        told = "".join(f", a list of {len(one):,}" for one in lists)
         raise ConversionError(
-            f"The table has {rows} rows of {table.width} values, and the tokenizer has {shape[0]} "
-            f"tokens, the model {shape[1]} dimensions.",
+            f"The table has {table.shape[0]} rows of {wide} values{told}, and the tokenizer "
+            f"has {shape[0]} tokens, the model {shape[1]} dimensions.",
             "Fetch all files of the model again, of the same revision.",
         )
 

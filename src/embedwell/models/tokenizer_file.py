@@ -6,7 +6,9 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from embedwell.core.errors import WrongBytesError
+from embedwell.core.errors import ConversionError, WrongBytesError
+
+_TRIAL = ("A text, Ünïcode 日本.", "")
 
 
 def open_tokenizer(file: Path) -> Tokenizer:
@@ -16,10 +18,11 @@ def open_tokenizer(file: Path) -> Tokenizer:
         file: `tokenizer.json` in the `tokenizers` library's form.
 
     Raises:
-        WrongBytesError: The file cannot be read.
+        WrongBytesError: The file cannot be read, or the tokenizer in it does not work.
     """
     try:
         tokenizer = Tokenizer.from_file(str(file))
+        try_out(tokenizer)
     except Exception as error:  # the library raises bare Exception for every fault
         raise WrongBytesError(
             f"The tokenizer {file} cannot be read: {error}.",
@@ -28,3 +31,40 @@ def open_tokenizer(file: Path) -> Tokenizer:
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer
+
+
+def try_out(tokenizer: Tokenizer) -> int:
+    """Tokenize some texts, so that what is wrong shows now; returns the largest id.
+
+    Raises:
+        ValueError: The library fails.
+    """
+    try:
+        encodings = tokenizer.encode_batch(list(_TRIAL))
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # the library's panics are no `Exception`
+        raise ValueError(f"it does not work: {error}") from error
+    return max((id_ for encoding in encodings for id_ in encoding.ids), default=0)
+
+
+def check_tokenizer(file: Path, n_words: int) -> None:
+    """Refuse a tokenizer of another model than the weights.
+
+    Added tokens do not count: some tokenizers have more of them than their model was trained with.
+
+    Args:
+        file: `tokenizer.json`.
+        n_words: Rows of the table of words.
+
+    Raises:
+        WrongBytesError: The file cannot be read, or the tokenizer in it does not work.
+        ConversionError: It has more tokens than there are words.
+    """
+    tokenizer = open_tokenizer(file)
+    n_tokens = tokenizer.get_vocab_size(with_added_tokens=False)
+    if max(n_tokens, 1 + try_out(tokenizer)) > n_words:
+        raise ConversionError(
+            f"Its tokenizer has {n_tokens:,} tokens, and its weights have vectors of {n_words:,}.",
+            "Give the model files that belong together.",
+        )

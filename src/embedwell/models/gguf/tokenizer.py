@@ -13,6 +13,7 @@ import numpy as np
 
 from embedwell.models.gguf.charsmap import check_charsmap
 from embedwell.models.gguf.header import GgufHeader, read_header
+from embedwell.models.tokenizer_file import try_out
 
 # llama.cpp marks where words begin; BERT's published vocabulary marks where they go on.
 _WORD_START, _GOES_ON = "\u2581", "##"
@@ -264,8 +265,8 @@ def _try_out(header: GgufHeader, text: str, n_tokens: int) -> None:
     from tokenizers import Tokenizer  # noqa: PLC0415 - only conversion needs it here
 
     try:
-        ids = Tokenizer.from_str(text).encode("A text, Ünïcode 日本.").ids
+        largest = try_out(Tokenizer.from_str(text))
     except Exception as error:
         raise header.wrong(f"its tokenizer does not work ({error})") from error
-    if max(ids) >= n_tokens:
+    if largest >= n_tokens:
         raise header.wrong("its tokenizer gives ids that no token has")
