@@ -66,6 +66,16 @@ def test_a_list_goes_to_the_index_above(indexed, run, monkeypatch, tmp_path):
     assert n_documents(run) == 4
 
 
+def test_status_names_the_sources(indexed, run, tmp_path):
+    assert "\nsource " not in run("status").out
+    (tmp_path / "beside").mkdir()
+    (tmp_path / "beside/b.md").write_text("beside words")
+    run("index", str(tmp_path / "beside"), "--db", str(indexed / ".embedwell/index.db"))
+    assert f"source     beside: folder {tmp_path / 'beside'}" in run("status").out
+    names = [one["name"] for one in run("status", "--json").json["sources"]]
+    assert names == [indexed.name, "beside"]
+
+
 def test_records_may_come_from_a_file_or_standard_input(folder, real_cache, run):
     records = lines({"id": "x", "text": "the ferry leaves at noon", "year": 2020})
     (folder / "more.jsonl").write_bytes(records + b"broken\n")

@@ -110,6 +110,9 @@ def _tell(found: Status) -> None:
         ("made by", found.made_by),
     ]
     rows += [(one.role, _space_line(one)) for one in found.spaces if one.role != "main"]
+    for source in found.sources:
+        if source.place or len(found.sources) > 1:
+            rows.append(("source", f"{source.name}: {source.kind} {source.place}".rstrip()))
     if found.stale is not None:
         n_stale = len(found.stale.changed) + len(found.stale.gone)
         remedy = ": run `embedwell index`" if n_stale else ""

@@ -52,6 +52,23 @@ class SpaceStatus:
 
 
 @dataclass(frozen=True)
+class SourceStatus:
+    """One of the things that an index is filled from.
+
+    Attributes:
+        name: What `--name` and `--source` call it.
+        kind: `folder`, `paths`, `records`, `sql`, or what a package brings.
+        place: Where it is; empty for the folder that the index lies in, and for records.
+        prefix: What the keys of its documents begin with.
+    """
+
+    name: str
+    kind: str
+    place: str
+    prefix: str
+
+
+@dataclass(frozen=True)
 class Status:
     """An index at a glance.
 
@@ -67,6 +84,7 @@ class Status:
         made_by: Who created it.
         index: How its vectors are searched.
         spaces: All spaces that it holds vectors of.
+        sources: What it is filled from, the first one first.
         stale: How the folder differs from it; None where the folder is unknown.
         ingestion: How far the newest run is; None where nothing was ever queued.
     """
@@ -82,6 +100,7 @@ class Status:
     made_by: str
     index: str
     spaces: tuple[SpaceStatus, ...]
+    sources: tuple[SourceStatus, ...]
     stale: Stale | None
     ingestion: Ingestion | None
 
@@ -101,6 +120,9 @@ def status(index: Index) -> Status:
         made_by=index.store.settings.made_by,
         index=index.store.index_kind,
         spaces=tuple(_space(index, stored) for stored in index.store.spaces.all()),
+        sources=tuple(
+            SourceStatus(one.name, one.kind, one.place, one.prefix) for one in index.sources()
+        ),
         stale=_stale(index, index.folder) if index.folder else None,
         ingestion=Observer().look(index.store.queue),
     )

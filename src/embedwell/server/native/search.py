@@ -148,6 +148,15 @@ class SpaceState(Struct):
     builds: list[str]
 
 
+class SourceState(Struct):
+    """One of the things that an index is filled from; see `embedwell status`."""
+
+    name: str
+    kind: str
+    place: str
+    prefix: str
+
+
 class IndexStatus(Struct):
     """What `embedwell status --json` prints."""
 
@@ -162,6 +171,7 @@ class IndexStatus(Struct):
     made_by: str
     index: str
     spaces: list[SpaceState]
+    sources: list[SourceState]
     stale: StaleFiles | None
     ingestion: Ingestion | None
 
