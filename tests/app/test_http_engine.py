@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from remote_servers import DIALECTS, FakeServer, Served, serving
+from remote_servers import DIALECTS, FakeServer, Served, serving, wait
 
 import embedwell
 from embedwell.app.config.settings import Settings
@@ -170,6 +171,15 @@ def test_the_code_of_an_index_goes_over_to_what_its_server_has_now(folder, setti
             index.migrate("remote:text")
             found = index.search("def return for row in", mode="semantic").results
             assert found[0].chunk.key == "names.py"
+
+
+def test_a_stop_is_heard_while_a_silent_server_is_asked_for_a_new_index(ollama, folder):
+    ollama.faults, ollama.keeps = [wait(30)], True
+    watch = embedwell.Watch()
+    threading.Timer(0.2, watch.cancelled.set).start()
+    with pytest.raises(TaskCancelledError):
+        embedwell.open(folder, watch=watch)
+    assert not (folder / ".embedwell").exists()
 
 
 def test_a_catalogue_model_is_asked_for_by_the_name_that_the_server_has(settings):

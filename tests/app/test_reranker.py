@@ -76,7 +76,7 @@ def test_each_kind_of_model_is_refused_by_name_for_the_others_work(runtime, sett
     with pytest.raises(WrongTaskError, match="'all-MiniLM-L6-v2' gives vectors"):
         runtime.score("all-MiniLM-L6-v2", "w3", ["w4"], Watch())
     with pytest.raises(WrongTaskError, match=MODEL):
-        target_named(settings, MODEL)
+        target_named(settings, MODEL, Watch())
     with pytest.raises(WrongTaskError, match=MODEL):
         embedwell.Embedder(MODEL)
     named = structs.replace(settings, model=MODEL)

@@ -70,7 +70,7 @@ def command(**options: Any) -> None:  # noqa: ANN401 - what click gives
     with (
         watching() as watch,
         _ended_by_sigterm(watch),
-        open_index(home_of(options), **given) as index,
+        open_index(home_of(options), **given, watch=watch) as index,
     ):
         watch.follow(index.store.queue)
         if index.chosen is not None:

@@ -53,10 +53,11 @@ class AdoptedColumn:
             StoreSetupError: A right is missing.
             ModelError: The model cannot be had, or its bytes are wrong.
         """
-        target = self._target(to)
+        watch = watch or Watch()
+        target = self._target(to, watch)
         job.begun(self._column, target.space, target.artifact)
         job.check(self._column, target.space)
-        embedder = self._connect(target.settings, watch or Watch())
+        embedder = self._connect(target.settings, watch)
         try:
             return job.plan(self._column, target.space, embedder)
         finally:
@@ -90,7 +91,7 @@ class AdoptedColumn:
         watch = watch or Watch()
         with self._column.locked():
             self._column.finish(watch)
-            target = self._target(to)
+            target = self._target(to, watch)
             begun = job.begun(self._column, target.space, target.artifact)
             facts = job.check(self._column, target.space)
             if keep_old and facts.has_kept:
@@ -146,13 +147,13 @@ class AdoptedColumn:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def _target(self, to: str) -> Target:
+    def _target(self, to: str, watch: Watch) -> Target:
         """Where it goes; one that was begun goes on with its quantization."""
-        target = target_named(self._settings, to)
+        target = target_named(self._settings, to, watch)
         if "@" not in to:
             for one in self._column.spaces():
                 if one.role == "next" and one.space == target.space:
-                    return target_named(self._settings, one.artifact)
+                    return target_named(self._settings, one.artifact, watch)
         return target
 
 

@@ -257,9 +257,10 @@ class Index:
             StoreFullError: The disk has too little room for it.
             OverBudgetError: The model does not fit.
         """
-        target = migration.target_named(self.settings, to)
+        watch = watch or Watch()
+        target = migration.target_named(self.settings, to, watch)
         return migration.look_ahead(
-            self.store, self.embedders, target, keep_both=keep_both, watch=watch or Watch()
+            self.store, self.embedders, target, keep_both=keep_both, watch=watch
         )
 
     def migrate(
@@ -287,14 +288,15 @@ class Index:
             UnknownModelError: The catalogue has no such model.
             MigrationError: It cannot be done as asked, or the new space is not good.
         """
-        target = migration.target_named(self.settings, to)
+        watch = watch or Watch()
+        target = migration.target_named(self.settings, to, watch)
         embedder = migration.embedder_for(
-            self.store, self.embedders, target, keep_both=keep_both, watch=watch or Watch()
+            self.store, self.embedders, target, keep_both=keep_both, watch=watch
         )
         return migrate(
             self.store,
             embedder,
-            watch or Watch(),
+            watch,
             keep_old=keep_old,
             keep_both=keep_both,
             chunks_per_s=chunks_per_s,

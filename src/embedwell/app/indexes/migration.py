@@ -40,14 +40,14 @@ class Target:
     is_exact: bool = True
 
 
-def target_named(settings: Settings, name: str, watch: Watch | None = None) -> Target:
+def target_named(settings: Settings, name: str, watch: Watch) -> Target:
     """The target of `--to MODEL[@quantization]`, or of `--code`.
 
     Raises:
         ModelError: There is no such model, or it cannot be looked at.
         WrongTaskError: It scores pairs of texts.
     """
-    card, level = named(settings, name, watch or Watch())
+    card, level = named(settings, name, watch)
     check_head(card, "embedding")
     settings = structs.replace(settings, model=card.called, quantization=level or "auto")
     chosen = quantization_for(settings, card).quantization

@@ -30,6 +30,7 @@ def open_index(
     quantization: str | None = None,
     threads: int | None = None,
     create: bool = True,
+    watch: Watch | None = None,
 ) -> Index:
     """Open the index of a folder, or make an empty one.
 
@@ -44,6 +45,7 @@ def open_index(
         threads: Threads of the engine; 0 takes every CPU.
         create: Whether to make an index where there is none; else one is looked for in the
             folders above as well.
+        watch: Told of progress while the model of a new index is looked at; may stop that.
 
     Raises:
         SettingsError: A setting is wrong.
@@ -68,10 +70,10 @@ def open_index(
         index = Index(target, store, of_index(settings, store.settings, given))
         index.notice = unused_code_model(settings, store.settings)
         return index
-    return _made(place, target, settings)
+    return _made(place, target, settings, watch or Watch())
 
 
-def _made(place: Path, target: Path | str, settings: Settings) -> Index:
+def _made(place: Path, target: Path | str, settings: Settings, watch: Watch) -> Index:
     """A new index for a folder."""
     if not place.is_dir():
         raise StoreNotFoundError(f"There is no folder {place}.", "Name a folder that exists.")
@@ -84,11 +86,12 @@ def _made(place: Path, target: Path | str, settings: Settings) -> Index:
     if settings.model == AUTO:
         from embedwell.app.models.auto import with_model  # noqa: PLC0415 - only where it is asked for
 
-        settings, chosen = with_model(settings, Watch())
+        settings, chosen = with_model(settings, watch)
     settings = with_lengths(settings)
+    collection = _new_collection(settings, watch)  # first: who cannot have it leaves no folder
     if isinstance(target, Path):
         prepare_folder(target)
-    store = create_store(target, _new_collection(settings), index=settings.index)
+    store = create_store(target, collection, index=settings.index)
     index = Index(target, store, settings)
     index.chosen = chosen
     return index
@@ -106,20 +109,20 @@ def _existing(target: Path | str, index: IndexName, *, create: bool) -> Store | 
         return None
 
 
-def _new_collection(settings: Settings) -> CollectionSettings:
+def _new_collection(settings: Settings, watch: Watch) -> CollectionSettings:
     """What a new index is made for; its chunks fit the smaller of two models."""
-    main, made_by = _model(settings, settings.model)
+    main, made_by = _model(settings, settings.model, watch)
     pair, most = None, main.max_tokens
     if settings.code_model:
-        code, code_made_by = _model(settings, settings.code_model)
+        code, code_made_by = _model(settings, settings.code_model, watch)
         if code.space != main.space:
             pair = CodeSpace(code.space, code_made_by, hybrid=settings.code_domain == "hybrid")
             most = min(most, code.max_tokens)
     return CollectionSettings(main.space, fitting(settings.chunk_tokens, most), made_by, pair)
 
 
-def _model(settings: Settings, name: str) -> tuple[ModelCard, str]:
+def _model(settings: Settings, name: str, watch: Watch) -> tuple[ModelCard, str]:
     """What is known of a model, and how the index says that it was made with it."""
-    card = named(settings, name, Watch())[0]
+    card = named(settings, name, watch)[0]
     check_head(card, "embedding")
     return card, f"embedwell {embedwell.__version__}, {artifact_name(settings, card)}"

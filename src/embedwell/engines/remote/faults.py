@@ -135,9 +135,9 @@ def _line(text: str) -> str:
 
 
 def _message(found: Any) -> str:  # noqa: ANN401 - any JSON
-    """The words in `error`, `message` or `detail`, however deep."""
+    """The words in `error`, `message` and the like, however deep."""
     if isinstance(found, dict):
-        for name in ("error", "message", "detail", "msg"):
+        for name in ("error", "message", "detail", "msg", "problem"):
             if found.get(name):
                 return _message(found[name])
     return found if isinstance(found, str) else msgspec.json.encode(found).decode()
