@@ -187,6 +187,28 @@ def test_a_space_that_finds_nothing_is_not_switched_to(filled):
     assert filled.settings.space == FAKE_SPACE
 
 
+def test_what_is_replaced_while_the_new_space_is_checked_does_not_stop_it(filled):
+    class Meddled(FakeEmbedder):
+        """While it embeds the sample, somebody deletes a quarter of the documents."""
+
+        def embed(self, texts, kind, watch):
+            if filled.spaces.n_missing(stored.number) == 0:
+                filled.delete([f"r{n}" for n in range(10)])
+            return super().embed(texts, kind, watch)
+
+    stored = filled.spaces.add(WIDE, "next", "wide@q32")
+    embedder = admitted(filled, stored.number, Meddled(WIDE), (), "test")
+    report = migrate(filled, embedder, Watch())
+    assert (report.validation.n_found, report.validation.n_checked) == (30, 30)
+
+
+def test_copies_of_one_text_are_found_by_it(store):
+    copies = [Record(f"c{n}", "the same licence in each folder", {}) for n in range(30)]
+    add_records([*copies, *records(0, 20)], store, lambda: main_embedder(store))
+    report = move(store, WIDE, "wide@q32")
+    assert (report.validation.n_found, report.validation.n_checked) == (50, 50)
+
+
 def test_both_spaces_are_kept(filled):
     report = move(filled, WIDE, "wide@q32", keep_both=True)
     assert report.outcome == "kept beside"

@@ -15,6 +15,7 @@ from embedwell.core.space import Space
 from embedwell.core.vectors import FloatArray, IntArray, normalized
 from embedwell.handshake.admit import AdmittedEmbedder
 from embedwell.jobs.fill import fill_space
+from embedwell.jobs.finding import finds
 from embedwell.runtime.protocol import TextEmbedder
 from embedwell.stores.protocol import ChunkKind, Filter, Store
 from embedwell.stores.spaces import CODE_ALONE, EVERYTHING, TEXT_ALONE, Holds, StoredSpace
@@ -24,7 +25,7 @@ _TIMED = 64
 _LOOKED_AT = 1_024  # for so many of one kind, where the space holds both
 _CHECKED = 64
 _DEPTH = 10
-# A chunk asked for by its own text must come first or nearly so; copies of it may come before.
+# A chunk asked for by its own text must come first or nearly so.
 _MOST_LOST = 0.05
 # Rows, the codes of the first pass and the pages around them, beside the vectors themselves.
 _BYTES_A_ROW = 40
@@ -69,7 +70,7 @@ class Validation:
 
     Attributes:
         n_checked: Chunks whose own text was asked for.
-        n_found: Those that came among the first ten in the new space.
+        n_found: Those that were found by it in the new space, see `finds`.
         overlap: Share of the old space's first ten that the new one's has too, on average, among
             the kinds that both hold; two models differ, so this is told and not judged.
     """
@@ -289,14 +290,18 @@ def validate(store: Store, old: int, embedder: AdmittedEmbedder, watch: Watch) -
     texts = [titled(one.chunk.title, one.chunk.text) for one in found]
     asked = embedder.embed(texts, "document", Watch(cancelled=watch.cancelled)).vectors
     stored = store.spaces.vectors(old, np.array([one.id for one in found], np.int64))
-    n_found, overlaps = 0, []
+    n_found, n_gone, overlaps = 0, 0, []
     for one, new, before in zip(found, asked, normalized(stored), strict=True):
         watch.check("migrate")
-        n_found += int(one.id in _top(store, new, embedder.number, where))
+        is_found = finds(store, embedder.number, one, new, where)
+        if is_found is None:
+            n_gone += 1
+            continue
+        n_found += is_found
         if not np.isnan(before).any():  # the old space holds its kind, too
             now, then = _top(store, new, embedder.number, shared), _top(store, before, old, shared)
             overlaps.append(len(np.intersect1d(now, then)) / max(len(now), 1))
-    return Validation(len(found), n_found, float(np.mean(overlaps)) if overlaps else 1.0)
+    return Validation(len(found) - n_gone, n_found, float(np.mean(overlaps)) if overlaps else 1.0)
 
 
 def roll_back(store: Store) -> StoredSpace:

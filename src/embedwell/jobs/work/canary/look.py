@@ -14,6 +14,7 @@ from embedwell.handshake.admit import AdmittedEmbedder
 from embedwell.handshake.drift import BOUNDS, Drift, measure_texts, spread
 from embedwell.handshake.probes import PROBES, embed_all
 from embedwell.handshake.prove import embedded_text
+from embedwell.jobs.finding import finds
 from embedwell.jobs.work.canary.rules import Health, Progressed, Retrieved, Seen
 from embedwell.jobs.work.canary.windows import Sample, Window, flat, last_quarter, look, windows
 from embedwell.stores.protocol import Filter, FoundChunk, Store
@@ -23,9 +24,6 @@ from embedwell.stores.vectors import spread as spread_out
 _N_DOCUMENTS = 1000
 _N_SEARCHED, _N_NEW = 100, 80  # most of them from what was written since the last check
 _SEARCH_S, _N_LEAST = 10.0, 10  # where the index is away in a bulk load, or slow
-_TOP = 10
-_TIE = 0.02  # ten others as near as the passage itself push it out of the first ten
-_ITSELF = 0.9
 _EXAMPLES, _LOOKED_AT = 3, 100
 
 
@@ -178,22 +176,13 @@ def _retrieve(
         watch.check("check")
         if n >= _N_LEAST and time.monotonic() > until:
             break
+        is_found = finds(store, embedder.number, chunks[at], vectors[at], Filter())
+        if is_found is None:
+            continue
         n += 1
-        if not _finds(store, embedder.number, chunks[at], vectors[at]):
+        if not is_found:
             unfound.append(chunks[at].key)
     return Retrieved(n, n - len(unfound), drift, worst, tuple(unfound[:_EXAMPLES]))
-
-
-def _finds(store: Store, number: int, wanted: FoundChunk, vector: FloatArray) -> bool:
-    """Whether a passage is among the nearest, or another of the same text, or as near ones."""
-    found = store.nearest(vector, _TOP, Filter(), space=number)
-    if wanted.id in found.ids:
-        return True
-    texts = {one.chunk.embedded_sha256 for one in store.chunks(found.ids.tolist())}
-    if wanted.chunk.embedded_sha256 in texts:
-        return True
-    own = float(store.similarities(vector, np.array([wanted.id]), space=number)[0])
-    return own >= _ITSELF and len(found.scores) == _TOP and found.scores[-1] >= own - _TIE
 
 
 def _empty_ones(store: Store, run: Run) -> tuple[str, ...]:
