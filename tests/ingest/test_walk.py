@@ -63,6 +63,28 @@ def test_ignore_rules_agree_with_git(tmp_path):
     assert sorted(keys(tmp_path)) == sorted(visible)
 
 
+@pytest.mark.parametrize(
+    "line", ["!", "\\", "a\\", "[z-a]", "/", "[", "[[:alpha:]]", "\ufeff#", "a\0"]
+)
+def test_a_line_that_is_no_pattern_hides_no_other(tmp_path, line):
+    tree(tmp_path, "x.md", "x.log")
+    (tmp_path / ".gitignore").write_text(f"{line}\n*.log\n", "utf-8")
+    assert keys(tmp_path) == ["x.md"]
+
+
+def test_a_mark_and_line_ends_of_windows_are_no_part_of_a_pattern(tmp_path):
+    tree(tmp_path, "x.md", "x.log", "build/y.md")
+    (tmp_path / ".gitignore").write_bytes(b"\xef\xbb\xbf*.log\r\nbuild/\r\n")
+    assert keys(tmp_path) == ["x.md"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_a_gitignore_that_is_a_pipe_is_not_waited_for(tmp_path):
+    tree(tmp_path, "x.md")
+    os.mkfifo(tmp_path / ".gitignore")
+    assert keys(tmp_path) == ["x.md"]
+
+
 def test_rules_above_the_folder_hold_inside_a_repository(tmp_path):
     tree(tmp_path, ".git/HEAD", "sub/inner/a.log", "sub/inner/b.md", "sub/inner/c.txt")
     (tmp_path / ".gitignore").write_text("*.log\n/sub/inner/c.txt\n")

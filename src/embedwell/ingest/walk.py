@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+import re
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -85,7 +87,7 @@ def walk(
     Raises:
         QueueError: The folder itself cannot be listed.
     """
-    given = (_Rules(GitIgnoreSpec.from_lines(exclude), 0, ""),) if exclude else ()
+    given = (_Rules(_spec(exclude), 0, ""),) if exclude else ()
     pending: list[tuple[Path, str, tuple[_Rules, ...]]] = [(folder, "", _outer_rules(folder))]
     while pending:
         path, prefix, rules = pending.pop()
@@ -164,10 +166,28 @@ def _ignored(name: str, rules: tuple[_Rules, ...]) -> bool:
 
 def _read_rules(file: Path, n_prefix: int = 0, above: str = "") -> tuple[_Rules, ...]:
     try:
-        lines = file.read_text("utf-8", "replace").splitlines()
-    except OSError:  # absent, or not ours to read: git goes on as well
+        if not file.is_file():  # a pipe would be waited for
+            return ()
+        lines = file.read_text("utf-8-sig", "replace").splitlines()
+    except OSError:  # not ours to read: git goes on as well
         return ()
-    return (_Rules(GitIgnoreSpec.from_lines(lines), n_prefix, above),)
+    return (_Rules(_spec(lines), n_prefix, above),)
+
+
+def is_pattern(line: str) -> bool:
+    """Whether a line of a `.gitignore` is understood."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # `[[` may mean something else one day
+        try:
+            GitIgnoreSpec.from_lines([line])
+        except (ValueError, re.error):  # what is no pattern, and `[z-a]`
+            return False
+    return True
+
+
+def _spec(lines: Iterable[str]) -> GitIgnoreSpec:
+    """Patterns without those that are not understood, which git passes over as well."""
+    return GitIgnoreSpec.from_lines(line for line in lines if is_pattern(line))
 
 
 def _outer_rules(folder: Path) -> tuple[_Rules, ...]:

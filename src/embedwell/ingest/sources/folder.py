@@ -17,7 +17,7 @@ from embedwell.ingest.formats import Format, format_of
 from embedwell.ingest.read import read_stable
 from embedwell.ingest.sources.protocol import Content
 from embedwell.ingest.sources.registry import Surroundings
-from embedwell.ingest.walk import Skipped, walk
+from embedwell.ingest.walk import Skipped, is_pattern, walk
 from embedwell.stores.queue import Item, Source
 
 
@@ -50,12 +50,10 @@ class Patterns:
             QueueError: One is not.
         """
         for pattern in (*self.include, *self.exclude):
-            try:
-                GitIgnoreSpec.from_lines([pattern])
-            except ValueError as error:  # GitIgnorePatternError among them
+            if not is_pattern(pattern):
                 raise QueueError(
                     f"The pattern {pattern!r} is not understood.", "Write it as in a `.gitignore`."
-                ) from error
+                )
 
 
 class Folder:
