@@ -157,13 +157,14 @@ def test_an_index_goes_over_to_what_its_server_has_now_under_the_same_name(ollam
 
 def test_the_code_of_an_index_goes_over_to_what_its_server_has_now(folder, settings):
     (folder / "names.py").write_text("def names(rows):\n    return [row.name for row in rows]\n")
+    watch = embedwell.Watch()
     with serving(FakeServer("koboldcpp")) as server:
         settings(remote_url=server.url, model="remote:text", code_model="remote:code")
         with embedwell.open(folder) as index:
             index.add_folder()
             server.model = Served(salt="2")
             with pytest.raises(DriftError) as caught:
-                index.embedders.code(embedwell.Watch()).greet(embedwell.Watch())
+                index.embedders.code(watch).embed(["def names"], "document", watch)
             assert "`embedwell migrate --code remote:code`" in caught.value.remedy
             moves = index.pairing.settle("remote:code").moves
             assert [(move.from_model, move.n_embedded) for move in moves] == [("remote:code", 1)]

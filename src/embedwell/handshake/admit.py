@@ -111,12 +111,13 @@ class AdmittedEmbedder:
         )
 
     def greet(self, watch: Watch) -> None:
-        """Prove what computes now, unless it was admitted already, rather than with the next text.
+        """Prove the present build now, unless one was admitted already, rather than later.
 
         Raises:
             DriftError: It is not fit for the store.
         """
-        self.embed(["May what computes this write here?"], "document", watch)
+        if not self._known:
+            self.embed(["May what computes this write here?"], "document", watch)
 
     def accept(self, found: Embedded, watch: Watch) -> Embedded | None:
         """What another thread got from `unproven`, once its build is admitted.

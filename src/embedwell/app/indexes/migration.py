@@ -107,7 +107,7 @@ def gives_others(
     A server may go over to another model, or an engine be compiled anew.
     """
     try:
-        embedders.of(stored, watch, settings).greet(watch)
+        embedders.of(stored, watch, settings).embed(["Who is it now?"], "document", watch)
     except DriftError:
         return True
     return False
