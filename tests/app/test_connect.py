@@ -268,6 +268,7 @@ def test_the_service_is_started_on_demand_and_again(own_cache, expected):
 
 
 def test_a_service_that_has_left_is_started_again_for_a_reranker(own_cache, tmp_path):
+    (own_cache.cache / "artifacts").unlink()  # so that the tiny one comes into none of others
     tiny_reranker_source(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     config["architectures"] = ["BertForSequenceClassification"]

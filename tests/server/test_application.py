@@ -17,10 +17,13 @@ from starlette.testclient import TestClient
 from embedwell.app.config.settings import Settings
 from embedwell.core.errors import (
     EmbeddingsOffError,
+    ModelUnavailableError,
     OverBudgetError,
     PressureError,
     ServiceBusyError,
+    ServiceSlowError,
     ServiceStoppingError,
+    TaskCancelledError,
 )
 from embedwell.engines.wire import BINARY, ErrorAnswer
 from embedwell.server.application import ENDPOINTS, application
@@ -129,6 +132,21 @@ def test_an_unknown_fault_is_logged_and_not_shown(fake_service, runtime, caplog)
     assert fake_service.post("/v1/embed", json=TEXTS).status_code == 200
 
 
+PIECE = {"type": "http.request", "body": b"{", "more_body": True}
+
+
+def a_request(*messages: dict, then_s: float = 0.0) -> Request:
+    """One whose body comes as these messages, and then nothing for a while."""
+
+    async def parts():
+        for message in messages:
+            yield message
+        await asyncio.sleep(then_s)
+
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
+    return Request(scope, aiter(parts()).__anext__)
+
+
 def small(**chosen) -> TestClient:
     settings = Settings(**chosen)
     return TestClient(application(Service(settings, FakeRuntime(settings))), "http://127.0.0.1")
@@ -148,17 +166,12 @@ def test_a_body_over_the_limit_is_a_413_however_it_is_sent():
 
 
 def test_bodies_that_wait_are_bounded_together():
-    async def parts():
-        for _ in range(10):
-            yield {"type": "http.request", "body": b" " * 10, "more_body": True}
-        yield {"type": "http.request", "body": b'{"text": "a"}', "more_body": False}
-
     def asking() -> Request:
-        scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
-        return Request(scope, aiter(parts()).__anext__)
+        last = {"type": "http.request", "body": b'{"text": "a"}', "more_body": False}
+        return a_request(*[PIECE | {"body": b" " * 10}] * 10, last)
 
     async def crowd() -> None:
-        bodies = Bodies(120)
+        bodies = Bodies(120, 10.0)
         async with AsyncExitStack() as stack:
             for _ in range(8):
                 await stack.enter_async_context(bodies.of(asking(), dict))
@@ -169,6 +182,38 @@ def test_bodies_that_wait_are_bounded_together():
         assert bodies.n_bytes == 0
 
     asyncio.run(crowd())
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        pytest.param(
+            a_request(PIECE, {"type": "http.disconnect"}), TaskCancelledError, id="left-in-it"
+        ),
+        pytest.param(a_request(PIECE, then_s=10.0), ServiceSlowError, id="slow"),
+    ],
+)
+def test_a_body_that_does_not_come_is_no_fault_of_the_services(body, error):
+    async def ask() -> None:
+        bodies = Bodies(120, 0.05)
+        with pytest.raises(error):
+            await bodies.of(body, dict).__aenter__()
+        assert bodies.n_bytes == 0
+
+    asyncio.run(ask())
+
+
+def test_what_can_never_be_taken_is_refused_before_it_comes():
+    client = small(max_request="100B")
+    headers = {"Content-Length": "99999999999"}
+    assert client.post("/v1/embed", content=b"{", headers=headers).status_code == 413
+
+
+def test_a_model_that_cannot_be_had_is_in_the_log(fake_service, runtime, caplog):
+    runtime.fault = ModelUnavailableError("No network.", "Name a folder.")
+    with caplog.at_level(logging.ERROR):
+        assert fake_service.post("/v1/embed", json=TEXTS).status_code == 500
+    assert "POST /v1/embed: No network." in caplog.text
 
 
 def test_a_request_that_takes_too_long_is_told_so():

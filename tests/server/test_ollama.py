@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import urllib.request
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,11 +24,11 @@ from embedwell.core.errors import (
     ServiceBusyError,
 )
 from embedwell.core.events import Watch
+from embedwell.models.artifacts import ArtifactStore
 from embedwell.models.catalogue import card
 from embedwell.runtime.states import ModelState
 from embedwell.server.compatible.keep_alive import seconds
 from embedwell.server.compatible.ollama_models import _readable, _running, _shown, _tag
-from embedwell.server.shared.service import Service
 
 TEXTS = ["a short text", "", "bonjour à tous", "word " * 400]
 
@@ -101,13 +102,24 @@ def test_what_is_here_is_listed_and_shown(real):
     assert shown.license == "Apache-2.0"
 
 
-def test_a_model_that_reranks_is_not_told_as_one_of_vectors(runtime, client, tmp_path):
+def test_a_model_that_reranks_is_not_told_as_one_of_vectors(tmp_path):
     space = card("ms-marco-MiniLM-L6-v2").space
     kept = Artifact(space, "q8", "onnx", tmp_path, "k", "", "", 23_000_000, head="rerank")
-    served = Service(runtime.settings, runtime)
-    assert _tag(served, "ms-marco", kept).capabilities == ["rerank"]
-    assert _shown(card("ms-marco-MiniLM-L6-v2"), kept).capabilities == ["rerank"]
-    served.close()
+    model = card("ms-marco-MiniLM-L6-v2")
+    assert _tag("ms-marco", model, kept).capabilities == ["rerank"]
+    assert _shown(model, kept).capabilities == ["rerank"]
+
+
+def test_what_cannot_be_named_here_is_left_out_of_the_lists(fake_service, monkeypatch, tmp_path):
+    known, other = card(MODEL).space, replace(card(MODEL).space, model="of-a-newer-version")
+    kept = [Artifact(space, "q8", "onnx", tmp_path, "k", "", "", 1) for space in (other, known)]
+    monkeypatch.setattr(ArtifactStore, "list", lambda _: kept)
+    tags = [tag["name"] for tag in fake_service.get("/api/tags").json()["models"]]
+    assert f"{MODEL}:q8" in tags
+    assert not [name for name in tags if "newer" in name]
+    models = [model["id"] for model in fake_service.get("/v1/models").json()["data"]]
+    assert f"{MODEL}@q8" in models
+    assert "of-a-newer-version@q8" not in models
 
 
 def test_what_is_loaded_is_listed_with_its_end(real):

@@ -21,7 +21,7 @@ from embedwell.server.shared.bodies import Bodies
 from embedwell.server.shared.endpoint import Endpoint
 from embedwell.server.shared.logs import logger
 from embedwell.server.shared.monitor import Observation
-from embedwell.server.shared.refusals import dialect_of, refusal
+from embedwell.server.shared.refusals import dialect_of, refusal, status_of
 from embedwell.server.shared.security import Guard
 from embedwell.server.shared.service import Service
 
@@ -59,7 +59,8 @@ def application(service: Service, endpoints: Sequence[Endpoint] = ENDPOINTS) -> 
     by_path: dict[str, dict[str, Endpoint]] = {}
     for endpoint in endpoints:
         by_path.setdefault(endpoint.path, {})[endpoint.method] = endpoint
-    bodies = Bodies(parse_bytes(service.settings.max_request))
+    settings = service.settings
+    bodies = Bodies(parse_bytes(settings.max_request), settings.request_timeout_s)
     routes = [
         Route(path, _answering(service, by_method, bodies), methods=[*by_method])
         for path, by_method in by_path.items()
@@ -68,7 +69,7 @@ def application(service: Service, endpoints: Sequence[Endpoint] = ENDPOINTS) -> 
     inner.router.redirect_slashes = False
     inner.state.endpoints = tuple(endpoints)
     public = frozenset(e.path for e in endpoints if e.is_public)
-    return _Observed(Guard(inner, service.settings, public), service)
+    return _Observed(Guard(inner, settings, public), service)
 
 
 def _answering(service: Service, by_method: Mapping[str, Endpoint], bodies: Bodies) -> Answering:
@@ -80,6 +81,8 @@ def _answering(service: Service, by_method: Mapping[str, Endpoint], bodies: Bodi
             async with bodies.of(request, endpoint.body) as body:
                 return await endpoint.handler(service, request, body)
         except EmbedwellError as error:
+            if status_of(error) == 500:
+                logger.error("%s %s: %s", request.method, endpoint.path, error)
             binary = endpoint.dialect == "native" and request.headers.get("accept", "") == BINARY
             return refusal(error, endpoint.dialect, binary=binary)
         except Exception:  # noqa: BLE001 - the log says which route; others are still served

@@ -19,9 +19,9 @@ _COMMON = {
     403: "the Host or the Origin is not allowed",
     413: "the body is larger than `max_request`",
     429: "too many requests are waiting; see `Retry-After`",
-    500: "the service met an error that it does not know",
+    500: "a model or an index cannot be had or is broken, or an error that is not known",
     503: "memory is nearly full, or the service is stopping; see `Retry-After`",
-    504: "the request took longer than `request_timeout_s`",
+    504: "the request, or its body, took longer than `request_timeout_s`",
 }
 _BAD = {400: "the request is not as expected"}
 _WORD = re.compile(r"\w+")

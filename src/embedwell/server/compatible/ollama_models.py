@@ -19,6 +19,7 @@ from embedwell.core.events import Progress
 from embedwell.models.artifacts import ArtifactStore
 from embedwell.models.catalogue import ModelCard
 from embedwell.runtime.states import ModelState
+from embedwell.server.compatible.kept import kept_models
 from embedwell.server.compatible.ollama import card_of
 from embedwell.server.shared.endpoint import Endpoint
 
@@ -128,9 +129,9 @@ class Step(Struct, omit_defaults=True):
 async def tags(service: Service, request: Request, body: None) -> Response:
     """List the models that are on this machine, under the names that programs know."""
     del body
-    found = await service.work(request, lambda _: ArtifactStore(service.settings.cache).list())
-    listed = {name: artifact for artifact in found for name in _names(service, artifact)}
-    return _json(Tags([_tag(service, name, artifact) for name, artifact in listed.items()]))
+    found = await service.work(request, lambda _: kept_models(service))
+    named = {name: one for one in found for name in _names(service, *one)}
+    return _json(Tags([_tag(name, model, artifact) for name, (model, artifact) in named.items()]))
 
 
 async def running(service: Service, request: Request, body: None) -> Response:
@@ -206,9 +207,8 @@ def _step(progress: Progress, model: ModelCard) -> Step:
     )
 
 
-def _names(service: Service, artifact: Artifact) -> list[str]:
+def _names(service: Service, model: ModelCard, artifact: Artifact) -> list[str]:
     """`model:q8`, and for what a bare name gives also each short name with `:latest`."""
-    model = service.runtime.card(artifact.space.model)
     names = [_tagged(artifact)]
     if artifact.name == service.runtime.artifact_name(model.name):
         short = [name for name in (model.name, *model.aliases) if "/" not in name]
@@ -220,14 +220,14 @@ def _tagged(artifact: Artifact) -> str:
     return f"{artifact.space.model}:{artifact.quantization}"
 
 
-def _tag(service: Service, name: str, artifact: Artifact) -> Tag:
+def _tag(name: str, model: ModelCard, artifact: Artifact) -> Tag:
     return Tag(
         name=name,
         model=name,
         modified_at=_made_at(artifact),
         size=artifact.size_bytes,
         digest=artifact.key,
-        details=_details(service.runtime.card(artifact.space.model), artifact),
+        details=_details(model, artifact),
         capabilities=[artifact.head],
     )
 

@@ -13,7 +13,7 @@ from embedwell.core.errors import BadRequestError
 from embedwell.core.events import Watch
 from embedwell.core.space import Kind
 from embedwell.core.vectors import FloatArray
-from embedwell.models.artifacts import ArtifactStore
+from embedwell.server.compatible.kept import kept_models
 from embedwell.server.compatible.texts import Answered, Asked, check_dimensions, embed
 from embedwell.server.shared.endpoint import Endpoint
 
@@ -177,8 +177,7 @@ def _base64(vectors: FloatArray) -> list[str]:
 
 def _made(service: Service) -> dict[str, int]:
     """When each artifact that is here was made, in seconds since 1970."""
-    kept = ArtifactStore(service.settings.cache)
-    return {found.name: int(found.folder.stat().st_mtime) for found in kept.list()}
+    return {found.name: int(found.folder.stat().st_mtime) for _, found in kept_models(service)}
 
 
 def _model(service: Service, name: str, made: dict[str, int]) -> Model:

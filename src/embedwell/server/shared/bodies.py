@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
-from embedwell.core.errors import BadRequestError, RequestTooLargeError, ServiceBusyError
+from embedwell.core.errors import (
+    BadRequestError,
+    RequestTooLargeError,
+    ServiceBusyError,
+    ServiceSlowError,
+    TaskCancelledError,
+)
 from embedwell.engines.wire import BINARY
 
 # A client that sends too much hears why only after it has sent it; this much is thrown away.
@@ -22,13 +29,15 @@ class Bodies:
 
     Args:
         limit_bytes: Largest body.
+        timeout_s: Longest time until all of a body is there.
 
     Attributes:
         n_bytes: Of all bodies whose requests have not been answered.
     """
 
-    def __init__(self, limit_bytes: int) -> None:
+    def __init__(self, limit_bytes: int, timeout_s: float) -> None:
         self.limit_bytes = limit_bytes
+        self._timeout_s = timeout_s
         self.n_bytes = 0
 
     @asynccontextmanager
@@ -39,23 +48,38 @@ class Bodies:
             RequestTooLargeError: It is larger than the limit.
             ServiceBusyError: All bodies together would be too much.
             BadRequestError: It is not as expected.
+            ServiceSlowError: It did not come in time.
+            TaskCancelledError: The client left before all of it was there.
         """
         if kind is None:
             yield None
             return
         parts: list[bytes] = []
         try:
-            await self._read(request, parts)
+            await self._read_in_time(request, parts)
             yield _decoded(request, b"".join(parts), kind)
         finally:
             self.n_bytes -= sum(map(len, parts))
+
+    async def _read_in_time(self, request: Request, parts: list[bytes]) -> None:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._read(request, parts)
+        except ClientDisconnect as error:
+            raise TaskCancelledError("request") from error
+        except TimeoutError as error:
+            raise ServiceSlowError(
+                f"The body was not there after {self._timeout_s:g} s (`request_timeout_s`).",
+                "Send it faster, or less at once.",
+            ) from error
 
     async def _read(self, request: Request, parts: list[bytes]) -> None:
         """All of it, however it is sent, unless it is too large."""
         announced = request.headers.get("content-length", "0")
         size = int(announced) if announced.isdecimal() else 0
-        if size > self.limit_bytes and request.headers.get("expect"):
-            raise self._too_large()  # it waits for our word before it sends the body
+        waits_for_us = bool(request.headers.get("expect"))
+        if size > self.limit_bytes * (1 if waits_for_us else _PATIENCE):
+            raise self._too_large()
         size = 0
         async for part in request.stream():
             size += len(part)
