@@ -130,6 +130,30 @@ def _brought(cache: Path, folder: Path) -> str:
     return f"{card.name}@q8"
 
 
+def test_an_index_whose_model_is_unknown_here_takes_it_from_a_folder_of_another_name(
+    tiny, cache, tmp_path, monkeypatch
+):
+    with embedwell.open(tmp_path, model=f"file:{tiny}") as index:
+        index.add(TEXTS)
+    monkeypatch.chdir(tmp_path)
+    settings = Settings(cache=cache)
+
+    def found():
+        checks = json.loads(CliRunner().invoke(cli, ["doctor", "--json"]).stdout)["checks"]
+        return next(check for check in checks if check["name"] == "index")
+
+    assert found()["ok"]
+    remove(settings, f"file:{tiny}", None)
+    tiny.rename(tmp_path / "away")
+    assert not found()["ok"]
+    assert "'file:tiny' was not looked at" in found()["found"]
+    assert "models pull file:PATH" in found()["remedy"]
+    named(settings, f"file:{tmp_path / 'away'}", Watch())
+    assert found()["ok"]
+    with embedwell.open(tmp_path) as index:
+        assert index.search("w8 w9").results[0].chunk.chunk.text == "w8 w9"
+
+
 def test_a_place_that_went_away_is_named(tiny, cache, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("PIP_NO_INDEX", "1")

@@ -118,10 +118,11 @@ class Known:
 
     def _own_name(self, asked: Name, card: ModelCard) -> str:
         """The model's name, or its place where that name alone finds another one."""
-        if not asked.is_brought:
+        if asked.is_brought and card.name in catalogue():
+            return key_of(asked)
+        if not asked.is_brought or asked.revision or self._brought(Name(card.name)) == card:
             return card.name
-        is_other = card.name in catalogue() or self._brought(Name(card.name)) != card
-        return key_of(asked) if is_other and not asked.revision else card.name
+        return key_of(asked)
 
     def _brought(self, asked: Name) -> ModelCard:
         newest_first = self._shelf.brought()[::-1]
@@ -130,8 +131,12 @@ class Known:
                 is_named = name in {one.asked, one.card.name}
                 if is_named and asked.revision in {"", one.revision, one.card.revision}:
                     return one.card
-        # A name from an index has no path, and whoever asks over HTTP is not told which there are.
         is_file = asked.model.startswith(FILE)
+        for one in newest_first:  # the same weights in a place of another name
+            is_same = one.card.name.startswith(FILE) and asked.revision == one.card.revision
+            if is_file and is_same:
+                return replace(one.card, name=asked.model)
+        # A name from an index has no path, and whoever asks over HTTP is not told which there are.
         raise UnknownModelError(
             f"'{asked.model}{asked.suffix}' was not looked at on this machine yet.",
             "Run `embedwell models pull file:PATH`, with the path that its files have here."

@@ -26,6 +26,7 @@ from embedwell.app.models.language import uncovered
 from embedwell.core.device import available_cpus, available_memory_bytes, total_memory_bytes
 from embedwell.core.errors import EmbedwellError, StoreNotFoundError
 from embedwell.core.events import Watch
+from embedwell.handshake.admit import check_declaration
 from embedwell.jobs.compare import check_vectors_of
 from embedwell.models.artifacts import ArtifactStore
 from embedwell.models.known import Known
@@ -178,6 +179,7 @@ def _index(settings: Settings, *, deep: bool) -> Iterator[Check]:
     try:
         with open_index(db=str(target), create=False) as index:
             index.embedders.check()
+            _check_models(index)
             foreign, notice = uncovered(index.store, index.settings), index.notice
             broken = [*index.store.check(), *_broken_vectors(index, deep=deep)]
             found = _index_found(index)
@@ -193,6 +195,19 @@ def _index(settings: Settings, *, deep: bool) -> Iterator[Check]:
         yield Check("index", ok=False, found=f"{shown}: {'; '.join(broken)}", remedy=remedy)
     else:
         yield Check("index", ok=True, found=f"{shown}: {found}")
+
+
+def _check_models(index: Index) -> None:
+    """Refuse spaces whose model no name finds here; raises `EmbedwellError`.
+
+    A server's models are asked for when they are used.
+    """
+    if index.settings.engine == "http":
+        return
+    known = Known(index.settings.cache)
+    for stored in (index.store.spaces.main(), index.store.spaces.code()):
+        if stored is not None:
+            check_declaration(stored, known.card(known.name_of(stored.space)).space)
 
 
 def _broken_vectors(index: Index, *, deep: bool) -> Iterator[str]:
