@@ -133,6 +133,12 @@ def test_another_users_lock_is_named_with_the_way_round_it(folder, tmp_path, mon
         embedded.start(folder)
 
 
+def test_a_locale_that_is_not_installed_is_said(folder, monkeypatch):
+    monkeypatch.setenv("LC_ALL", "xx_YY.UTF-8")
+    with pytest.raises(StoreGoneError, match=r"Set LC_ALL=C\.UTF-8"):
+        embedded.start(folder)
+
+
 def test_what_is_only_opened_makes_no_server(folder):
     with pytest.raises(StoreNotFoundError, match="no PostgreSQL server in"):
         open_store(f"postgres-embedded:{folder}")

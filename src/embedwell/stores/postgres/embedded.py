@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import locale
 import logging
 import os
 import re
@@ -105,9 +106,23 @@ def start(folder: Path) -> str:
         raise StoreGoneError(
             f"The embedded PostgreSQL server did not start in {folder} "
             f"({type(error).__name__}: {error}).",
-            f"Read the file `log` in that folder, or name another one: `{SCHEME}:FOLDER`.",
+            f"Read the file `log` in that folder, or name another one: `{SCHEME}:FOLDER`."
+            if _has_locale()
+            else "Set LC_ALL=C.UTF-8: the locale of this environment is not installed.",
         ) from error
     return str(server.get_uri())
+
+
+def _has_locale() -> bool:
+    """Whether the locale that the environment names is installed: a new server needs one."""
+    before = locale.setlocale(locale.LC_ALL)
+    try:
+        locale.setlocale(locale.LC_ALL, "")
+    except locale.Error:
+        return False
+    finally:
+        locale.setlocale(locale.LC_ALL, before)
+    return True
 
 
 def _check_fit(folder: Path) -> None:
@@ -136,8 +151,8 @@ def _forget_the_dead(folder: Path, lock: Path) -> None:
     import psutil  # noqa: PLC0415 - only here
 
     users = folder / _USERS
-    if not users.exists():
-        return
-    with fasteners.InterProcessLock(lock):
+    with fasteners.InterProcessLock(lock):  # even for nothing: where it fails the server would, too
+        if not users.exists():
+            return
         listed = json.loads(users.read_text("utf-8") or "[]")
         users.write_text(json.dumps([pid for pid in listed if psutil.pid_exists(pid)]), "utf-8")
