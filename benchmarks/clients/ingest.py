@@ -28,7 +28,7 @@ from embedwell.core.vectors import IntArray, normalized
 from embedwell.handshake.admit import admitted
 from embedwell.ingest.sources.folder import Folder
 from embedwell.ingest.sources.registry import Surroundings, open_source
-from embedwell.jobs.index import Listing, index_sources, source_at
+from embedwell.jobs.index import Listing, index_sources
 from embedwell.jobs.sweeping.sweep import Sweeping
 from embedwell.jobs.work.worker import WorkOptions, work
 from embedwell.models.catalogue import card
@@ -91,7 +91,8 @@ def _sweep(store: Store, _target: str, folder: Path) -> dict[str, Any]:
     began = time.perf_counter()
     n_walked = sum(1 for _ in Folder(folder).items(lambda _: None))
     walk_s = time.perf_counter() - began
-    source = source_at(store, "folder", str(folder), "tree")
+    known, place = store.queue.sources(), str(folder)
+    source = known[0] if known else store.queue.add_source("folder", "tree", place, "here", {})
     listing = Listing(source, lambda: Folder(folder))
     report = index_sources(store, [listing], None, Watch(), Sweeping(0))
     return {

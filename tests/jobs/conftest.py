@@ -2,11 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from embedwell.core.events import Watch
-from embedwell.jobs.index import index_folder
 from embedwell.stores.protocol import CollectionSettings
 from embedwell.stores.registry import create_store
 from embedwell.testing import FAKE_SPACE, FakeEmbedder, admitted_fake
+from one_folder import index_folder
 
 
 @pytest.fixture
@@ -37,6 +36,6 @@ def index(folder, store, embedder):
     admitted = admitted_fake(store, embedder)
 
     def run(watch=None, size_factor=1.0):
-        return index_folder(folder, store, lambda: admitted, size_factor, watch or Watch())
+        return index_folder(folder, store, lambda: admitted, size_factor, watch)
 
     return run

@@ -17,7 +17,6 @@ from embedwell.core.embedded import Embedded
 from embedwell.core.errors import CanaryError, DriftError, SpaceMismatchError, TaskCancelledError
 from embedwell.core.events import Watch
 from embedwell.core.vectors import normalized
-from embedwell.jobs.index import index_folder
 from embedwell.jobs.work.canary import check as canary_check
 from embedwell.jobs.work.options import WorkOptions
 from embedwell.jobs.work.worker import work
@@ -25,6 +24,7 @@ from embedwell.stores.protocol import Document, DocumentChunks, StoredChunk
 from embedwell.stores.queue import Item, Outcome, Which, Worker
 from embedwell.stores.registry import open_store
 from embedwell.testing import FAKE_BUILD, FAKE_SPACE, FakeEmbedder, admitted_fake
+from one_folder import index_folder
 
 FAR = 1_000.0  # seconds that no test takes
 PAGE = f"sign in to see this page {' '.join(f'word{at}' for at in range(50))} request"
@@ -130,7 +130,7 @@ def test_a_run_that_was_stopped_at_its_very_end_stays_so_until_it_is_resumed(sto
     write(folder, 100, bad_from=20)
 
     def index():
-        index_folder(folder, store, lambda: admitted_fake(store), 1.0, Watch(), canary_at=100)
+        index_folder(folder, store, lambda: admitted_fake(store), canary_at=100)
 
     for _ in range(2):
         with pytest.raises(CanaryError, match="after 100 documents"):

@@ -6,10 +6,11 @@ import pytest
 
 from embedwell.core.events import Watch
 from embedwell.ingest.sources.folder import Folder
-from embedwell.jobs.index import Listing, index_sources, source_at
+from embedwell.jobs.index import Listing, index_sources
 from embedwell.jobs.sweeping.sweep import Sweeping
 from embedwell.jobs.work.worker import WorkOptions, work
 from embedwell.testing import admitted_fake
+from one_folder import folder_source
 
 N = 300
 
@@ -38,7 +39,7 @@ def many(tmp_path):
 def index(place, store, load_embedder):
     """Gives the report and what was read."""
     reader = CountingFolder(place)
-    listing = Listing(source_at(store, "folder", "", "many"), lambda: reader)
+    listing = Listing(folder_source(store, "many"), lambda: reader)
     options = WorkOptions(lambda _: reader)
     work_off = partial(work, store, load_embedder, options=options)
     report = index_sources(store, [listing], work_off, Watch(), Sweeping(0))

@@ -117,10 +117,9 @@ def test_a_stopped_run_keeps_its_commits_and_goes_on(index, folder, store):
 INDEX_SLOWLY = """
 import sys, time
 from pathlib import Path
-from embedwell.core.events import Watch
-from embedwell.jobs.index import index_folder
 from embedwell.stores.registry import open_store
 from embedwell.testing import admitted_fake
+from one_folder import index_folder
 store = open_store(sys.argv[1])
 put = store.put
 def slowly(documents, **more):
@@ -130,7 +129,7 @@ def slowly(documents, **more):
     return lost
 store.put = slowly
 admitted = admitted_fake(store)
-index_folder(Path(sys.argv[2]), store, lambda: admitted, 1.0, Watch())
+index_folder(Path(sys.argv[2]), store, lambda: admitted)
 """
 
 
@@ -142,7 +141,8 @@ def many_files(folder, n_files=30):
 
 def slow_index(folder, tmp_path):
     command = [sys.executable, "-c", INDEX_SLOWLY, str(tmp_path / "index.db"), str(folder)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    tests = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=tests)
 
 
 @pytest.mark.parametrize("delay_s", [0.0, 0.03, 0.1])

@@ -9,11 +9,11 @@ from embedwell.core.events import Watch
 from embedwell.ingest.extract import extract_text
 from embedwell.ingest.formats import PLAIN
 from embedwell.ingest.prepare import prepare
-from embedwell.jobs.index import index_folder
 from embedwell.jobs.rechunk import rechunk_records, whole_text
 from embedwell.jobs.records import Record, add_records
 from embedwell.stores.protocol import Document, FoundChunk
 from embedwell.testing import admitted_fake, word_starts
+from one_folder import index_folder
 
 LONG = "\n\n".join(f"Part {n} is about {'one thing ' * 8}and ends." for n in range(12))
 
@@ -47,10 +47,10 @@ def test_passages_that_come_out_the_same_are_not_embedded(store, embedder):
 def test_files_are_read_again(folder, store, embedder):
     (folder / "long.md").write_text(LONG)
     admitted = admitted_fake(store, embedder)
-    index_folder(folder, store, lambda: admitted, 1.0, Watch())
+    index_folder(folder, store, lambda: admitted)
     before = passages(store, "long.md")
     store.set_chunk_tokens(20)
-    report = index_folder(folder, store, lambda: admitted, 1.0, Watch(), all_anew=True)
+    report = index_folder(folder, store, lambda: admitted, all_anew=True)
     assert (report.n_updated, report.n_unchanged) == (3, 0)
     assert len(passages(store, "long.md")) > len(before)
 

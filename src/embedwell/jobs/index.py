@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path
 from typing import TypeAlias
 
 from embedwell.core.errors import QueueError
 from embedwell.core.events import Watch
-from embedwell.ingest.sources.folder import Folder
 from embedwell.ingest.sources.protocol import SourceReader
-from embedwell.ingest.sources.registry import Surroundings, open_source
 from embedwell.ingest.walk import Skipped
-from embedwell.jobs.put import LoadEmbedder
 from embedwell.jobs.sweeping.sweep import Sweeping, Swept, sweep
 from embedwell.jobs.work.patience import Patience
-from embedwell.jobs.work.worker import WorkOptions, WorkReport, work
+from embedwell.jobs.work.worker import WorkReport
 from embedwell.stores.protocol import Store
 from embedwell.stores.queue import Source
 
@@ -125,58 +119,6 @@ def _is_open(store: Store) -> bool:
     store.queue.close_run()
     run = store.queue.run()
     return run is not None and run.status != "done"
-
-
-def index_folder(
-    folder: Path,
-    store: Store,
-    load_embedder: LoadEmbedder,
-    size_factor: float,
-    watch: Watch,
-    *,
-    canary_at: int = 0,
-    all_anew: bool = False,
-) -> IndexReport:
-    """Index one folder, in this process alone: what `index_sources` does with everything in place.
-
-    Args:
-        folder: An existing folder; for the store it is the one that it lies in.
-        store: Its index.
-        load_embedder: Gives an embedder admitted to the store; only called if it is needed.
-        size_factor: Multiplies the size limit of every format.
-        watch: Told of progress in bytes; stops the run within a batch, as of the last commit.
-        canary_at: Documents after which the run checks itself; 0 for never.
-        all_anew: Whether files that did not change are read and cut anew too.
-    """
-    reader = Folder(folder, size_factor)
-    source = source_at(store, "folder", "", folder.resolve().name or "folder")
-    around = Surroundings(size_factor=size_factor, moved={source.name: folder})
-    options = WorkOptions(partial(open_source, around=around))
-    return index_sources(
-        store,
-        [Listing(source, lambda: reader)],
-        lambda watch: work(store, load_embedder, watch, options),
-        watch,
-        Sweeping(canary_at, all_anew=all_anew),
-    )
-
-
-def source_at(store: Store, kind: str, place: str, name: str) -> Source:
-    """The source of a kind at a place, made if it is not there.
-
-    Args:
-        store: Which store.
-        kind: Its kind.
-        place: Where it is.
-        name: What it is called if it is new.
-
-    Raises:
-        QueueError: Another source has the name.
-    """
-    for source in store.queue.sources():
-        if (source.kind, source.place) == (kind, place):
-            return source
-    return store.queue.add_source(kind, name, place, socket.gethostname(), {})
 
 
 def _sweep(store: Store, listing: Listing, watch: Watch, sweeping: Sweeping) -> Swept:
