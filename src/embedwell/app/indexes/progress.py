@@ -113,10 +113,6 @@ class Ingestion:
         """Workers that are alive."""
         return sum(worker.is_alive for worker in self.workers)
 
-    def n_of(self, *statuses: Status) -> int:
-        """Rows of these statuses."""
-        return sum(count.n for count in self.statuses if count.status in statuses)
-
 
 class Observer:
     """Looks at one queue again and again, and no closer than is cheap.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 # Sources
 
-_SOURCE = "SELECT id, kind, name, prefix, place, host, options FROM sources WHERE collection = ?"
-SOURCES = _SOURCE + " ORDER BY id"
-SOURCE_NAMED = _SOURCE + " AND name = ?"
+SOURCES = """
+SELECT id, kind, name, prefix, place, host, options FROM sources WHERE collection = ? ORDER BY id
+"""
 ADD_SOURCE = """
     INSERT INTO sources (collection, kind, name, prefix, place, host, options)
     VALUES (?, ?, ?, ?, ?, ?, ?)
