@@ -319,6 +319,12 @@ def test_a_log_that_has_grown_begins_anew(own_cache):
     assert (own_cache.cache / LOG).stat().st_size < 100_000
 
 
+def test_a_log_that_cannot_be_written_is_said(own_cache):
+    (own_cache.cache / LOG).mkdir()
+    with pytest.raises(ServiceStartError, match="cannot be written"):
+        embedwell.Embedder()
+
+
 def test_waiting_for_a_start_can_be_cancelled(own_cache):
     watch = Watch()
     watch.cancelled.set()

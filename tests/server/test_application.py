@@ -32,6 +32,7 @@ from embedwell.server.shared.metrics import REQUESTS
 from embedwell.server.shared.service import Service
 
 TEXTS = {"model": MODEL, "texts": ["a"]}
+HOST = [(b"host", b"127.0.0.1")]
 
 
 def sent(client: TestClient, body: bytes, kind: str = "application/json"):
@@ -236,6 +237,38 @@ def test_a_service_that_stops_takes_no_more_work():
     for answer in (client.get("/ready"), client.post("/v1/embed", json=TEXTS)):
         assert answer.status_code == 503
         assert int(answer.headers["Retry-After"]) >= 1
+
+
+def test_a_request_whose_time_to_finish_is_over_is_sent_elsewhere():
+    sent: list[dict] = []
+
+    async def receive() -> dict:
+        if not begun:
+            begun.append(True)
+            return {"type": "http.request", "body": json.dumps(TEXTS).encode()}
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    async def send(message: dict) -> None:
+        sent.append(message)
+
+    async def leave() -> None:
+        runtime = FakeRuntime()
+        runtime.hold.clear()
+        service = Service(runtime.settings, runtime)
+        scope = {"type": "http", "method": "POST", "path": "/v1/embed", "headers": HOST}
+        scope |= {"server": ("127.0.0.1", 8437), "query_string": b"", "root_path": ""}
+        asked = asyncio.ensure_future(application(service)(scope, receive, send))
+        await asyncio.to_thread(runtime.begun.wait, 10)
+        service.drain()
+        asked.cancel()
+        await asked
+        service.close()
+
+    begun: list[bool] = []
+    asyncio.run(leave())
+    assert sent[0]["status"] == 503
+    assert json.loads(sent[1]["body"])["error"]["type"] == "ServiceStoppingError"
 
 
 def test_every_request_is_observed_with_its_route():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import signal
 import socket
 import subprocess
@@ -126,6 +127,14 @@ def test_it_leaves_when_nobody_asks(settings):
     with serving(settings, ["--exit-when-idle", "0.5"]) as running:
         assert running.process.wait(20) == 0
     assert not running.socket.exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk that is always full")
+def test_it_serves_where_its_log_finds_no_room(folder):
+    command = [sys.executable, "-m", "embedwell.cli.main", "serve", "--exit-when-idle", "0.1"]
+    environment = os.environ | {"EMBEDWELL_PORT": "0", "EMBEDWELL_SOCKET": str(folder / "s")}
+    with Path("/dev/full").open("wb", 0) as full:
+        assert subprocess.run(command, env=environment, stderr=full, check=False).returncode == 0
 
 
 def test_it_is_ready_once_its_models_are_loaded(settings):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
@@ -12,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from embedwell.app.config.sizes import parse_bytes
-from embedwell.core.errors import EmbedwellError, NoSuchRouteError
+from embedwell.core.errors import EmbedwellError, NoSuchRouteError, ServiceStoppingError
 from embedwell.engines.wire import BINARY
 from embedwell.server.about import events, ingestion, monitoring, pages, reference
 from embedwell.server.compatible import ollama, ollama_models, openai
@@ -120,7 +121,7 @@ class _Observed:
         if scope["type"] != "http":
             await self._inner(scope, receive, send)
             return
-        service, status, begun = self._service, 499, time.perf_counter()
+        service, status, begun = self._service, 0, time.perf_counter()
 
         async def sending(message: Message) -> None:
             nonlocal status
@@ -132,9 +133,15 @@ class _Observed:
         service.n_open += weight
         try:
             await self._inner(scope, receive, sending)
+        except asyncio.CancelledError:
+            if not service.is_draining:
+                raise
+            if not status:  # its time to finish is over: the client may ask elsewhere
+                stopping = refusal(ServiceStoppingError(), dialect_of(scope["path"]))
+                await stopping(scope, receive, sending)
         finally:
             service.n_open -= weight
             if weight:
                 service.used_at = time.monotonic()
             route, took_s = scope.get("embedwell.route", ""), time.perf_counter() - begun
-            service.monitor.answered(Observation(scope["method"], route, status, took_s))
+            service.monitor.answered(Observation(scope["method"], route, status or 499, took_s))

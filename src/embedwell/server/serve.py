@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from contextlib import suppress
 from types import FrameType
 
 import uvicorn
@@ -63,8 +64,9 @@ def serve(
         preloading = threading.Thread(
             target=_preload, args=(service, Watch(cancelled=stop)), name="preload", daemon=True
         )
-        sys.stderr.write(f"embedwell serves at {_places(settings)}\n")
-        sys.stderr.flush()
+        with suppress(OSError):  # a log on a full disk is no reason to serve nobody
+            sys.stderr.write(f"embedwell serves at {_places(settings)}\n")
+            sys.stderr.flush()
         clock.start()
         preloading.start()
         try:

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import BinaryIO
 
 from embedwell.app.config.configuration import environment_for
 from embedwell.app.config.settings import Settings
@@ -75,7 +76,7 @@ def _spawn(settings: Settings, log: Path) -> subprocess.Popen[bytes]:
     (a project's settings, a module called `numpy`) gets into it.
     """
     command = [sys.executable, "-P", "-m", "embedwell.cli.main", "serve"]
-    with log.open("ab") as stderr:
+    with _opened(log) as stderr:
         return subprocess.Popen(  # noqa: S603 - our own program
             [*command, "--exit-when-idle", str(_IDLE_S)],
             stdin=subprocess.DEVNULL,
@@ -86,6 +87,16 @@ def _spawn(settings: Settings, log: Path) -> subprocess.Popen[bytes]:
             start_new_session=True,  # means nothing on Windows, where this does the same:
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
+
+
+def _opened(log: Path) -> BinaryIO:
+    try:
+        return log.open("ab")
+    except OSError as error:
+        raise ServiceStartError(
+            f"The service cannot be started: its log {log} cannot be written ({error.strerror}).",
+            "Remove the log, or set `cache` to a folder that you may write to.",
+        ) from error
 
 
 def _log_size(log: Path) -> int:
