@@ -3,6 +3,7 @@
 set -eu
 folder=${1:-examples/library}
 here=$(pwd)
+case $folder in "~/"*) folder=$HOME/${folder#??} ;; esac # as zsh and dash hand it on
 
 bold='' plain=''
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then bold=$(printf '\033[1m') plain=$(printf '\033[0m'); fi
@@ -26,8 +27,8 @@ cat <<END
 
 That was the whole of it. What to type next:
 
-  cd $folder
-  $here/.venv/bin/embedwell search "your own question"
-  make -C $here demo FOLDER=~/Documents   # your own folder
-  $here/.venv/bin/embedwell --help
+  cd "$folder"
+  "$here/.venv/bin/embedwell" search "your own question"
+  make -C "$here" demo FOLDER=~/Documents   # your own folder
+  "$here/.venv/bin/embedwell" --help
 END
