@@ -270,6 +270,23 @@ def test_rows_of_a_query_come_change_and_go(index, tmp_path):
     assert (source.kind, source.place, source.options["id"]) == ("sql", str(path), "id")
 
 
+def test_a_source_that_could_never_be_listed_is_not_kept(index, tmp_path):
+    index.add_folder()
+    file = tmp_path / "shop.sqlite"
+    with closing(sqlite3.connect(file)) as shop, shop:
+        shop.execute("CREATE TABLE articles (id, text)")
+        shop.execute("INSERT INTO articles VALUES (1, 'some words')")
+    for query, place in (("SELECT * FROM nothing", file), ("SELECT 1", tmp_path / "none.sqlite")):
+        with pytest.raises((QueueError, StoreNotFoundError)):
+            index.ingest(QueryRequest(str(place), query, "articles"))
+        assert [one.name for one in index.sources()] == ["home"]
+    right = QueryRequest(str(file), "SELECT * FROM articles", "articles")
+    assert index.ingest(right).n_added == 1
+    with pytest.raises(QueueError):
+        index.ingest(QueryRequest(str(file), "SELECT * FROM nothing", "articles"))
+    assert "articles:1" in keys(index)
+
+
 def test_a_source_that_is_away_does_not_stop_the_others(index, other):
     index.add_folder()
     index.add_folder(other)

@@ -192,7 +192,8 @@ class Index:
         watch = watch or Watch()
         sweeping = sweeping or Sweeping(self.settings.canary)
         by = None if leave else by or work_off
-        with nullcontext() if leave else written_back(self.store, listings, watch):
+        written = nullcontext() if leave else written_back(self.store, listings, watch)
+        with sourcing.tried(), written:
             report = index_sources(self.store, listings, by, watch, sweeping)
         fill_light(self.store, self.embedders, watch)
         return report

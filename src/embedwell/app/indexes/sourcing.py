@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain, count
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
 from embedwell.app.config.place import shown_target
-from embedwell.core.errors import QueueError, StoreNotFoundError
+from embedwell.core.errors import QueueError, StoreError, StoreNotFoundError
 from embedwell.ingest.formats import PLAIN
 from embedwell.ingest.sources.folder import Folder, Patterns
 from embedwell.ingest.sources.paths import Paths, name_of
@@ -22,7 +23,7 @@ from embedwell.ingest.sources.registry import SOURCES, Surroundings, open_source
 from embedwell.ingest.sources.sql import Columns, Query
 from embedwell.jobs.index import Listing
 from embedwell.stores.protocol import Store
-from embedwell.stores.queue import Source
+from embedwell.stores.queue import Source, Which
 
 # Names begin the keys of documents, which are matched as paths.
 _NO_NAME = re.compile(r"[/:*?\[\]\x00-\x1f]")
@@ -151,6 +152,7 @@ class Sourcing:
         self._home = home
         self._size_factor = size_factor
         self._host = socket.gethostname()
+        self._made: list[Source] = []
         self.around = Surroundings(home, size_factor)
 
     def listings(self, request: Request) -> list[Listing]:
@@ -184,6 +186,18 @@ class Sourcing:
                 source = self._named(request.kind, request.place, request.name, request.options)
                 return [Listing(source, partial(open_source, source, self.around))]
         return self._again(request)
+
+    @contextmanager
+    def tried(self) -> Iterator[None]:
+        """Forget the sources that were made for this if they cannot be listed and gave nothing."""
+        try:
+            yield
+        except (QueueError, StoreError):
+            for made in self._made:
+                if not self._store.stats(made.number) and not self._queue.waiting(made.number):
+                    with suppress(StoreError):
+                        self._queue.purge(Which(source=made.name))
+            raise
 
     @property
     def _max_bytes(self) -> int:
@@ -351,7 +365,9 @@ class Sourcing:
             )
         if kind not in SOURCES:  # whether its package is there
             open_source(Source(0, kind, name, "", place, self._host, options), self.around)
-        return self._queue.add_source(kind, name, place, self._host, options)
+        made = self._queue.add_source(kind, name, place, self._host, options)
+        self._made.append(made)
+        return made
 
     def _kept(self, source: Source) -> Source:
         if source not in self._queue.sources():
