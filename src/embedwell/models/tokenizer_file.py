@@ -62,9 +62,10 @@ def check_tokenizer(file: Path, n_words: int) -> None:
         ConversionError: It has more tokens than there are words.
     """
     tokenizer = open_tokenizer(file)
-    n_tokens = tokenizer.get_vocab_size(with_added_tokens=False)
-    if max(n_tokens, 1 + try_out(tokenizer)) > n_words:
+    ids = tokenizer.get_vocab(with_added_tokens=False).values()
+    largest = max((*ids, try_out(tokenizer)))
+    if largest >= n_words:
         raise ConversionError(
-            f"Its tokenizer has {n_tokens:,} tokens, and its weights have vectors of {n_words:,}.",
+            f"Its tokenizer has a token {largest:,}, and its weights have vectors of {n_words:,}.",
             "Give the model files that belong together.",
         )
