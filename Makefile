@@ -17,6 +17,7 @@ FOLDER ?= examples/library
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
+.DELETE_ON_ERROR: # half an environment is none
 .PHONY: help demo test check unit bench references lock docs clean
 
 help: ## Show what can be made.

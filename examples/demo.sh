@@ -8,7 +8,14 @@ case $folder in "~/"*) folder=$HOME/${folder#??} ;; esac # as zsh and dash hand 
 bold='' plain=''
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then bold=$(printf '\033[1m') plain=$(printf '\033[0m'); fi
 
-say() { printf '\n%s$ %s%s\n' "$bold" "$*" "$plain"; }
+say() {
+  printf '\n%s$' "$bold"
+  for word in "$@"; do
+    case $word in *[!A-Za-z0-9_./-]*) word="\"$word\"" ;; esac
+    printf ' %s' "$word"
+  done
+  printf '%s\n' "$plain"
+}
 run() { say "$@"; "$@"; }
 
 run embedwell index "$folder"
