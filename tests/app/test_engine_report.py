@@ -10,6 +10,7 @@ from embedwell.app.checks import engines as engine_report
 from embedwell.app.config.configuration import load
 from embedwell.core.errors import EngineError, TaskCancelledError
 from embedwell.core.events import Watch
+from embedwell.engines import registry
 from embedwell.handshake.drift import BOUNDS
 
 
@@ -55,6 +56,24 @@ def test_a_named_engine_is_chosen_because_it_was_named(settings, measured_file, 
     report = engine_report.look(structs.replace(settings, engine="openvino"), Watch())
     assert (report.engine, report.quantization) == ("openvino", "q16")
     assert "`engine` names it" in report.reason
+
+
+def test_a_named_level_is_taken_and_a_named_engine_that_cannot_run_yet_is_told(
+    settings, measured_file, monkeypatch
+):
+    only(monkeypatch, "absent", "onnx")
+    monkeypatch.setitem(registry.ENGINES, "absent", "embedwell.engines.static:nothing")
+    chosen = structs.replace(settings, model="all-MiniLM-L6-v2@q4", engine="absent")
+    report = engine_report.look(chosen, Watch())
+    assert report.quantization == "q4"
+    assert "It cannot run yet" in report.reason
+
+
+def test_pairs_of_texts_are_not_measured(settings, measured_file, monkeypatch):
+    only(monkeypatch, "onnx")
+    reranker = structs.replace(settings, model="ms-marco-MiniLM-L6-v2")
+    report = engine_report.look(reranker, Watch(), measure=True)
+    assert "gives no vectors" in report.engines[0].unmeasured
 
 
 def test_an_engine_that_nobody_has_is_refused(settings, measured_file):

@@ -19,6 +19,7 @@ from embedwell.app.checks.engine_child import Speed
 from embedwell.app.config.settings import Settings
 from embedwell.app.models.auto import with_model
 from embedwell.app.models.choose import engine_for, quantization_for
+from embedwell.app.models.obtain import named
 from embedwell.app.models.pull import ChildPuller
 from embedwell.core.artifact import QUANTIZATIONS, Artifact
 from embedwell.core.device import available_cpus
@@ -26,7 +27,7 @@ from embedwell.core.errors import EmbedwellError, EngineError, TaskCancelledErro
 from embedwell.core.events import Watch
 from embedwell.engines.registry import form_of, names, runs, unknown
 from embedwell.models.catalogue import ModelCard
-from embedwell.models.known import Known
+from embedwell.models.heads import check_head
 
 FILE = "engines.json"
 """In the cache: the last measurement of each engine."""
@@ -132,7 +133,8 @@ def look(settings: Settings, watch: Watch, *, measure: bool = False) -> EngineRe
     if settings.engine not in names():
         raise unknown(settings.engine)
     settings, _ = with_model(settings, watch)
-    model = Known(settings.cache).card(settings.model)
+    model, level = named(settings, settings.model, watch)
+    settings = structs.replace(settings, quantization=level or settings.quantization)
     chosen = engine_for(settings, model)
     choice = quantization_for(settings, model)
     states = _states(chosen, watch)
@@ -140,7 +142,10 @@ def look(settings: Settings, watch: Watch, *, measure: bool = False) -> EngineRe
         states = _measured(settings, model, states, watch)
     remembered = _remembered(settings.cache)
     found = [_with_measurement(state, model, remembered) for state in states]
-    reason = f"{_reason(settings, model, chosen)} {choice.reason}"
+    lacks = (
+        " It cannot run yet, as below." if any(s.is_chosen and s.problem for s in states) else ""
+    )
+    reason = f"{_reason(settings, model, chosen)}{lacks} {choice.reason}"
     return EngineReport(model.called, chosen, choice.quantization, reason, tuple(found))
 
 
@@ -198,6 +203,7 @@ def _measured(
 def _measure(
     settings: Settings, model: ModelCard, engine: str, place: Path, watch: Watch
 ) -> Measured:
+    check_head(model, "embedding")
     asked = structs.replace(settings, engine=engine)
     if (form_of(engine) == "static") != (model.architecture == "static"):
         raise EngineError(
