@@ -25,7 +25,7 @@ class QueriedRows:
 def bad_query(shown: str, said: object) -> QueueError:
     """The error for a query that the database refuses."""
     return QueueError(
-        f"{shown} refuses the query: {str(said).strip().rstrip(".")}.",
+        f"{shown} refuses the query: {str(said).strip().rstrip('.')}.",
         "Give one SELECT that the database can run; it is run read-only.",
     )
 
