@@ -91,6 +91,12 @@ def test_a_wrong_method_names_the_right_ones(fake_service):
     assert answer.headers["Allow"] == "POST"
 
 
+def test_what_we_do_not_have_is_refused_in_words_that_its_clients_show(fake_service):
+    answer = fake_service.post("/v1/chat/completions", json={})
+    assert answer.status_code == 404
+    assert "/v1/chat/completions" in answer.json()["error"]["message"]
+
+
 def test_head_is_answered_as_get(fake_service):
     answer = fake_service.head("/health")
     assert answer.status_code == 200
@@ -279,7 +285,7 @@ def test_every_request_is_observed_with_its_route():
     client.get("/nope")
     counted = [s for s in service.monitor.counters.samples() if s.metric is REQUESTS]
     assert [(s.labels, s.value) for s in counted] == [
-        (("PUT", "/v1/runtime/models/{model}", "200"), 1),
+        (("PUT", "/v1/runtime/models/{model:path}", "200"), 1),
         (("GET", "none", "404"), 1),
     ]
 
@@ -292,6 +298,9 @@ def test_models_are_loaded_listed_and_unloaded(fake_service):
     assert fake_service.get("/v1/runtime/models").json()["models"] == [loaded]
     assert fake_service.delete(path).json() == {"unloaded": True}
     assert fake_service.delete(path).json() == {"unloaded": False}
+    named_with_a_slash = "/v1/runtime/models/sentence-transformers%2Fall-MiniLM-L6-v2"
+    assert fake_service.put(named_with_a_slash, json={}).json()["model"] == MODEL
+    assert fake_service.delete(named_with_a_slash).json() == {"unloaded": True}
     assert fake_service.put("/v1/runtime/models/none", json={}).status_code == 404
     assert fake_service.delete("/v1/runtime/models/none").status_code == 404
 

@@ -39,14 +39,24 @@ class ScoringRuntime(FakeRuntime):
     Attributes:
         asked: Models that were named, in order.
         refusal: Raised instead of an answer.
+        hold_scores: Scores wait until it is set, or until nobody wants them; set from the start.
     """
 
     asked: list[str] = field(default_factory=list)
     refusal: Exception | None = None
+    hold_scores: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.hold_scores.set()
 
     def score(self, model, query, texts, watch):
         check_head(self.card(model), "rerank")
         self.asked.append(model)
+        for _ in range(1000):
+            if self.hold_scores.wait(0.01):
+                break
+            watch.check("rerank")
         if self.refusal:
             raise self.refusal
         return FakeReranker().score(query, texts, watch)
@@ -113,6 +123,19 @@ def test_a_search_is_reranked_where_that_is_asked_for(tmp_path, runtime):
     assert answer["results"][0]["path"] == "bread.md"
     assert answer["results"][0]["score"] == 1.0
     assert len(answer["results"]) == 2
+
+
+def test_a_search_whose_reranking_takes_too_long_is_stopped(tmp_path, runtime):
+    notes = make_index(tmp_path / "notes")
+    runtime.settings = structs.replace(
+        runtime.settings, indexes=(str(notes),), request_timeout_s=0.5
+    )
+    runtime.hold_scores.clear()
+    service = Service(runtime.settings, runtime)
+    with TestClient(application(service), base_url="http://127.0.0.1:8437") as client:
+        body = {"query": "dough rises", "mode": "lexical", "rerank": MODEL}
+        assert client.post("/v1/search", json=body).status_code == 504
+    service.close()
 
 
 @contextmanager

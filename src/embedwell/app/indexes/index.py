@@ -219,6 +219,7 @@ class Index:
         where: Mapping[str, Any] | None = None,
         *,
         rerank: str = "",
+        watch: Watch | None = None,
     ) -> SearchResults:
         """Find the passages that answer a question best.
 
@@ -229,11 +230,13 @@ class Index:
             where: What results must have: `path` (a glob), `language`, `kind`, or any metadata.
             rerank: Name of a model that reads the 50 best with the question and orders them, such
                 as `ms-marco-MiniLM-L6-v2`; their score is then its own.
+            watch: Told of the reranking's progress; may stop it.
 
         Raises:
             WrongTaskError: `rerank` names a model that gives vectors.
             QueryError: The query is empty, or a filter is not understood.
             SpaceMismatchError: The settings name another model than the index.
+            TaskCancelledError: `watch` was asked to stop.
         """
         chosen = filter_of(where or {})
 
@@ -245,7 +248,8 @@ class Index:
 
         if not rerank:
             return find(k)
-        return reranked(find, self.rerankers.get(self.settings, rerank), k, Watch())
+        watch = watch or Watch()
+        return reranked(find, self.rerankers.get(self.settings, rerank, watch), k, watch)
 
     def plan_migration(
         self, to: str, *, keep_both: bool = False, watch: Watch | None = None

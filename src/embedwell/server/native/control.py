@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from embedwell.server.shared.service import Service
 
 MODELS_PATH = "/v1/runtime/models"
-_ONE_MODEL = MODELS_PATH + "/{model}"
+_ONE_MODEL = MODELS_PATH + "/{model:path}"  # names such as `hf:owner/name` have slashes
 
 
 class Health(Struct):

@@ -188,8 +188,7 @@ async def search(service: Service, request: Request, body: SearchRequest) -> Res
     where = body.metadata | {name: value for name, value in given.items() if value}
 
     def find(index: Index, watch: Watch) -> SearchResults:
-        del watch
-        return index.search(body.query, body.k, body.mode, where, rerank=body.rerank)
+        return index.search(body.query, body.k, body.mode, where, rerank=body.rerank, watch=watch)
 
     found = await service.with_index(request, body.index, find)
     from embedwell.search.results import as_json  # noqa: PLC0415 - loaded with the first index

@@ -72,6 +72,9 @@ _DIALECTS: tuple[tuple[str, Dialect], ...] = (
     ("/api/", "ollama"),
     ("/v1/embeddings", "openai"),
     ("/v1/models", "openai"),
+    ("/v1/chat/", "openai"),  # and what we do not have, for which its clients show what they know
+    ("/v1/completions", "openai"),
+    ("/v1/responses", "openai"),
 )
 
 
