@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import click
 
@@ -93,17 +94,10 @@ def command(
     from embedwell.cli import migrate_column
     from embedwell.cli.output import tell
 
-    del table, column, text, key  # read by `choices_of`
-    is_named = (to is not None, chunk_tokens is not None, drop is not None, code is not None)
-    if sum((*is_named, back, no_code)) != 1:
-        raise click.UsageError(
-            "Give one of --to MODEL, --code MODEL, --no-code, --chunk-tokens, --back and --drop."
-        )
-    if keep_old and keep_both:
-        raise click.UsageError("--keep-both keeps the main space anyway; leave --keep-old out.")
-    if hybrid and code is None:
-        raise click.UsageError("--hybrid goes with --code MODEL.")
-    if of_column := migrate_column.choices_of(click.get_current_context().params):
+    del no_code, table, column, text, key  # read from `given`
+    given = click.get_current_context().params
+    _check(given)
+    if of_column := migrate_column.choices_of(given):
         migrate_column.run(of_column)
         return
     with open_index(db=db, create=False) as index:
@@ -116,10 +110,27 @@ def command(
             _rechunk(index, chunk_tokens, as_json=as_json)
         else:
             choices = _Choices(keep_old, keep_both, rate, plan_only=plan_only, yes=yes)
-            if to:
+            if to is not None:
                 _migrate(index, to, choices, as_json=as_json)
             else:
                 _settle(index, code, choices, hybrid=hybrid, as_json=as_json)
+
+
+def _check(given: Mapping[str, Any]) -> None:
+    """Refuse options that do not go together."""
+    is_named = [given[name] is not None for name in ("to", "chunk_tokens", "drop", "code")]
+    if sum((*is_named, given["back"], given["no_code"])) != 1:
+        raise click.UsageError(
+            "Give one of --to MODEL, --code MODEL, --no-code, --chunk-tokens, --back and --drop."
+        )
+    if given["keep_old"] and given["keep_both"]:
+        raise click.UsageError("--keep-both keeps the main space anyway; leave --keep-old out.")
+    if given["keep_both"] and given["to"] is None:
+        raise click.UsageError("--keep-both goes with --to MODEL.")
+    if given["keep_old"] and given["to"] is None and given["code"] is None:
+        raise click.UsageError("--keep-old goes with --to MODEL or --code MODEL.")
+    if given["hybrid"] and given["code"] is None:
+        raise click.UsageError("--hybrid goes with --code MODEL.")
 
 
 @dataclass(frozen=True)
