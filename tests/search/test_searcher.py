@@ -20,13 +20,15 @@ from embedwell.search.results import as_json
 from embedwell.search.searcher import QueryVector, Searcher
 from embedwell.stores.memory.store import MemoryStore
 from embedwell.stores.protocol import (
+    CodeSpace,
     CollectionSettings,
     Document,
     DocumentChunks,
     Filter,
     StoredChunk,
 )
-from embedwell.stores.spaces import CODE_ALONE
+from embedwell.stores.spaces import CODE_ALONE, Reference
+from embedwell.testing import FAKE_BUILD
 
 SPACE = Space("tiny", "1", "mean", True, "", "", 32, 2)
 TEXTS = {
@@ -72,6 +74,23 @@ def test_a_pair_that_was_made_after_the_query_was_embedded_is_noticed(searcher: 
     assert searcher.search("zebra", where=Filter(kind="text")).results
     told = [QueryVector(at(0.0), store.spaces.main().number, "no code today")]
     assert Searcher(store, lambda *_: told).search("zebra").notice == "no code today"
+
+
+def test_what_no_asked_space_holds_is_ranked_by_its_words():
+    store = MemoryStore(CollectionSettings(SPACE, 20, "", CodeSpace(SPACE)))
+    store.spaces.refer(store.spaces.main().number, Reference("probes", at(1.4)[None], FAKE_BUILD))
+    words = {"a.md": "a quiet place", "b.md": "some more of it", "c.md": "the last one"}
+    for key, text in (words | {"zebra.py": "def zebra"}).items():
+        is_code = key == "zebra.py"
+        document = Document(key, 1, 1, "", "code" if is_code else "text", "")
+        vectors = [at(1.39)[None], np.empty((0, 2), np.float32)]
+        main, code = reversed(vectors) if is_code else vectors
+        chunks = [StoredChunk(0, len(text), 1, 1, "", text, "")]
+        store.put([DocumentChunks(document, chunks, main, code if is_code else None)])
+    told = [QueryVector(at(0.0), store.spaces.main().number, "the code model does not fit")]
+    found = Searcher(store, lambda *_: told).search("zebra")
+    assert keys(found)[0] == "zebra.py"
+    assert [result.similarity is None for result in found.results] == [True, False, False, False]
 
 
 def test_semantic_results_come_by_cosine(searcher: Searcher):

@@ -19,7 +19,7 @@ class SearchResult:
         score: What it was ranked by, higher is better: cosine (semantic), BM25 (lexical), or
             their fusion, 0..1 (hybrid).
         similarity: Cosine to the query, -1..1, where two spaces were searched on the scale of the
-            first; None in lexical mode.
+            first; None in lexical mode, and where no space that was searched holds it.
         bm25: BM25 of the query's words, 0 where none occurs; None in semantic mode.
         chunk: The passage and where it is.
     """

@@ -17,7 +17,7 @@ from embedwell.core.errors import (
 )
 from embedwell.core.vectors import FloatArray, IntArray
 from embedwell.search.fusion import fused
-from embedwell.search.pooling import pooled
+from embedwell.search.pooling import ABSENT, pooled
 from embedwell.search.results import Mode, SearchResult, SearchResults
 from embedwell.stores.protocol import Filter, Scored, Store
 from embedwell.stores.spaces import EVERYTHING
@@ -164,7 +164,9 @@ class Searcher:
             order = np.lexsort((ids, -cosines))[:k]
             return Scored(ids[order], cosines[order]), cosines[order], None
         bm25 = self._store.match_scores(query, ids)
-        scores = fused(cosines, bm25)
+        # What no space that is asked holds was found by its words, and is as near as strangers.
+        neutral = self._background(asked[0]) if (cosines <= ABSENT).any() else 0.0
+        scores = fused(np.where(cosines > ABSENT, cosines, np.float32(neutral)), bm25)
         order = np.lexsort((ids, -scores))[:k]
         return Scored(ids[order], scores[order]), cosines[order], bm25[order]
 
@@ -201,7 +203,7 @@ class Searcher:
             SearchResult(
                 rank=at + 1,
                 score=float(scored.scores[at]),
-                similarity=None if cosines is None else float(cosines[at]),
+                similarity=None if cosines is None or cosines[at] <= ABSENT else float(cosines[at]),
                 bm25=None if bm25 is None else float(bm25[at]),
                 chunk=chunk,
             )
