@@ -10,7 +10,7 @@ import pytest
 import embedwell
 from embedwell.app.config.settings import Settings
 from embedwell.app.embedding.runtime import Runtime
-from embedwell.core.errors import SpaceMismatchError, UnknownModelError
+from embedwell.core.errors import SettingsError, SpaceMismatchError, UnknownModelError
 from embedwell.core.events import Watch
 from embedwell.core.vectors import normalized, shortened
 from embedwell.models.artifacts import ArtifactStore
@@ -66,6 +66,15 @@ def test_an_index_keeps_its_length_and_refuses_another(row, real_cache, tmp_path
 def test_a_length_that_the_model_was_not_trained_for_is_refused(row, tmp_path):
     with pytest.raises(UnknownModelError, match="cannot be cut to 100"):
         embedwell.open(tmp_path, model=f"{MODEL}:100")
+
+
+def test_the_configured_length_is_that_of_an_embedder(row, real_cache, monkeypatch):
+    monkeypatch.setenv("EMBEDDING_DIMENSION", "64")
+    with embedwell.Embedder() as embedder:
+        assert embedder.embed(TEXTS).shape == (3, 64)
+    monkeypatch.setenv("EMBEDDING_DIMENSION", "1536")
+    with pytest.raises(SettingsError, match=r"dimensions is 1536.*`embedwell config`"):
+        embedwell.Embedder()
 
 
 def test_taking_the_mean_off_changes_nothing_but_the_angle():

@@ -28,7 +28,12 @@ Lines: TypeAlias = "queue.Queue[str | OSError | None]"
 
 @click.command("embed")
 @click.argument("texts", metavar="[TEXT]...", nargs=-1)
-@click.option("--kind", type=click.Choice(["document", "query"]), default="document")
+@click.option(
+    "--kind",
+    type=click.Choice(["document", "query"]),
+    default="document",
+    help="What the texts are: models may put another prompt before each.",
+)
 @model_options
 @threads_option
 @json_option
@@ -46,19 +51,16 @@ def command(
     With --json: one JSON array a line, in the order of the texts, as soon as it is known.
     """
     from embedwell.app.config.configuration import load
-    from embedwell.app.embedding.connect import connect
+    from embedwell.app.embedding.connect import chosen, connect
     from embedwell.app.embedding.embedder import truncation_message
     from embedwell.cli.progress import watching
 
     arguments = {"model": model, "quantization": quantization, "threads": threads}
     n_texts = n_truncated = 0
     with watching() as watch:
-        settings = load(arguments).settings
-        if settings.model == "auto":
-            from embedwell.app.models.auto import with_model
-
-            settings, chosen = with_model(settings, watch)
-            sys.stderr.write(f"{chosen.reason}\n" if chosen else "")
+        settings, choice = chosen(load(arguments).settings, watch)
+        if choice:
+            sys.stderr.write(f"{choice.reason}\n")
         embedder = connect(settings, watch)
         for batch in [list(texts)] if texts else _batches(watch):
             embedded = embedder.embed(batch, "query" if kind == "query" else "document", watch)

@@ -113,7 +113,7 @@ class Known:
         raise UnknownModelError(
             f"There is no model '{asked.model}' in the catalogue.",
             f"Choose one of: {names}; name your own with `hf:owner/name` or `file:PATH`, or "
-            "a server's with `remote:NAME`.",
+            "a server's with `remote:NAME`. `embedwell config` shows where a name was set.",
         )
 
     def _own_name(self, asked: Name, card: ModelCard) -> str:

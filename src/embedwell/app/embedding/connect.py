@@ -21,6 +21,7 @@ from embedwell.models.known import Known
 from embedwell.models.names import BROUGHT
 
 if TYPE_CHECKING:
+    from embedwell.app.models.choose import ModelChoice
     from embedwell.engines.http import Address
     from embedwell.runtime.fallback import LocalEither, LocalModel
     from embedwell.runtime.protocol import TextEmbedder
@@ -34,13 +35,40 @@ HAS_UNIX_SOCKETS = hasattr(socket, "AF_UNIX")
 _TRY_AGAIN_S = 30.0
 
 
+def chosen(settings: Settings, watch: Watch) -> tuple[Settings, ModelChoice | None]:
+    """Settings whose model has a name for `connect`: what `auto` is here, and `dimensions` in it.
+
+    Args:
+        settings: What the user chose.
+        watch: Told of progress where a model is pulled.
+
+    Returns:
+        The settings, and why `auto` is that model; None where a model was named.
+
+    Raises:
+        SettingsError: The vectors of the model cannot have that length.
+        ModelError: The model is unknown, or none can be had.
+        TaskCancelledError: `watch` was asked to stop.
+    """
+    choice = None
+    if settings.embeddings and settings.model == "auto":
+        from embedwell.app.models.auto import with_model  # noqa: PLC0415 - only where it is asked for
+
+        settings, choice = with_model(settings, watch)
+    if settings.embeddings and settings.dimensions:
+        from embedwell.app.embedding.pair_settings import with_lengths  # noqa: PLC0415 - as above
+
+        settings = with_lengths(settings, ["model"])
+    return settings, choice
+
+
 def connect(settings: Settings, watch: Watch, on_event: Listener = ignore_events) -> LocalModel:
     """The embedder for the model that the settings name, wherever it runs.
 
     Where no service is there and the settings do not ask for one, the model is loaded now.
 
     Args:
-        settings: What the user chose.
+        settings: What the user chose; see `chosen`.
         watch: Told of progress in this process.
         on_event: Called with what happens to models in this process.
 
@@ -58,10 +86,6 @@ def connect(settings: Settings, watch: Watch, on_event: Listener = ignore_events
             "Embeddings are switched off (`embeddings = false`).",
             "Search with `--mode lexical`, or switch them on.",
         )
-    if settings.model == "auto":
-        from embedwell.app.models.auto import with_model  # noqa: PLC0415 - only where it is asked for
-
-        settings, _ = with_model(settings, watch)
     if settings.engine == "http":
         from embedwell.app.models.remote import http_embedder  # noqa: PLC0415 - one of the ways
 

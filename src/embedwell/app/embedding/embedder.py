@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Self
 
 from embedwell.app.config.configuration import load
-from embedwell.app.embedding.connect import connect
+from embedwell.app.embedding.connect import chosen, connect
 from embedwell.core.errors import EmbedwellError
 from embedwell.core.events import Listener, Watch, ignore_events
 from embedwell.core.space import Kind, Space, check_kind
@@ -57,7 +57,8 @@ class Embedder:
         on_event: Listener = ignore_events,
     ) -> None:
         given = {"model": model, "quantization": quantization, "threads": threads}
-        self._inner: LocalModel | None = connect(load(given).settings, Watch(), on_event)
+        settings, _ = chosen(load(given).settings, Watch())
+        self._inner: LocalModel | None = connect(settings, Watch(), on_event)
         self._space = self._inner.space
 
     @property

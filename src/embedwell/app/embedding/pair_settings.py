@@ -47,7 +47,10 @@ def with_lengths(settings: Settings, models: Collection[str] = _LENGTHS) -> Sett
             faults.append(f"{_LENGTHS[field]} is {dimensions}: {error.problem}")
         changed[field] = cut
     if faults:
-        raise SettingsError(" ".join(faults), "Name another model, or leave the length out.")
+        raise SettingsError(
+            " ".join(faults),
+            "Name another model, or leave the length out; `embedwell config` shows where it is set.",
+        )
     return structs.replace(settings, **changed)
 
 
@@ -108,5 +111,6 @@ def check_lengths(settings: Settings, main: Space, code: Space | None) -> None:
     if faults:
         raise SpaceMismatchError(
             f"{'; '.join(faults)}.",
-            "Move the index over by a migration (`embedwell migrate`), or leave the length out.",
+            "Move the index over by a migration (`embedwell migrate`), or leave the length out; "
+            "`embedwell config` shows where it is set.",
         )
