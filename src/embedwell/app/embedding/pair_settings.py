@@ -49,7 +49,7 @@ def with_lengths(settings: Settings, models: Collection[str] = _LENGTHS) -> Sett
     if faults:
         raise SettingsError(
             " ".join(faults),
-            "Name another model, or leave the length out; `embedwell config` shows where it is set.",
+            "Name another model, or leave the length out; `embedwell config` shows its origin.",
         )
     return structs.replace(settings, **changed)
 
