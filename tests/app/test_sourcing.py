@@ -355,6 +355,20 @@ def test_an_index_of_before_takes_the_folder_that_is_named_first(tmp_path, home)
         assert (source.name, source.place) == ("folder", str(home))
 
 
+def test_an_index_that_was_moved_out_of_its_folder_keeps_its_documents(
+    tmp_path, index, home, other
+):
+    index.add_folder()
+    index.close()
+    file = (home / ".embedwell/index.db").rename(tmp_path / "moved.db")
+    with opened(file) as moved:
+        assert counts(moved.add_folder(other)) == (1, 0, 0, 0)
+        with pytest.raises(QueueError, match="index FOLDER --name home"):
+            moved.ingest(AgainRequest("home"))
+        assert counts(moved.add_folder(home, name="home")) == (0, 0, 0, 3)
+        assert [one.place for one in moved.sources()] == [str(home), str(other)]
+
+
 def test_what_is_queued_can_be_left_to_others(index, home):
     report = index.ingest(FolderRequest(home), leave=True)
     assert (report.n_queued, report.n_added) == (3, 0)

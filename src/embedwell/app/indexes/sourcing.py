@@ -224,17 +224,12 @@ class Sourcing:
         """The source of a folder, which is where it is: one of another name is another folder."""
         there = [one for one in self._queue.sources() if one.kind == "folder"]
         for source in there:
-            if source.place == place and (name in {"", source.name}):
+            if source.place == place and name in {"", source.name}:
                 return source
-            if not source.place and not source.prefix and self._home is None and not name:
-                # An older embedwell wrote it and did not say where it was.
-                return self._kept(replace(source, place=place))
-        moved = None
+        moved = next((one for one in there if self._may_be_at_another(one, name)), None)
         for source in there:
-            if source.host != self._host:  # the same path on another machine is another folder
-                continue
-            if source.name == name and source.place and not Path(source.place).exists():
-                moved = source
+            # The same path on another machine is another folder.
+            if source == moved or source.host != self._host:
                 continue
             if source.place == place:
                 raise QueueError(
@@ -246,6 +241,16 @@ class Sourcing:
         if moved is not None:
             return self._kept(replace(moved, place=place))
         return self._added("folder", place, name or self._free_name(folder), {})
+
+    def _may_be_at_another(self, source: Source, name: str) -> bool:
+        """Whether a folder's source of this name can be told a new place: its own is no more."""
+        if source.place:
+            is_here = source.host == self._host
+            return source.name == name and is_here and not Path(source.place).exists()
+        if self._home is not None:
+            return False
+        # The index was moved out of its folder; or an older embedwell did not say where that was.
+        return source.name == name or not (name or source.host)
 
     def _free_name(self, folder: Path) -> str:
         """A folder's own name, with a number where another source has it."""

@@ -45,7 +45,8 @@ class Surroundings:
         if place is None:
             raise QueueError(
                 f"Where the folder of source '{source.name}' is, this index does not say.",
-                f"Name it: `embedwell index FOLDER`, for workers `--source {source.name}=FOLDER`.",
+                f"Name it: `embedwell index FOLDER --name {source.name}`, or for a worker "
+                f"`--source {source.name}=FOLDER`.",
             )
         return place
 
