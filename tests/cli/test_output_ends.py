@@ -77,3 +77,17 @@ def test_the_first_interrupt_ends_a_wait_for_input(real_cache):
     told = process.communicate()[1]
     assert "Fatal" not in told
     assert json.loads(told.splitlines()[-1])["error"]["type"] == "TaskCancelledError"
+
+
+def test_a_place_that_the_system_refuses_is_told_in_a_sentence(run):
+    ran = run("index", "x" * 300)
+    assert ran.code == 1
+    assert ran.err.startswith("embedwell: ")
+    assert "xxx" in ran.err
+
+
+def test_the_doctor_goes_on_where_the_system_lets_nobody_look(indexed, run, monkeypatch):
+    monkeypatch.setenv("EMBEDWELL_CACHE", str(indexed / ("x" * 300)))
+    ran = run("doctor", "--json")
+    assert ran.code == 1
+    assert {"model", "index"} <= {check["name"] for check in ran.json["checks"]}

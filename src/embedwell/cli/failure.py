@@ -21,6 +21,7 @@ from embedwell.core.errors import (
 )
 
 _DISK_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+_PLACE_FAULTS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP}
 _USAGE = (SettingsError, QueryError, UnknownModelError)
 
 
@@ -75,20 +76,26 @@ def explain_usage(error: click.ClickException, *, as_json: bool) -> int:
     return error.exit_code
 
 
-def explain_unwritten(error: OSError, *, as_json: bool) -> int:
-    """Write why output cannot be written to standard error, unless its reader has seen enough.
+def explain_system(error: OSError, *, as_json: bool) -> int:
+    """Write what the system refuses to standard error, unless a reader has only seen enough.
 
     Returns:
         The exit code.
 
     Raises:
-        OSError: The same, where it is about something else.
+        OSError: The same, where it is nothing that a user could mend.
     """
-    is_enough = isinstance(error, BrokenPipeError)  # as with `| head`
-    if not is_enough and error.errno not in _DISK_FAULTS:
-        raise error
-    drop_output()
-    if not is_enough:
+    if isinstance(error, BrokenPipeError):  # as with `| head`
+        drop_output()
+        return 1
+    if error.errno in _DISK_FAULTS:
+        drop_output()
         problem = f"What was computed cannot be written: {error.strerror}."
-        explain(EmbedwellError(problem, "Make room there, or write elsewhere."), as_json=as_json)
+        remedy = "Make room there, or write elsewhere."
+    elif error.errno in _PLACE_FAULTS and error.filename:
+        problem = f"{error.filename} cannot be used: {error.strerror}."
+        remedy = "Check its permissions and those of the folders above it, or name another place."
+    else:
+        raise error
+    explain(EmbedwellError(problem, remedy), as_json=as_json)
     return 1

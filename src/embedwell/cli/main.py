@@ -10,7 +10,7 @@ from typing import NoReturn
 import click
 
 from embedwell import __version__
-from embedwell.cli.failure import exit_code, explain, explain_unwritten, explain_usage
+from embedwell.cli.failure import exit_code, explain, explain_system, explain_usage
 from embedwell.cli.output import prepare_streams
 from embedwell.core.errors import EmbedwellError
 
@@ -105,7 +105,7 @@ def _run(words: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         return 130
     except OSError as error:
-        return explain_unwritten(error, as_json=as_json)
+        return explain_system(error, as_json=as_json)
     except EmbedwellError as error:
         explain(error, as_json=as_json)
         return exit_code(error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -50,12 +50,21 @@ def diagnose(db: str | None = None, *, deep: bool = False) -> list[Check]:
         Check("settings", ok=True, found=f"model {settings.model}@{settings.quantization}"),
         _trust(Path.cwd()),
         *_machine(settings),
-        *(() if is_remote else _choices(settings)),
-        *(() if is_remote else service_checks(settings)),
+        *(() if is_remote else _looked("quantization", _choices(settings))),
+        *(() if is_remote else _looked("service", service_checks(settings))),
         *_sqlite(),
-        *(remote_checks(settings) if is_remote else _model(settings)),
-        *_index(settings, deep=deep),
+        *_looked("model", remote_checks(settings) if is_remote else _model(settings)),
+        *_looked("index", _index(settings, deep=deep)),
     ]
+
+
+def _looked(name: str, checks: Iterable[Check]) -> Iterator[Check]:
+    """The checks; where the system lets nobody look, that is what is broken."""
+    try:
+        yield from checks
+    except OSError as error:
+        found = f"{error.filename or 'something'} cannot be looked at: {error.strerror}."
+        yield Check(name, ok=False, found=found, remedy="Check its permissions.")
 
 
 def _machine(settings: Settings) -> Iterator[Check]:
@@ -65,7 +74,7 @@ def _machine(settings: Settings) -> Iterator[Check]:
     threads = settings.threads or available_cpus()
     found = f"{available_cpus()} for this process, {threads} used"
     yield Check("processors", ok=True, found=found)
-    folder = next(f for f in (settings.cache, *settings.cache.parents) if f.exists())
+    folder = next(f for f in (settings.cache, *settings.cache.parents) if os.path.exists(f))  # noqa: PTH110 - `Path.exists` raises where nobody may look
     writable = os.access(folder, os.W_OK)
     remedy = "" if writable else "Make it writable, or set `cache` to a folder that is."
     yield Check(
