@@ -230,7 +230,7 @@ def test_a_process_that_is_large_keeps_to_text(real_cache, monkeypatch):
     with pytest.raises(CodeMemoryError, match="from 1 MB it stays with the text model"):
         asyncio.run(service.generate_embedding("x", EmbeddingDomain.CODE))
     service.close()
-    only = DualEmbeddingService("all-MiniLM-L6-v2")
+    only = DualEmbeddingService("all-MiniLM-L6-v2", "all-MiniLM-L6-v2@q8")
     assert len(asyncio.run(only.generate_embedding("x"))["text"]) == 384
     assert only.get_ram_usage_mb()["estimated_models_mb"] > 1
     only.close()

@@ -195,6 +195,13 @@ def test_a_large_process_does_not_load_the_code_model(settings, caplog):
     roomy.close()
 
 
+def test_a_model_that_an_index_has_for_code_is_limited_as_the_one_of_the_settings(settings):
+    runtime = Runtime(structs.replace(settings, code_memory_limit_mb=1))
+    embedder = runtime.embedder(MODEL, of_code=True)
+    with pytest.raises(CodeMemoryError, match="from 1 MB"):
+        embedder.embed(["one"], "query", Watch())
+
+
 def test_a_code_model_that_nobody_has_looked_at_leaves_text_alone(settings):
     runtime = Runtime(structs.replace(settings, code_model="hf:nobody/nothing"))
     assert runtime.embed(MODEL, ["one"], "query", Watch()).vectors.shape == (1, 384)

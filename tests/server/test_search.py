@@ -249,7 +249,7 @@ def folders(tmp_path: Path) -> list[Path]:
 
 def opened(**limits) -> OpenIndexes:
     space = card("all-MiniLM-L6-v2").space
-    return OpenIndexes(Settings(), lambda model: FakeEmbedder(space), **limits)
+    return OpenIndexes(Settings(), lambda model, **_: FakeEmbedder(space), **limits)
 
 
 def use(indexes: OpenIndexes, file: Path) -> object:

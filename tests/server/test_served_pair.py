@@ -40,6 +40,11 @@ def test_monitoring_names_the_models_of_indexes_not_only_of_the_settings(client)
     assert found["models"]["code"] == {"name": MODEL, "loaded": False}
 
 
+def test_the_code_model_of_an_index_counts_as_one(client, runtime):
+    client.post("/v1/search", json={"query": "call again"})
+    assert runtime._code_models == {CODE_MODEL}
+
+
 def test_both_spaces_are_compared(client):
     found = client.get("/v1/compare", params={"query": "call again"}).json()
     assert found["space"]["model"] == MODEL

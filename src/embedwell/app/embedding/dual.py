@@ -70,10 +70,13 @@ class DualEmbeddingService:
         connect: Connect = connect,
     ) -> None:
         self.settings = _settings(text_model, code_model)
-        self._embedders = {
-            "text": _lazy(self.settings, self.settings.model, connect),
-            "code": _lazy(self.settings, self.settings.code_model, connect),
-        }
+        names = {"text": self.settings.model, "code": self.settings.code_model}
+        own = self.settings
+        if len({name.partition("@")[0] for name in names.values()}) == 1:
+            own = structs.replace(
+                own, code_model=""
+            )  # no second model that memory could be short of
+        self._embedders = {key: _lazy(own, name, connect) for key, name in names.items()}
 
     async def generate_embedding(
         self,

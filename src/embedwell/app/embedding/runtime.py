@@ -80,6 +80,7 @@ class Runtime:
         )
         self._artifacts: dict[str, Artifact] = {}
         self._handles: Counter[str] = Counter()
+        self._code_models = {self.settings.code_model} - {""}
         self._lock = threading.Lock()
         self.cache = _cache(self.settings)
         """Vectors of recent texts: what it did, and how to make it forget."""
@@ -129,11 +130,18 @@ class Runtime:
         with self._models.using(self._loadable(model, Watch()), Watch()) as local:
             return as_embedder(local).token_starts(text)
 
-    def embedder(self, model: str) -> NamedEmbedder:
+    def embedder(self, model: str, *, of_code: bool = False) -> NamedEmbedder:
         """A `TextEmbedder` for one model, which is loaded when it is first used.
 
         With the last of them that is closed, the model is unloaded unless it is pinned.
+
+        Args:
+            model: Its name.
+            of_code: Whether it embeds code beside a model for text: then it is not loaded from
+                `code_memory_limit_mb` on, as the one that the settings name.
         """
+        if of_code:
+            self._code_models.add(model)
         return NamedEmbedder(self, model)
 
     def load(self, model: str, watch: Watch, *, pinned: bool = False, priority: int = 0) -> None:
@@ -252,12 +260,11 @@ class Runtime:
         return self._artifacts.get(model) or self.pull(model, watch)
 
     def _loadable(self, model: str, watch: Watch) -> Artifact:
-        """The artifact, unless it is the code model's and the process is too large for that."""
+        """The artifact, unless it is a code model's and the process is too large for that."""
         artifact = self._artifact(model, watch)
-        name, limit_mb = self.settings.code_model, self.settings.code_memory_limit_mb
-        if not name or not self._is_called(artifact, name):
+        if not any(self._is_called(artifact, name) for name in tuple(self._code_models)):
             return artifact
-        rss_mb = resident_bytes() / 1e6
+        rss_mb, limit_mb = resident_bytes() / 1e6, self.settings.code_memory_limit_mb
         if rss_mb < limit_mb or any(one.artifact.key == artifact.key for one in self.states()):
             return artifact
         error = CodeMemoryError(

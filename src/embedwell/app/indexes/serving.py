@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from msgspec import structs
 
@@ -35,8 +35,13 @@ Place: TypeAlias = Path | str
 DATABASE = "database"
 """The name under which the index in `database_url` is served."""
 
-EmbedderOf = Callable[[str], "NamedEmbedder"]
-"""Gives the embedder or the reranker of a model by name."""
+
+class EmbedderOf(Protocol):
+    """Gives the embedder or the reranker of a model by name; see `Runtime.embedder`."""
+
+    def __call__(self, model: str, *, of_code: bool = False) -> NamedEmbedder:
+        """The embedder, which loads its model when it is first used."""
+        ...
 
 
 @dataclass(eq=False)
@@ -219,7 +224,8 @@ class OpenIndexes:
         del watch
         from embedwell.app.embedding.connect import model_name  # noqa: PLC0415 - when one is asked for
 
-        return self._embedder_of(model_name(settings))
+        of_code = settings.model == settings.code_model
+        return self._embedder_of(model_name(settings), of_code=of_code)
 
 
 def served(settings: Settings) -> Mapping[str, Place]:
