@@ -3,12 +3,15 @@ from __future__ import annotations
 import logging
 
 import pytest
+from click.testing import CliRunner
 from tiny_bert import tiny_source
 
 import embedwell
 from embedwell.app.config.settings import Settings
 from embedwell.app.models.auto import is_present, with_model
-from embedwell.core.errors import ModelUnavailableError, TaskCancelledError
+from embedwell.app.models.distill import distill_model
+from embedwell.cli.main import cli
+from embedwell.core.errors import ConversionError, ModelUnavailableError, TaskCancelledError
 from embedwell.core.events import Watch
 from embedwell.models.catalogue import card
 
@@ -74,3 +77,10 @@ def test_the_chosen_name_is_written_into_a_new_index_and_stays(real_cache, tmp_p
 def test_an_embedder_may_choose_too(real_cache):
     with embedwell.Embedder("auto") as embedder:
         assert embedder.space.model == NAME
+
+
+def test_it_may_be_pulled_and_distilled_by_that_name(real_cache):
+    said = CliRunner().invoke(cli, ["models", "pull", "auto"])
+    assert said.stdout.startswith(f"{NAME}@q8 is ready")
+    with pytest.raises(ConversionError, match=f"{NAME} has 384 dimensions, and 999 were asked"):
+        distill_model(Settings(model="auto", cache=real_cache), 999, None, Watch())

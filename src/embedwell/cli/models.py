@@ -113,13 +113,14 @@ def pull(
     from embedwell.app.config.configuration import load
     from embedwell.app.config.sizes import format_bytes
     from embedwell.app.embedding.connect import model_name
+    from embedwell.app.models.auto import with_model
     from embedwell.app.models.obtain import artifact
     from embedwell.cli.output import write_json
     from embedwell.cli.progress import watching
 
     given = {"model": model, "quantization": quantization, "model_files": folder}
-    settings = load(given).settings
     with watching() as watch:
+        settings, _ = with_model(load(given).settings, watch)
         made = artifact(settings, model_name(settings), watch)
     if as_json:
         write_json(asdict(made))

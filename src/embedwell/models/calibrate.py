@@ -23,11 +23,10 @@ from embedwell.core.vectors import FloatArray, IntArray
 from embedwell.models.forward import NumpyParts, Texts, embed_tokens
 from embedwell.models.networks.config import Site
 from embedwell.models.networks.layer import run_layers
-from embedwell.models.opening import open_network
+from embedwell.models.opening import open_network, tokenizer_of
 from embedwell.models.quantize import row_scales
 from embedwell.models.recipe import Recipe, SiteRecipe
 from embedwell.models.source import SourceFiles
-from embedwell.models.tokenizer_file import open_tokenizer
 
 _CLIPS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7)
 _COPIES_SHARE = 48  # one channel in so many of the feed-forward part gets a copy
@@ -96,7 +95,7 @@ def calibrate(source: SourceFiles, texts: Sequence[str], watch: Watch) -> Recipe
 
 
 def _tokens(source: SourceFiles, texts: Sequence[str]) -> Texts:
-    tokenizer = open_tokenizer(source.paths["tokenizer.json"])
+    tokenizer = tokenizer_of(source)
     tokenizer.enable_truncation(source.card.max_tokens)
     return Texts.of([encoding.ids for encoding in tokenizer.encode_batch(list(texts))])
 

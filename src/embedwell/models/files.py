@@ -124,7 +124,7 @@ def _refuse_gaps(card: ModelCard, kept: Mapping[str, Path], reasons: list[str]) 
     said = "".join(f"\n  - {reason}" for reason in reasons)
     if card.name.startswith(FILE):
         raise ModelUnavailableError(
-            f"{card.place} has other files than when it was looked at:{said}\n",
+            f"The files of {card.name} are not as they were when they were looked at:{said}\n",
             f"Bring them back, or run `embedwell models remove {FILE}{card.place}` and name it "
             "anew: then it is another model.",
         )

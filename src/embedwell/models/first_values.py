@@ -8,9 +8,8 @@ from embedwell.core.errors import WrongBytesError
 from embedwell.core.vectors import FloatArray, normalized
 from embedwell.models import forward
 from embedwell.models.forward import Texts
-from embedwell.models.opening import open_network
+from embedwell.models.opening import open_network, tokenizer_of
 from embedwell.models.source import SourceFiles
-from embedwell.models.tokenizer_file import open_tokenizer
 
 
 def check_first_values(source: SourceFiles) -> None:
@@ -36,7 +35,7 @@ def check_first_values(source: SourceFiles) -> None:
 
 def vector(source: SourceFiles, text: str) -> FloatArray:
     """The vector of one text as the publisher's float32 network gives it: shape (d,)."""
-    tokenizer = open_tokenizer(source.paths["tokenizer.json"])
+    tokenizer = tokenizer_of(source)
     texts = Texts.of([tokenizer.encode(text).ids])
     with open_network(source) as (config, tensors):
         pooled = forward.pooled(config, tensors, texts, source.card.pooling)

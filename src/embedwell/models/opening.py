@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
+from tokenizers import Tokenizer
+
 from embedwell.core.errors import ConversionError
 from embedwell.core.events import Watch
 from embedwell.models.catalogue import ModelCard
@@ -14,8 +16,9 @@ from embedwell.models.networks.registry import architecture_of, read_fields, rea
 from embedwell.models.published import Published, open_safetensors
 from embedwell.models.source import SourceFiles
 from embedwell.models.tensors import Tensors
+from embedwell.models.tokenizer_file import open_tokenizer
 
-_CONFIG = "config.json"
+_CONFIG, _TOKENIZER = "config.json", "tokenizer.json"
 
 
 @contextmanager
@@ -38,6 +41,20 @@ def open_network(
         network = read_network(fields, card.head)
         _check_family(card, architecture_of(fields))
         yield network.config, Tensors(published, network, watch)
+
+
+def tokenizer_of(source: SourceFiles) -> Tokenizer:
+    """The published tokenizer of a model, or that in its GGUF file.
+
+    Raises:
+        WrongBytesError: It cannot be read or does not work.
+        ConversionError: It is of a kind that is not known.
+    """
+    if _TOKENIZER in source.paths:
+        return open_tokenizer(source.paths[_TOKENIZER])
+    from embedwell.models.gguf.opening import open_gguf_tokenizer  # noqa: PLC0415 - as below
+
+    return open_gguf_tokenizer(source.paths[source.card.weights])
 
 
 def _open(source: SourceFiles) -> tuple[Fields, Published]:

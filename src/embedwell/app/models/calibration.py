@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from embedwell.app.config.settings import Settings
-from embedwell.app.models.obtain import pull_source
-from embedwell.core.errors import ModelCacheError
+from embedwell.app.models.auto import with_model
+from embedwell.app.models.obtain import named, pull_source
+from embedwell.core.errors import ConversionError, ModelCacheError
 from embedwell.core.events import Watch
 from embedwell.models.artifacts import ArtifactStore
 from embedwell.models.calibrate import calibrate
 from embedwell.models.calibration_texts import calibration_texts
 from embedwell.models.heads import check_head
 from embedwell.models.key import recipe_name
-from embedwell.models.known import Known
 
 
 def calibrate_model(
@@ -33,8 +33,13 @@ def calibrate_model(
     Raises:
         ModelError: The model cannot be had or calibrated, or the recipe not be written.
     """
-    card = Known(settings.cache).card(settings.model)
+    settings, _ = with_model(settings, watch)
+    card, _ = named(settings, settings.model, watch)
     check_head(card, "embedding")
+    if card.architecture == "static":
+        raise ConversionError(
+            f"{card.name} is a table of vectors and needs no scales.", "Name another model."
+        )
     source = pull_source(settings, card, watch)
     lines = texts.read_text("utf-8", "replace").splitlines() if texts else []
     recipe = calibrate(source, [*lines, *calibration_texts()], watch)

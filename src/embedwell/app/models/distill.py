@@ -11,6 +11,7 @@ from msgspec import structs
 
 from embedwell.app.config.settings import Settings
 from embedwell.app.config.sizes import format_bytes
+from embedwell.app.models.auto import with_model
 from embedwell.app.models.choose import machine
 from embedwell.app.models.obtain import artifact, named
 from embedwell.core.artifact import Artifact
@@ -71,6 +72,7 @@ def distill_model(
     """
     if output is not None:
         _refuse_full(output)
+    settings, _ = with_model(settings, watch)
     card, _ = named(settings, settings.model, watch)
     length = dimensions or min(DIMENSIONS, card.dimensions)
     check_head(card, "embedding")

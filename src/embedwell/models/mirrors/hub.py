@@ -56,6 +56,8 @@ class HubMirror:
         self, card: ModelCard, names: Sequence[str], scratch: Scratch, watch: Watch
     ) -> Answer:
         """Have the client download the files into its cache; those it has cost no network."""
+        if not card.repository[0]:
+            return Answer(reason="does not have what comes from a folder")
         sizes = {name: card.files[name].size_bytes for name in names}
         return self.download(card.repository, sizes, scratch, watch)
 
