@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import numpy as np
+import pytest
 from msgspec import convert
 from serving import MODEL
 
@@ -67,3 +68,12 @@ def test_a_text_that_is_too_long_to_be_taken_apart_at_once_is_refused(fake_servi
     answer = fake_service.post("/v1/token-starts", json={"model": MODEL, "text": "a " * (1 << 20)})
     assert answer.status_code == 400
     assert "1048576" in answer.json()["error"]["problem"]
+
+
+@pytest.mark.parametrize(
+    ("path", "field"), [("/v1/embed", "texts"), ("/api/embed", "input")], ids=["ours", "ollama"]
+)
+def test_more_texts_than_memory_is_meant_for_are_refused(fake_service, path, field):
+    answer = fake_service.post(path, json={"model": MODEL, field: [""] * 16_385})
+    assert answer.status_code == 400
+    assert "16384" in answer.text

@@ -11,6 +11,9 @@ EMBED_PATH = "/v1/embed"
 TOKEN_STARTS_PATH = "/v1/token-starts"  # noqa: S105 - a path
 RERANK_PATH = "/v1/rerank"
 
+MOST_TEXTS = 1 << 14
+"""Texts of one request: their vectors and the answer are in memory at once."""
+
 LONGEST_TEXT = 1 << 20
 """Characters of one text that are sent: no model takes as many tokens as these hold."""
 
@@ -20,13 +23,13 @@ class EmbedRequest(Struct, forbid_unknown_fields=True):
 
     Attributes:
         model: Its name, with `@q8` or the like where the quantization matters.
-        texts: What to embed.
+        texts: What to embed, up to 16,384.
         kind: `document` for what is searched, `query` for what it is searched with.
         space: Id of the space that the caller expects; another one is refused. Empty for any.
     """
 
     model: str
-    texts: list[str]
+    texts: Annotated[list[str], Meta(max_length=MOST_TEXTS)]
     kind: Literal["document", "query"] = "document"
     space: str = ""
 

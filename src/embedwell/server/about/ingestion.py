@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-import msgspec
 from msgspec import Struct
 from starlette.responses import Response
 
@@ -15,6 +14,7 @@ from embedwell.app.indexes.serving import index_file, served
 from embedwell.core.errors import BadRequestError
 from embedwell.server.about.monitoring import samples
 from embedwell.server.shared import metrics
+from embedwell.server.shared.answers import NO_STORE, json_answer
 from embedwell.server.shared.endpoint import Endpoint
 from embedwell.server.shared.metrics import Sample
 from embedwell.server.shared.security import is_unix
@@ -52,9 +52,7 @@ async def ingestion(service: Service, request: Request, body: None) -> Response:
 
     # In a thread of its own: who only looks on takes none from those who search.
     found = await asyncio.to_thread(look)
-    answer = msgspec.json.encode(Ingestions(found))
-    headers = {"Cache-Control": "no-store"}
-    return Response(answer, headers=headers, media_type="application/json")
+    return json_answer(Ingestions(found), NO_STORE)
 
 
 async def all_metrics(service: Service, request: Request, body: None) -> Response:

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-import msgspec
 from msgspec import Struct
 from starlette.responses import Response
 
@@ -16,6 +15,7 @@ from embedwell import __version__
 from embedwell.app.embedding.domains import NamedModel, Ram, by_domain, estimated_mb, ram
 from embedwell.models.known import Known
 from embedwell.server.shared import metrics
+from embedwell.server.shared.answers import NO_STORE, json_answer
 from embedwell.server.shared.endpoint import Endpoint
 from embedwell.server.shared.measured import (
     CacheStatistics,
@@ -100,14 +100,14 @@ class History(Struct):
 async def monitoring(service: Service, request: Request, body: None) -> Response:
     """Tell how the service is."""
     del request, body
-    return _json(report(service))
+    return json_answer(report(service), NO_STORE)
 
 
 async def history(service: Service, request: Request, body: None) -> Response:
     """Tell how it was."""
     del request, body
     budget_bytes = memory(service.runtime).budget_bytes
-    return _json(History(SAMPLE_S, budget_bytes, service.monitor.moments()))
+    return json_answer(History(SAMPLE_S, budget_bytes, service.monitor.moments()), NO_STORE)
 
 
 def report(service: Service) -> Monitoring:
@@ -181,11 +181,6 @@ def _offered(known: Known) -> list[Offered]:
         Offered(card.name, card.summary, card.domain, card.dimensions, card.n_parameters)
         for card in known.all()
     ]
-
-
-def _json(answer: Struct) -> Response:
-    headers = {"Cache-Control": "no-store"}
-    return Response(msgspec.json.encode(answer), headers=headers, media_type="application/json")
 
 
 ENDPOINTS = (

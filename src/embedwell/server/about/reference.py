@@ -13,6 +13,7 @@ import msgspec
 from starlette.responses import Response
 
 from embedwell.server.about.openapi import openapi, schemas_of, statuses_of
+from embedwell.server.shared.answers import json_answer
 from embedwell.server.shared.endpoint import Endpoint
 
 if TYPE_CHECKING:
@@ -87,8 +88,7 @@ def _inline(text: str) -> str:
 async def describe(service: Service, request: Request, body: None) -> Response:
     """Describe every route as OpenAPI."""
     del service, body
-    found = msgspec.json.encode(openapi(request.app.state.endpoints))
-    return Response(found, media_type="application/json")
+    return json_answer(openapi(request.app.state.endpoints))
 
 
 async def docs(service: Service, request: Request, body: None) -> Response:

@@ -14,9 +14,11 @@ from embedwell import __version__
 from embedwell.core.errors import UnknownModelError
 from embedwell.core.events import Watch
 from embedwell.core.space import Kind
+from embedwell.engines.wire import MOST_TEXTS
 from embedwell.models.catalogue import ModelCard
 from embedwell.server.compatible.keep_alive import KeepAlive, keep, seconds
 from embedwell.server.compatible.texts import Answered, Asked, check_dimensions, embed
+from embedwell.server.shared.answers import json_answer, json_rows
 from embedwell.server.shared.endpoint import Endpoint
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ class EmbedRequest(Struct):
 
     Attributes:
         model: Name or alias of a model, with a tag such as `:q8` where the quantization matters.
-        input: A text or a list of them; without one the model is only loaded.
+        input: A text or a list of up to 16,384; without one the model is only loaded.
         truncate: Whether texts that are too long lose their end; else they are refused.
         dimensions: Shorter vectors, where the model was trained for it.
         keep_alive: How long the model stays loaded when unused: seconds, a duration such as
@@ -40,7 +42,7 @@ class EmbedRequest(Struct):
     """
 
     model: str
-    input: str | list[str] | None = None
+    input: str | Annotated[list[str], Meta(max_length=MOST_TEXTS)] | None = None
     truncate: bool | None = None
     dimensions: Annotated[int, Meta(ge=0)] | None = None
     keep_alive: KeepAlive = None
@@ -102,9 +104,10 @@ async def embed_texts(service: Service, request: Request, body: EmbedRequest) ->
 
     def work(watch: Watch) -> bytes:
         found = _timed(service, asked, body.keep_alive, watch)
+        rows: list[Any] = json_rows(found.answered.vectors)
         answer = EmbedAnswer(
             body.model,
-            found.answered.vectors.tolist(),
+            rows,
             found.total_ns,
             found.load_ns,
             found.answered.n_tokens,
@@ -130,7 +133,7 @@ async def embed_prompt(service: Service, request: Request, body: EmbeddingsReque
 async def version(service: Service, request: Request, body: None) -> Response:
     """Tell embedwell's version."""
     del service, request, body
-    return Response(msgspec.json.encode(Version(__version__)), media_type="application/json")
+    return json_answer(Version(__version__))
 
 
 def card_of(service: Service, name: str) -> ModelCard:

@@ -21,6 +21,7 @@ from embedwell.models.catalogue import ModelCard
 from embedwell.runtime.states import ModelState
 from embedwell.server.compatible.kept import kept_models
 from embedwell.server.compatible.ollama import card_of
+from embedwell.server.shared.answers import json_answer
 from embedwell.server.shared.endpoint import Endpoint
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ async def tags(service: Service, request: Request, body: None) -> Response:
     del body
     found = await service.work(request, lambda _: kept_models(service))
     named = {name: one for one in found for name in _names(service, *one)}
-    return _json(Tags([_tag(name, model, artifact) for name, (model, artifact) in named.items()]))
+    return json_answer(Tags([_tag(name, *one) for name, one in named.items()]))
 
 
 async def running(service: Service, request: Request, body: None) -> Response:
@@ -142,7 +143,7 @@ async def running(service: Service, request: Request, body: None) -> Response:
     found = [
         _running(card(one.artifact.space.model), one) for one in states if one.state == "loaded"
     ]
-    return _json(RunningModels(sorted(found, key=lambda one: one.expires_at, reverse=True)))
+    return json_answer(RunningModels(sorted(found, key=lambda one: one.expires_at, reverse=True)))
 
 
 async def show(service: Service, request: Request, body: ShowRequest) -> Response:
@@ -157,7 +158,7 @@ async def show(service: Service, request: Request, body: ShowRequest) -> Respons
             f"model '{name}' not found: it is in the catalogue, and not on this machine.",
             "Pull it, or embed with it, which pulls it too.",
         )
-    return _json(_shown(model, found))
+    return json_answer(_shown(model, found))
 
 
 async def pull(service: Service, request: Request, body: PullRequest) -> Response:
@@ -168,7 +169,7 @@ async def pull(service: Service, request: Request, body: PullRequest) -> Respons
         await service.work(
             request, lambda watch: service.runtime.pull(name, watch), timeout_s=math.inf
         )
-        return _json(Step("success"))
+        return json_answer(Step("success"))
     return StreamingResponse(_lines(service, name, model), media_type="application/x-ndjson")
 
 
@@ -293,10 +294,6 @@ def _made_at(artifact: Artifact) -> datetime:
 
 def _line(step: Step) -> bytes:
     return msgspec.json.encode(step) + b"\n"
-
-
-def _json(answer: Struct) -> Response:
-    return Response(msgspec.json.encode(answer), media_type="application/json")
 
 
 _NO_MODEL = (404, "no such model")

@@ -15,6 +15,7 @@ from embedwell.core.space import Kind
 from embedwell.core.vectors import FloatArray
 from embedwell.server.compatible.kept import kept_models
 from embedwell.server.compatible.texts import Answered, Asked, check_dimensions, embed
+from embedwell.server.shared.answers import json_answer, json_rows
 from embedwell.server.shared.endpoint import Endpoint
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ async def models(service: Service, request: Request, body: None) -> Response:
     del body
     made = await service.work(request, lambda _: _made(service))
     names = [*(card.name for card in service.runtime.known.all()), *sorted(made)]
-    return _json(Models([_model(service, name, made) for name in names]))
+    return json_answer(Models([_model(service, name, made) for name in names]))
 
 
 async def model(service: Service, request: Request, body: None) -> Response:
@@ -121,7 +122,7 @@ async def model(service: Service, request: Request, body: None) -> Response:
     name = request.path_params["model"]
     service.runtime.card(name)
     made = await service.work(request, lambda _: _made(service))
-    return _json(_model(service, name, made))
+    return json_answer(_model(service, name, made))
 
 
 def _texts(given: str | list[str | int | list[int]]) -> list[str]:
@@ -162,7 +163,7 @@ def _kind(body: EmbeddingsRequest) -> Kind:
 def _encoded(body: EmbeddingsRequest, answered: Answered) -> bytes:
     """The answer in JSON."""
     in_base64 = body.encoding_format == "base64"
-    rows: list[Any] = _base64(answered.vectors) if in_base64 else answered.vectors.tolist()
+    rows: list[Any] = _base64(answered.vectors) if in_base64 else json_rows(answered.vectors)
     answer = EmbeddingsAnswer(
         [Embedding(index, row) for index, row in enumerate(rows)],
         body.model,
@@ -183,10 +184,6 @@ def _made(service: Service) -> dict[str, int]:
 def _model(service: Service, name: str, made: dict[str, int]) -> Model:
     owner = service.runtime.card(name).hub_id.partition("/")[0]
     return Model(name, made.get(service.runtime.artifact_name(name), 0), owner)
-
-
-def _json(answer: Struct) -> Response:
-    return Response(msgspec.json.encode(answer), media_type="application/json")
 
 
 _NO_MODEL = (404, "no such model")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from msgspec import Struct
 from starlette.responses import Response
 
 from embedwell.server import paths
 from embedwell.server.native.search import INDEX, NO_INDEX, OTHER_SPACE
+from embedwell.server.shared.answers import json_answer
 from embedwell.server.shared.endpoint import Endpoint
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ async def compare(service: Service, request: Request, body: None) -> Response:
 
         return as_json(*compare_all(index, asked.get("query", ""), watch))
 
-    return _json(await service.with_index(request, asked.get("index", ""), look))
+    return json_answer(await service.with_index(request, asked.get("index", ""), look))
 
 
 async def debug(service: Service, request: Request, body: None) -> Response:
@@ -77,11 +77,7 @@ async def debug(service: Service, request: Request, body: None) -> Response:
         found = index.compare(asked.get("query", ""), watch)
         return as_debug_json(found, 1000 * (time.perf_counter() - began))
 
-    return _json(await service.with_index(request, asked.get("index", ""), look))
-
-
-def _json(value: object) -> Response:
-    return Response(msgspec.json.encode(value), media_type="application/json")
+    return json_answer(await service.with_index(request, asked.get("index", ""), look))
 
 
 _QUERY = ("query", "Whose distances to the stored vectors are told.")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 from msgspec import Meta, Struct
 from starlette.responses import Response
 
 from embedwell import __version__
 from embedwell.core.errors import PressureError
 from embedwell.runtime.states import ModelState
+from embedwell.server.shared.answers import json_answer
 from embedwell.server.shared.endpoint import Endpoint
 from embedwell.server.shared.measured import LoadedModel, described
 
@@ -58,7 +58,7 @@ class Unloaded(Struct):
 async def health(service: Service, request: Request, body: None) -> Response:
     """Say that the service is alive, and wake nothing."""
     del service, request, body
-    return _json(Health("ok", __version__))
+    return json_answer(Health("ok", __version__))
 
 
 async def ready(service: Service, request: Request, body: None) -> Response:
@@ -67,13 +67,13 @@ async def ready(service: Service, request: Request, body: None) -> Response:
     if service.is_draining or not service.is_ready:
         reason = "is stopping" if service.is_draining else "is loading its models"
         raise PressureError(f"The service {reason}.", "Ask again in some seconds.")
-    return _json(Health("ready", __version__))
+    return json_answer(Health("ready", __version__))
 
 
 async def models(service: Service, request: Request, body: None) -> Response:
     """Tell which models are loaded or loading."""
     del request, body
-    return _json(LoadedModels([described(state) for state in service.runtime.states()]))
+    return json_answer(LoadedModels([described(state) for state in service.runtime.states()]))
 
 
 async def load(service: Service, request: Request, body: LoadRequest) -> Response:
@@ -87,7 +87,7 @@ async def load(service: Service, request: Request, body: LoadRequest) -> Respons
     )
     for state in service.runtime.states():
         if _is_named(service, state, name):
-            return _json(described(state))
+            return json_answer(described(state))
     raise PressureError(f"{name} was unloaded at once.", "See what else is loaded.")
 
 
@@ -99,7 +99,7 @@ async def unload(service: Service, request: Request, body: None) -> Response:
     was_loaded = any(_is_named(service, state, name) for state in service.runtime.states())
     if was_loaded:
         was_loaded = await service.work(request, lambda _: service.runtime.unload(name))
-    return _json(Unloaded(was_loaded))
+    return json_answer(Unloaded(was_loaded))
 
 
 def _is_named(service: Service, state: ModelState, name: str) -> bool:
@@ -107,10 +107,6 @@ def _is_named(service: Service, state: ModelState, name: str) -> bool:
     card, level = service.runtime.known.named(name)
     artifact = state.artifact
     return artifact.space.model == card.name and level in {None, artifact.quantization}
-
-
-def _json(answer: Struct) -> Response:
-    return Response(msgspec.json.encode(answer), media_type="application/json")
 
 
 _NO_MODEL = (404, "no such model")

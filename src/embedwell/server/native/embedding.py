@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
@@ -22,6 +22,7 @@ from embedwell.engines.wire import (
     EmbedRequest,
     TokenStartsRequest,
 )
+from embedwell.server.shared.answers import json_rows
 from embedwell.server.shared.endpoint import Endpoint
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def _binary(space: Space, embedded: Embedded, failures: dict[int, str]) -> bytes
 
 
 def _readable(space: Space, embedded: Embedded, failures: dict[int, str]) -> bytes:
-    rows = embedded.vectors.tolist()
+    rows: list[Any] = json_rows(embedded.vectors)
     answer = EmbedAnswer(
         embedded.artifact,
         embedded.build,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
 from msgspec import Struct
 from starlette.responses import Response
 
 from embedwell.core.errors import BadRequestError
+from embedwell.server.shared.answers import json_answer
 from embedwell.server.shared.endpoint import Endpoint
 
 if TYPE_CHECKING:
@@ -41,8 +41,7 @@ async def forget(service: Service, request: Request, body: None) -> Response:
             f"{CACHE_PATH} has no parameter {', '.join(sorted(unknown))}.",
             f"It has {', '.join(name for name, _ in _QUERY)}.",
         )
-    answer = Forgotten(service.runtime.cache.invalidate(**named))
-    return Response(msgspec.json.encode(answer), media_type="application/json")
+    return json_answer(Forgotten(service.runtime.cache.invalidate(**named)))
 
 
 ENDPOINTS = (

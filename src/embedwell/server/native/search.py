@@ -16,6 +16,7 @@ from embedwell.core.errors import BadRequestError, EmbedwellError
 from embedwell.core.events import Progress, Watch
 from embedwell.engines.wire import ErrorAnswer, ErrorBody
 from embedwell.server import paths
+from embedwell.server.shared.answers import json_answer
 from embedwell.server.shared.endpoint import Endpoint
 from embedwell.server.shared.security import is_unix
 
@@ -193,7 +194,7 @@ async def search(service: Service, request: Request, body: SearchRequest) -> Res
     found = await service.with_index(request, body.index, find)
     from embedwell.search.results import as_json  # noqa: PLC0415 - loaded with the first index
 
-    return _json(as_json(found))
+    return json_answer(as_json(found))
 
 
 async def status(service: Service, request: Request, body: None) -> Response:
@@ -206,7 +207,8 @@ async def status(service: Service, request: Request, body: None) -> Response:
 
         return asdict(status(index))
 
-    return _json(await service.with_index(request, request.query_params.get("index", ""), look))
+    name = request.query_params.get("index", "")
+    return json_answer(await service.with_index(request, name, look))
 
 
 async def passage(service: Service, request: Request, body: None) -> Response:
@@ -229,7 +231,7 @@ async def passage(service: Service, request: Request, body: None) -> Response:
             chunks = index.store.passages(found[0].key if found else path)
         return _passage(chunks, number, lines, around, path)
 
-    return _json(await service.with_index(request, asked.get("index", ""), read))
+    return json_answer(await service.with_index(request, asked.get("index", ""), read))
 
 
 async def reindex(service: Service, request: Request, body: ReindexRequest) -> Response:
@@ -304,11 +306,6 @@ def _number(asked: Any, name: str, default: int, most: int = 2**62) -> int:  # n
     if not (raw.isascii() and raw.isdecimal() and len(raw) < 20 and int(raw) <= most):
         raise BadRequestError(f"`{name}` is {raw!r}.", f"Give a whole number up to {most}.")
     return int(raw)
-
-
-def _json(value: object) -> Response:
-    encoded = msgspec.json.encode(value, enc_hook=str)  # paths become text
-    return Response(encoded, media_type="application/json")
 
 
 INDEX = ("index", "Absolute path of an indexed folder, or the name that it is served under.")
