@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from embedwell.core.build import BuildRecord
-from embedwell.core.errors import BadTextsError, BadVectorError, DriftError, EngineError
+from embedwell.core.errors import BadTextsError, DriftError, EngineError
 from embedwell.core.events import Watch
 from embedwell.core.vectors import FloatArray, normalized
-from embedwell.handshake.drift import BOUNDS, WIDE, nonsense
-from embedwell.handshake.probes import NAME, PROBES, embed_probes
-from embedwell.handshake.prove import against
+from embedwell.handshake.drift import BOUNDS, WIDE
+from embedwell.handshake.probes import NAME, embed_probes
+from embedwell.handshake.prove import against, check_sense
 from embedwell.handshake.refusal import told
 from embedwell.runtime.protocol import TextEmbedder
 from embedwell.stores.spaces import Reference
@@ -81,7 +80,8 @@ class ColumnEmbedder:
     def _prove(self, watch: Watch) -> None:
         build, vectors = embed_probes(self.embedder, watch)
         if self._reference is None:
-            self._reference = self._refer(_first(build, vectors))
+            check_sense(build, vectors)
+            self._reference = self._refer(Reference(NAME, vectors, build))
         proof = against(self._reference, build, vectors)
         is_accepted = build.artifact in self._accept_drift and proof.drift.within(WIDE)
         if not proof.drift.within(BOUNDS) and not is_accepted:
@@ -92,12 +92,3 @@ class ColumnEmbedder:
                 "there are up (`--drop next`) and begin again here.",
             )
         self._known.add(build.key)
-
-
-def _first(build: BuildRecord, vectors: FloatArray) -> Reference:
-    if fault := nonsense(vectors, PROBES):
-        raise BadVectorError(
-            f"The vectors of {build} cannot be right: {fault}.",
-            "Run `embedwell doctor`: the artifact or the engine is broken.",
-        )
-    return Reference(NAME, vectors, build)

@@ -90,11 +90,7 @@ def prove(store: Store, number: int, embedder: TextEmbedder, watch: Watch) -> Pr
     stored, chunks = sample(store, number, N_CHUNKS)
     texts = [embedded_text(chunk) for chunk in chunks]
     build, vectors, asked = embed_with_probes(texts, embedder, watch)
-    if fault := nonsense(vectors, PROBES):
-        raise BadVectorError(
-            f"The vectors of {build} cannot be right: {fault}.",
-            "Run `embedwell doctor`: the artifact or the engine is broken.",
-        )
+    check_sense(build, vectors)
     scale = _scale(vectors)
     if not texts:
         return Proof(build, vectors, NO_DRIFT, "nothing", "", scale)
@@ -143,6 +139,19 @@ def against(reference: Reference, build: BuildRecord, vectors: FloatArray) -> Pr
     drift = measure(stored, vectors, PROBES)
     worst = PROBES[drift.blamed_probe].text
     return Proof(build, vectors, drift, "probes", worst, _scale(stored), reference.build)
+
+
+def check_sense(build: BuildRecord, vectors: FloatArray) -> None:
+    """Refuse a first writer's vectors of the probes, float32 of shape (len(PROBES), d).
+
+    Raises:
+        BadVectorError: They cannot be right.
+    """
+    if fault := nonsense(vectors, PROBES):
+        raise BadVectorError(
+            f"The vectors of {build} cannot be right: {fault}.",
+            "Run `embedwell doctor`: the artifact or the engine is broken.",
+        )
 
 
 def check_reference(reference: Reference, dimensions: int) -> None:
