@@ -7,7 +7,12 @@ import pytest
 from embedwell.app.config.settings import Settings
 from embedwell.app.indexes.following import follow
 from embedwell.app.indexes.index import Index
-from embedwell.core.errors import CanaryError, StoreGoneError, TaskCancelledError
+from embedwell.core.errors import (
+    CanaryError,
+    StoreGoneError,
+    StoreNotFoundError,
+    TaskCancelledError,
+)
 from embedwell.core.events import Watch
 from embedwell.stores.protocol import CollectionSettings
 from embedwell.stores.registry import create_store
@@ -36,6 +41,25 @@ def test_what_will_pass_is_told_and_tried_again(index):
     assert told[0] == "The database is away. Start it. Trying again later."
     assert told[1].startswith("Changes are not told: there is no folder to watch; everything")
     assert len(calls) == 2
+
+
+def test_a_folder_that_goes_is_waited_for_and_one_that_never_was_is_not(index):
+    watch, told, calls = Watch(), [], []
+
+    def update():
+        calls.append(1)
+        if len(calls) == 2:
+            watch.cancelled.set()
+            raise StoreNotFoundError("notes is not a folder.", "Name the folder to index.")
+
+    follow(index, update, watch, told.append)
+    assert told[0].startswith("notes is not a folder.")
+
+    def fail():
+        raise StoreNotFoundError("notes is not a folder.", "Name the folder to index.")
+
+    with pytest.raises(StoreNotFoundError):
+        follow(index, fail, Watch(), print)
 
 
 @pytest.mark.parametrize(

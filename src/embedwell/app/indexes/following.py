@@ -7,12 +7,20 @@ from contextlib import closing
 from pathlib import Path
 
 from embedwell.app.indexes.index import Index
-from embedwell.core.errors import EmbedwellError, QueueError, StoreBusyError, StoreGoneError
+from embedwell.core.errors import (
+    EmbedwellError,
+    QueueError,
+    StoreBusyError,
+    StoreGoneError,
+    StoreNotFoundError,
+)
 from embedwell.core.events import Watch
 from embedwell.jobs.sweeping import watching
 
 # It will pass, or a person will mend it: the next sweep sees.
 _PASSING = (QueueError, StoreBusyError, StoreGoneError)
+# A folder that was never there is a mistake, one that was there comes back.
+_PASSING_LATER = (*_PASSING, StoreNotFoundError)
 
 
 def follow(
@@ -31,20 +39,20 @@ def follow(
         CanaryError: The run checked itself and stopped.
     """
 
-    def update_or_wait() -> None:
+    def update_or_wait(passing: tuple[type[EmbedwellError], ...]) -> None:
         try:
             update()
-        except _PASSING as error:
+        except passing as error:
             tell(_sentence(error))
 
-    update_or_wait()  # which makes a source of a new folder
+    update_or_wait(_PASSING)  # which makes a source of a new folder
     folders = [place for place in _folders(index) if place.is_dir()]
     index_file = index.target if isinstance(index.target, Path) else None
     with closing(watching.Notices(folders, index_file)) as notices:
         told: list[str] = []
 
         def update_and_tell() -> None:
-            update_or_wait()  # what changed before anybody listened
+            update_or_wait(_PASSING_LATER)  # what changed before anybody listened
             if notices.problem not in told:
                 told.append(notices.problem)
                 tell(_manner(notices))
