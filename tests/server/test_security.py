@@ -169,9 +169,15 @@ def test_an_allowed_page_may_read_answers_and_errors():
     asked = client(cors_origins=("https://app.example/",), api_key="secret")
     headers = {"Origin": "https://app.example"}
     preflight = asked.options(
-        "/v1/embed", headers=headers | {"Access-Control-Request-Method": "POST"}
+        "/v1/embed",
+        headers=headers
+        | {
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "authorization,x-stainless-os",
+        },
     )
     assert preflight.status_code == 204
+    assert preflight.headers["access-control-allow-headers"] == "authorization,x-stainless-os"
     assert "POST" in preflight.headers["access-control-allow-methods"]
     for answer in (preflight, asked.post("/v1/embed", json=EMBED, headers=headers)):
         assert answer.headers["access-control-allow-origin"] == "https://app.example"
