@@ -73,6 +73,12 @@ def test_what_is_no_address_is_refused(url):
         place_of(url)
 
 
+def test_no_form_of_an_address_shows_the_key():
+    place = place_of("http://host/v1", "sesame")
+    assert place.address.api_key == "sesame"
+    assert "sesame" not in f"{place} {place!r} {place.address}"
+
+
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
