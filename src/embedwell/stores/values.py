@@ -43,6 +43,12 @@ class CollectionSettings:
     made_by: str = ""
     code: CodeSpace | None = None
 
+    @property
+    def max_tokens(self) -> int:
+        """The longest input that its models all take, in tokens."""
+        most = self.space.max_tokens
+        return min(most, self.code.space.max_tokens) if self.code else most
+
 
 @dataclass(frozen=True)
 class Document:

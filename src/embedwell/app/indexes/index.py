@@ -82,7 +82,7 @@ class Index:
 
     @property
     def space(self) -> Space:
-        """The space of all vectors in the index."""
+        """The main space of the index: of all its vectors, but those of code in a pair."""
         return self.store.settings.space
 
     @property
@@ -298,14 +298,8 @@ class Index:
         embedder = migration.embedder_for(
             self.store, self.embedders, target, keep_both=keep_both, watch=watch
         )
-        return migrate(
-            self.store,
-            embedder,
-            watch,
-            keep_old=keep_old,
-            keep_both=keep_both,
-            chunks_per_s=chunks_per_s,
-        )
+        keep = {"keep_old": keep_old, "keep_both": keep_both}
+        return migrate(self.store, embedder, watch, chunks_per_s=chunks_per_s, **keep)
 
     @property
     def pairing(self) -> Pairing:
@@ -325,11 +319,9 @@ class Index:
             StoreBusyError: Another process is indexing.
         """
         watch = watch or Watch()
-        stored = self.embedders.check()
+        self.embedders.check()
         with self.store.writing():
-            code = self.store.settings.code
-            most = min(one.space.max_tokens for one in (stored, code) if one is not None)
-            self.store.set_chunk_tokens(fitting(chunk_tokens, most))
+            self.store.set_chunk_tokens(fitting(chunk_tokens, self.store.settings.max_tokens))
             rechunk_records(self.store, self.embedders.loader(watch), watch)
         self.ingest(AgainRequest(only_files=True), watch, Sweeping(all_anew=True))
 
