@@ -31,8 +31,12 @@ def test_a_schema_goes_up_and_down(named, run):
     assert run("db", "upgrade", "001").out.endswith("schema embedwell: 001; the newest is 004\n")
     assert run("db", "upgrade").out.endswith("schema embedwell: 004\n")
     assert run("db", "current", "--json").json["revision"] == "004"
-    assert run("db", "downgrade", "001", "--json").json["revision"] == "001"
-    refused = run("db", "downgrade", "base")
+    asked = run("db", "downgrade", "001")
+    assert asked.code == 2
+    assert "add --yes to drop" in asked.err
+    assert run("db", "current", "--json").json["revision"] == "004"
+    assert run("db", "downgrade", "001", "--yes", "--json").json["revision"] == "001"
+    refused = run("db", "downgrade", "base", "--yes")
     assert (refused.code, refused.out) == (1, "")
     assert "001 is the baseline" in refused.err
 

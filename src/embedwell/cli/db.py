@@ -53,19 +53,25 @@ def upgrade(*, revision: str, db: str | None, as_sql: bool, as_json: bool) -> No
 @click.argument("revision")
 @_db
 @_sql
+@click.option("--yes", is_flag=True, help="Do it without asking.")
 @json_option
-def downgrade(*, revision: str, db: str | None, as_sql: bool, as_json: bool) -> None:
+def downgrade(*, revision: str, db: str | None, as_sql: bool, yes: bool, as_json: bool) -> None:
     """Go back to REVISION: what later ones made is dropped, with all that is in it.
 
-    Nothing is asked. 001 leaves the database as it was adopted.
+    It asks first. 001 leaves the database as it was adopted.
     """
     from embedwell.app.config.database import migrations_for
 
     migrations = migrations_for(db, offline=as_sql)
     if as_sql:
         _write_sql(migrations.sql(revision, down=True), as_json=as_json)
-    else:
-        _write_state(migrations.downgrade(revision), as_json=as_json)
+        return
+    if not yes:
+        if not sys.stdin.isatty():
+            raise click.UsageError("There is nobody to ask: add --yes to drop what is in it.")
+        _write_state(migrations.state(), as_json=False)
+        click.confirm(f"Go back to {revision}, and drop what came after it?", abort=True)
+    _write_state(migrations.downgrade(revision), as_json=as_json)
 
 
 @command.command("current")
