@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -10,6 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from embedwell.cli.failure import explain_system
 
 COMMAND = f"{sys.executable} -m embedwell.cli.main"
 
@@ -91,3 +94,20 @@ def test_the_doctor_goes_on_where_the_system_lets_nobody_look(indexed, run, monk
     ran = run("doctor", "--json")
     assert ran.code == 1
     assert {"model", "index"} <= {check["name"] for check in ran.json["checks"]}
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOENT, errno.EISDIR])
+def test_a_place_that_cannot_be_used_is_named(number, capsys):
+    assert explain_system(OSError(number, os.strerror(number), "/a/place"), as_json=False) == 1
+    assert f"/a/place cannot be used: {os.strerror(number)}." in capsys.readouterr().err
+
+
+def test_what_no_user_can_mend_keeps_its_trace():
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        explain_system(OSError(errno.EBADF, os.strerror(errno.EBADF)), as_json=False)
+
+
+def test_a_folder_that_is_gone_is_told(tmp_path):
+    ran = shell(f"mkdir {tmp_path}/x; cd {tmp_path}/x; rmdir {tmp_path}/x; {COMMAND} status")
+    assert ran.returncode == 1
+    assert ran.stderr.startswith("embedwell: The folder that this was called in is no longer there")

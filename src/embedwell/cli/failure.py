@@ -21,7 +21,8 @@ from embedwell.core.errors import (
 )
 
 _DISK_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
-_PLACE_FAULTS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP}
+_RIGHTS = {errno.EACCES, errno.EPERM, errno.EROFS}
+_NO_PLACE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP}
 _USAGE = (SettingsError, QueryError, UnknownModelError)
 
 
@@ -92,9 +93,12 @@ def explain_system(error: OSError, *, as_json: bool) -> int:
         drop_output()
         problem = f"What was computed cannot be written: {error.strerror}."
         remedy = "Make room there, or write elsewhere."
-    elif error.errno in _PLACE_FAULTS and error.filename:
+    elif error.errno in _RIGHTS | _NO_PLACE and error.filename:
         problem = f"{error.filename} cannot be used: {error.strerror}."
-        remedy = "Check its permissions and those of the folders above it, or name another place."
+        remedy = "Check it and the folders above it, and their permissions, or name another place."
+    elif error.errno == errno.ENOENT:
+        problem = "The folder that this was called in is no longer there."
+        remedy = "Change to one that is."
     else:
         raise error
     explain(EmbedwellError(problem, remedy), as_json=as_json)
