@@ -60,7 +60,7 @@ def test_done_again_it_takes_the_place_of_the_first(settings):
 
 def test_another_model_of_that_name_is_not_taken_for_the_first(settings, tmp_path):
     distill_model(settings, 8, None, Watch())
-    other = tmp_path / "elsewhere" / "tiny"
+    other = tmp_path / "me@home" / "tiny"
     tiny_source(other, width=32)
     made = distill_model(structs.replace(settings, model=f"file:{other}"), 8, None, Watch())
     table = load_file(made.folder / "model.safetensors")["embeddings"]

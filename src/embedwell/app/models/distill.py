@@ -78,7 +78,7 @@ def distill_model(
     check_head(card, "embedding")
     _check(card, length)
     plain = structs.replace(settings, engine="onnx", quantization="q8")
-    made = artifact(plain, f"{settings.model.partition('@')[0]}@q8", watch)
+    made = artifact(plain, f"{card.called}@q8", watch)
     vocabulary = read_vocabulary(made.tokenizer_file, card.document_prompt)
     _check_fits(settings, made, vocabulary.size)
     engine = open_engine(made, settings.threads or available_cpus())

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from embedwell.app.config.settings import Settings
 from embedwell.app.models.choose import quantization_for
-from embedwell.core.artifact import QUANTIZATIONS, Quantization
+from embedwell.core.artifact import QUANTIZATIONS, Artifact, Quantization
 from embedwell.engines.registry import runs
 from embedwell.models.artifacts import ArtifactStore
 from embedwell.models.catalogue import ModelCard
@@ -47,18 +47,22 @@ class Listed:
 
 def listed(settings: Settings, card: ModelCard) -> Listed:
     """One model, with what it takes here."""
+    return _listed(settings, card, ArtifactStore(settings.cache).list())
+
+
+def all_listed(settings: Settings) -> list[Listed]:
+    """Every model that can be named."""
     here = ArtifactStore(settings.cache).list()
+    return [_listed(settings, card, here) for card in Known(settings.cache).all()]
+
+
+def _listed(settings: Settings, card: ModelCard, here: Sequence[Artifact]) -> Listed:
     return Listed(
         card,
         quantization_for(settings, card).quantization,
         ram(card),
         {one.quantization: one.size_bytes for one in here if one.space == card.space},
     )
-
-
-def all_listed(settings: Settings) -> list[Listed]:
-    """Every model that can be named."""
-    return [listed(settings, card) for card in Known(settings.cache).all()]
 
 
 def ram(card: ModelCard) -> dict[Quantization, int]:
