@@ -103,6 +103,11 @@ def test_texts_are_ranked_best_first(here):
         assert reranker.rank("w3 w4", []) == []
         with pytest.raises(TypeError, match="list"):
             reranker.rank("w3", "w4")
+        for query, texts in (("w3", ["w4", 5]), (None, ["w4"])):
+            with pytest.raises(TypeError, match="takes texts"):
+                reranker.rank(query, texts)
+        with pytest.raises(ValueError, match="-1"):
+            reranker.rank("w3", ["w4"], top=-1)
     with pytest.raises(EmbedwellError, match="closed"):
         reranker.rank("w3", ["w4"])
     reranker.close()

@@ -70,9 +70,15 @@ class Reranker:
             QueryError: The query leaves no room for a text.
             ServiceError: The settings require the service, and it went away or is too busy.
             EmbedwellError: This reranker was closed.
+            TypeError: Something is no text.
+            ValueError: `top` is below 0.
         """
         if isinstance(texts, str):
             raise TypeError("rank() takes a list of texts; put the one text into a list.")
+        if other := [one for one in (query, *texts) if not isinstance(one, str)]:
+            raise TypeError(f"rank() takes texts, not {other[0]!r}.")
+        if top is not None and top < 0:
+            raise ValueError(f"`top` is {top}; give 0 or more.")
         if self._inner is None:
             raise EmbedwellError("This Reranker was closed.", "Make another one.")
         return ranked(self._inner.score(query, texts, Watch()))[:top]
