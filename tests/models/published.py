@@ -83,6 +83,12 @@ def all_files(folder: Path) -> list[str]:
     )
 
 
+def source_in(folder: Path) -> SourceFiles:
+    """The made-up model's files where they lie in a folder."""
+    row = made_up_card()
+    return SourceFiles(row, {name: folder / name for name in row.files}, "local")
+
+
 class Recorder:
     """Keeps the steps of a task, and stops it at a chosen one."""
 

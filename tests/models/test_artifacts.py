@@ -16,6 +16,7 @@ from published import (
     all_files,
     fake_convert,
     made_up_card,
+    source_in,
     write_files,
 )
 
@@ -27,7 +28,6 @@ from embedwell.core.errors import (
 )
 from embedwell.core.events import Watch
 from embedwell.models.artifacts import ArtifactStore
-from embedwell.models.files import source_of_folder
 from embedwell.models.source import SourceFiles
 
 CARD = made_up_card()
@@ -35,7 +35,7 @@ CARD = made_up_card()
 
 @pytest.fixture
 def source(tmp_path) -> SourceFiles:
-    return source_of_folder(CARD, write_files(tmp_path / "source"), Watch())
+    return source_in(write_files(tmp_path / "source"))
 
 
 @pytest.fixture
@@ -252,12 +252,11 @@ class TestMakingIsAllOrNothing:
             import os, signal, sys
             sys.path.insert(0, {str(Path(__file__).parent)!r})
             from pathlib import Path
-            from published import fake_convert, made_up_card
+            from published import fake_convert, source_in
             from embedwell.core.events import Watch
             from embedwell.models.artifacts import ArtifactStore
-            from embedwell.models.files import source_of_folder
             folder = Path({str(source.paths["config.json"].parent)!r})
-            source = source_of_folder(made_up_card(), folder, Watch())
+            source = source_in(folder)
             def die(step):
                 if step.stage == "convert" and step.done == 2:
                     os.kill(os.getpid(), signal.SIGKILL)

@@ -16,12 +16,11 @@ from embedwell.core.errors import (
     ModelCacheError,
     ModelUnavailableError,
     TaskCancelledError,
-    WrongBytesError,
 )
 from embedwell.core.events import Watch
 from embedwell.models.blobs import BlobCache
 from embedwell.models.catalogue import ModelCard, PinnedFile
-from embedwell.models.files import Mirrors, mirrors, pull, source_of_folder
+from embedwell.models.files import Mirrors, mirrors, pull
 from embedwell.models.mirrors.cache import CacheMirror
 from embedwell.models.mirrors.local import LocalMirror
 from embedwell.models.mirrors.protocol import Answer
@@ -329,24 +328,6 @@ def test_files_that_another_model_here_needs_stay(cache):
     pull(CARD, ask(cache, FakeMirror(FILES)), Watch())
     blobs.path(same_tokenizer.files["model.safetensors"]).write_bytes(b"x")
     assert blobs.remove(CARD, [same_tokenizer]) == len(FILES["model.safetensors"])
-
-
-class TestSourceOfFolder:
-    def test_files_are_checked_where_they_lie(self, tmp_path):
-        folder = write_files(tmp_path / "mine")
-        source = source_of_folder(CARD, folder, Watch())
-        assert source.paths == {name: folder / name for name in FILES}
-        assert source.mirror == "local"
-
-    def test_wrong_bytes_are_refused_by_name(self, tmp_path):
-        folder = write_files(tmp_path / "mine", SWAPPED)
-        with pytest.raises(WrongBytesError, match=str(folder / "model.safetensors")):
-            source_of_folder(CARD, folder, Watch())
-
-    def test_a_missing_file_is_named(self, tmp_path):
-        folder = write_files(tmp_path / "mine", {"config.json": FILES["config.json"]})
-        with pytest.raises(ModelUnavailableError, match=r"tokenizer\.json"):
-            source_of_folder(CARD, folder, Watch())
 
 
 def test_an_unreadable_file_is_told_of_and_the_next_mirror_is_asked(cache, monkeypatch):

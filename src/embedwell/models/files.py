@@ -9,7 +9,7 @@ from pathlib import Path
 
 from embedwell.core.errors import ModelUnavailableError, WrongBytesError
 from embedwell.core.events import Watch
-from embedwell.models.blobs import BlobCache, check_bytes
+from embedwell.models.blobs import BlobCache
 from embedwell.models.catalogue import ModelCard, PinnedFile
 from embedwell.models.mirrors.cache import CacheMirror
 from embedwell.models.mirrors.hub import HubMirror
@@ -79,26 +79,6 @@ def pull(card: ModelCard, mirrors: Mirrors, watch: Watch) -> SourceFiles:
     _refuse_gaps(card, kept, reasons)
     largest = max(card.files, key=lambda name: card.files[name].size_bytes)
     return SourceFiles(card, {name: kept[name] for name in card.files}, givers[largest])
-
-
-def source_of_folder(card: ModelCard, folder: Path, watch: Watch) -> SourceFiles:
-    """The published files where they lie in a folder, checked and not copied.
-
-    Raises:
-        ModelUnavailableError: A file is not there or cannot be read.
-        WrongBytesError: A file has other bytes.
-        TaskCancelledError: The watch asked to stop.
-    """
-    paths = {name: folder / name for name in card.files}
-    try:
-        for name, pin in card.files.items():
-            check_bytes(paths[name], pin, watch)
-    except OSError as error:
-        raise ModelUnavailableError(
-            f"{error.filename} of {card.name} cannot be read ({error.strerror}).",
-            f"Name a folder that holds {', '.join(card.files)}.",
-        ) from error
-    return SourceFiles(card, paths, "local")
 
 
 def _keep(
