@@ -92,7 +92,6 @@ VECTORS_OF = """
 """  # in the order asked for; a join in this order is the quickest way to look up many rows
 N_VECTORS_AFTER = "SELECT count(*) FROM (SELECT 1 FROM vectors_{space} WHERE chunk > ? LIMIT ?)"
 VECTORS_AFTER = "SELECT chunk, vector FROM vectors_{space} WHERE chunk > ? ORDER BY chunk LIMIT ?"
-VECTOR_IDS = "SELECT chunk FROM vectors_{space} ORDER BY chunk"
 FIRST_VECTOR_IDS = "SELECT chunk FROM vectors_{space} WHERE chunk > ? ORDER BY chunk LIMIT ?"
 VECTOR_ID_RANGE = """
     SELECT (SELECT min(chunk) FROM vectors_{space} WHERE chunk > ?), max(chunk)
