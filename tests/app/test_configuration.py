@@ -158,6 +158,18 @@ def test_a_wrong_value_is_told_with_what_it_should_be(project, monkeypatch, name
     assert expected in str(caught.value)
 
 
+def test_what_a_cluster_sets_for_a_service_of_our_name_is_no_setting(project, monkeypatch):
+    monkeypatch.setenv("EMBEDWELL_SERVICE_HOST", "10.0.0.7")
+    monkeypatch.setenv("EMBEDWELL_SERVICE_PORT", "8437")
+    monkeypatch.setenv("EMBEDWELL_SERVICE_PORT_HTTP", "8437")
+    monkeypatch.setenv("EMBEDWELL_PORT", "tcp://10.0.0.7:8437")
+    monkeypatch.setenv("EMBEDWELL_PORT_8437_TCP_ADDR", "10.0.0.7")
+    assert load(folder=project).settings.port == 8437
+    monkeypatch.setenv("EMBEDWELL_PORT", "http")
+    with pytest.raises(SettingsError, match="port = 'http' from environment"):
+        load(folder=project)
+
+
 def test_a_wrong_secret_is_not_repeated(project, monkeypatch):
     monkeypatch.setenv("EMBEDWELL_API_KEY", "wrong key")
     with pytest.raises(SettingsError, match="api_key from environment: expected visible") as caught:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import socket
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -30,6 +31,8 @@ COMMON = {
     "CODE_EMBEDDING_DIMENSION": "code_dimensions",
     "DATABASE_URL": "database_url",
 }
+# What Kubernetes and Docker set in every container beside a service of that name.
+_LINK = re.compile(rf"{PREFIX}(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_\w+)")
 _CONSENT = "look at the file, and if you want what it says, run `embedwell config trust`"
 
 
@@ -249,8 +252,14 @@ def _prefixed(variables: Mapping[str, str]) -> dict[str, str]:
     return {
         name.removeprefix(PREFIX).lower(): value
         for name, value in variables.items()
-        if name.startswith(PREFIX) and value and name != f"{PREFIX}DATA"
+        if name.startswith(PREFIX) and value and not _is_for_others(name, value)
     }
+
+
+def _is_for_others(name: str, value: str) -> bool:
+    """Whether a variable is the benchmarks', or tells of a service that is called `embedwell`."""
+    is_link = _LINK.fullmatch(name) or (name == f"{PREFIX}PORT" and "://" in value)
+    return name == f"{PREFIX}DATA" or bool(is_link)
 
 
 def _fault(name: str, raw: object, origin: str, error: Exception) -> str:
