@@ -10,6 +10,7 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -282,6 +283,14 @@ def test_the_child_ends_with_its_parent(llamacpp, tiny, how):
         child = int(parent.stdout.readline())
         parent.send_signal(how)
     assert ends(child)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_where_memory_runs_out_the_child_goes_first(llamacpp, tiny):
+    engine = open_engine(tiny, 1)
+    score = Path(f"/proc/{engine._process.pid}/oom_score_adj").read_text()
+    engine.close()
+    assert int(score) == 1000
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -24,6 +24,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from embedwell.core.device import die_before_parent
 from embedwell.core.pipes import receive, send, take_standard_pipes
 from embedwell.core.space import Pooling
 from embedwell.core.vectors import FloatArray
@@ -256,6 +257,7 @@ def main() -> None:
     if sys.argv[1:] == [ABOUT]:
         sys.stdout.write(system(_library()))
         return
+    die_before_parent()
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     with suppress(EOFError, BrokenPipeError, KeyboardInterrupt):
         serve(*take_standard_pipes())

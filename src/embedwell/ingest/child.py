@@ -13,13 +13,13 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from pathlib import Path
 from queue import SimpleQueue
 from typing import BinaryIO
 
 # Before numpy is loaded: each thread of its library takes memory that counts against the limit.
 os.environ.update(dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1"))
 
+from embedwell.core.device import die_before_parent
 from embedwell.core.errors import ExtractionError
 from embedwell.core.pipes import receive, send, take_standard_pipes
 from embedwell.ingest import child_wire as wire
@@ -59,8 +59,7 @@ def _leave_signals_to_parent() -> None:
 
 def _limit(memory_bytes: int) -> None:
     """Have the system refuse more memory, where it can; the parent watches everywhere."""
-    with suppress(OSError):  # where memory runs out, Linux kills this rather than the parent
-        Path("/proc/self/oom_score_adj").write_text("1000")
+    die_before_parent()
     try:
         import resource  # noqa: PLC0415 - not on Windows
     except ImportError:
