@@ -6,7 +6,7 @@ from published import made_up_card
 
 from embedwell.core.errors import UnknownModelError
 from embedwell.models.catalogue import GgufSource, PinnedFile, card
-from embedwell.models.known import Known
+from embedwell.models.known import Known, in_full
 from embedwell.models.names import parse_name
 from embedwell.models.shelf import Brought, Pins, Shelf
 
@@ -184,3 +184,12 @@ def test_a_folder_is_another_model_than_one_of_that_name_elsewhere(known, tmp_pa
     monkeypatch.chdir(tmp_path / "c")
     assert not known.knows(parse_name("file:own"))
     assert known.knows(parse_name(known.name_of(card.space)))
+
+
+def test_a_path_that_is_here_is_told_in_full_to_who_works_elsewhere(tmp_path, monkeypatch):
+    (tmp_path / "own").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert in_full("file:own:64@q8") == f"file:{tmp_path}/own:64@q8"
+    assert in_full("file:./own") == f"file:{tmp_path}/own"
+    for name in ("file:nothing-here", f"file:own#{'a' * 40}", "hf:someone/own@q8", MINILM):
+        assert in_full(name) == name

@@ -180,6 +180,18 @@ def key_of(asked: Name) -> str:
     return f"{FILE}{place_of(asked)}" if asked.model.startswith(FILE) else asked.model
 
 
+def in_full(name: str) -> str:
+    """The name with its path from the root, where it has one of this machine.
+
+    Whoever works in another folder, as the service does, then finds the same.
+    """
+    asked = parse_name(name)
+    if not asked.model.startswith(FILE) or asked.revision or not is_there(place_of(asked)):
+        return name
+    level = f"@{asked.quantization}" if asked.quantization else ""
+    return f"{key_of(asked)}{asked.suffix}{level}"
+
+
 def _from_gguf(card: ModelCard) -> ModelCard:
     if card.gguf is not None:
         return replace(card, files={card.gguf.file: card.gguf.pin}, commit="", first_values=None)

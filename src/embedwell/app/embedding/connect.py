@@ -17,7 +17,7 @@ from embedwell.core.errors import EmbeddingsOffError, ServiceGoneError
 from embedwell.core.events import Listener, Watch, ignore_events
 from embedwell.models.catalogue import ModelCard
 from embedwell.models.heads import check_head
-from embedwell.models.known import Known
+from embedwell.models.known import Known, in_full
 from embedwell.models.names import BROUGHT
 
 if TYPE_CHECKING:
@@ -113,6 +113,7 @@ def anywhere(
         from embedwell.app.models.obtain import named  # noqa: PLC0415 - only what a person brings
 
         named(settings, model, watch)
+        model = in_full(model)
     card = Known(settings.cache).card(model)
     check_head(card, head)
 
