@@ -11,6 +11,7 @@ from msgspec import structs
 import embedwell
 from embedwell.core.errors import (
     ConversionError,
+    EmbedwellError,
     QueryError,
     SpaceMismatchError,
     StoreError,
@@ -116,6 +117,25 @@ def test_a_folder_can_be_named_where_the_index_lies_elsewhere(real_cache, tmp_pa
         with pytest.raises(StoreNotFoundError, match="Name the folder"):
             index.add_folder()
         assert index.add_folder(tmp_path / "texts").n_added == 1
+
+
+def test_those_that_make_one_index_together_all_have_it(real_cache, tmp_path):
+    together, found = threading.Barrier(4), []
+
+    def work():
+        together.wait()
+        try:
+            with embedwell.open(tmp_path) as index:
+                found.append(index.counts().documents)
+        except EmbedwellError as error:
+            found.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [0, 0, 0, 0]
 
 
 def test_without_create_nothing_is_made(tmp_path):

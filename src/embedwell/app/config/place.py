@@ -91,7 +91,7 @@ def prepare_folder(file: Path) -> None:
     if file.parent.name != FOLDER or file.parent.exists():
         return
     try:
-        file.parent.mkdir(parents=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         (file.parent / ".gitignore").write_text("/index.db*\n", "utf-8")
     except OSError as error:
         raise StoreReadOnlyError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import embedwell
@@ -12,13 +13,22 @@ from embedwell.app.embedding.pair_settings import of_index, unused_code_model, w
 from embedwell.app.indexes.index import Index
 from embedwell.app.models.choose import AUTO, artifact_name, fitting
 from embedwell.app.models.obtain import named
-from embedwell.core.errors import EmbeddingsOffError, StoreNotFoundError
+from embedwell.core.errors import (
+    EmbeddingsOffError,
+    StoreBusyError,
+    StoreError,
+    StoreNotFoundError,
+)
 from embedwell.core.events import Watch
 from embedwell.models.catalogue import ModelCard
 from embedwell.models.heads import check_head
 from embedwell.stores.index import IndexName
 from embedwell.stores.protocol import CodeSpace, CollectionSettings, Store
 from embedwell.stores.registry import create_store, open_store
+
+# Another process makes an index in a tenth of a second, on a slow disk in some.
+_MAKING_S = 5.0
+_LOOK_S = 0.02
 
 
 def open_index(
@@ -65,12 +75,17 @@ def open_index(
     settings = loaded.settings
     target = target_of(settings, place, create=create)
     store = _existing(target, settings.index, create=create)
-    if store is not None:
-        given = [name for name, origin in loaded.origins.items() if origin != "default"]
-        index = Index(target, store, of_index(settings, store.settings, given))
-        index.notice = unused_code_model(settings, store.settings)
-        return index
-    return _made(place, target, settings, watch or Watch())
+    if store is None:
+        try:
+            return _made(place, target, settings, watch or Watch())
+        except StoreError as error:
+            store = _made_by_another(target, settings.index, error)
+            if store is None:
+                raise
+    given = [name for name, origin in loaded.origins.items() if origin != "default"]
+    index = Index(target, store, of_index(settings, store.settings, given))
+    index.notice = unused_code_model(settings, store.settings)
+    return index
 
 
 def _made(place: Path, target: Path | str, settings: Settings, watch: Watch) -> Index:
@@ -107,6 +122,14 @@ def _existing(target: Path | str, index: IndexName, *, create: bool) -> Store | 
         if not create:
             raise
         return None
+
+
+def _made_by_another(target: Path | str, index: IndexName, error: StoreError) -> Store | None:
+    """What another process has made since it was looked for, or is making now; None if none is."""
+    until = time.monotonic() + (_MAKING_S if isinstance(error, StoreBusyError) else 0)
+    while (store := _existing(target, index, create=True)) is None and time.monotonic() < until:
+        time.sleep(_LOOK_S)
+    return store
 
 
 def _new_collection(settings: Settings, watch: Watch) -> CollectionSettings:
