@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from remote_servers import DIALECTS, FakeServer, Served, serving, wait
+from remote_servers import DIALECTS, FakeServer, Served, served_space, serving, wait
 
 import embedwell
 from embedwell.app.config.settings import Settings
@@ -152,6 +152,19 @@ def test_an_index_goes_over_to_what_its_server_has_now_under_the_same_name(ollam
         index.drop_space("next")
         index.migrate("remote:fake")
     with embedwell.open(folder) as index:
+        assert index.search("bake bread", mode="semantic").results[0].chunk.key == "bread.md"
+
+
+def test_an_index_goes_over_to_vectors_of_another_length_under_the_same_name(ollama, folder):
+    with embedwell.open(folder) as index:
+        index.add_folder()
+    ollama.model = Served(space=served_space(dimensions=48), salt="2")
+    with embedwell.open(folder) as index:
+        with pytest.raises(SpaceMismatchError, match=r"dimensions: 32 in the index, 48 asked"):
+            index.search("bake bread")
+        index.migrate("remote:fake")
+    with embedwell.open(folder) as index:
+        assert index.space.dimensions == 48
         assert index.search("bake bread", mode="semantic").results[0].chunk.key == "bread.md"
 
 
