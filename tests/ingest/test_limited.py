@@ -14,6 +14,7 @@ import pytest
 
 import hostile
 from embedwell.core.errors import ExtractionError, ExtractorStartError, TaskCancelledError
+from embedwell.core.pipes import receive, send
 from embedwell.ingest import child_process, limited
 from embedwell.ingest.extract import extract, extract_text
 from embedwell.ingest.formats import PLAIN, format_of
@@ -241,6 +242,15 @@ extractor(Content(b"hang", 4, 0, format_of("a.html"))) if {deed == "hang"} else 
         parent.kill()
         psutil.wait_procs([child], timeout=30)
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+
+
+def test_the_child_ends_where_it_does_not_understand_its_parent():
+    """As where another version was installed under a worker that runs."""
+    command = [*child_process.PROGRAM, str(MEMORY)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert receive(child.stdout) == b""
+        send(child.stdin, b"no job")
+        assert child.wait(timeout=30) == 1
 
 
 @pytest.mark.parametrize("name", hostile.BYTES)

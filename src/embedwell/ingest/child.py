@@ -79,13 +79,15 @@ def _set_alarm(seconds: float) -> None:
 
 def _read(source: BinaryIO, jobs: Jobs) -> None:
     """Beside the work, so that the end of the parent is noticed in the middle of it."""
-    with suppress(EOFError, MemoryError):
+    try:
         while True:
             job = wire.decode_job(receive(source))
             jobs.put((job, receive(source, sys.maxsize)))
-    jobs.put(None)
-    time.sleep(_GRACE_S)
-    os._exit(1)
+    except (EOFError, MemoryError):
+        jobs.put(None)
+        time.sleep(_GRACE_S)
+    finally:  # also where a parent of another version says what is not understood
+        os._exit(1)
 
 
 def _answer(job: wire.Job, data: bytes) -> bytes:
