@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakValueDictionary
 
@@ -41,6 +42,14 @@ _SHORT_BYTES = 8192
 Found = TypeVar("Found")
 
 
+@dataclass(eq=False)
+class _Turn:
+    """Who is next at an index; kept while anybody waits for it."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    n_waiting: int = 0
+
+
 class Service:
     """One runtime, and a bounded queue of requests in front of it.
 
@@ -70,7 +79,7 @@ class Service:
         self.used_at = time.monotonic()
         self.is_draining = False
         self.is_ready = not (settings.preload or settings.pinned)
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._turns: WeakValueDictionary[str, _Turn] = WeakValueDictionary()
         self._threads = ThreadPoolExecutor(_N_THREADS, thread_name_prefix="bulk")
         self._short_threads = ThreadPoolExecutor(_N_SHORT_THREADS, thread_name_prefix="short")
 
@@ -125,10 +134,12 @@ class Service:
     ) -> Found:
         """Run a function with the index that a request names.
 
-        Requests to one index are served in turn, and however many wait, they take no thread from
-        those to others: a database that is away holds up its own requests alone.
+        Requests to one index are served in turn. However many wait, they take no thread from those
+        to others, and half of the places at most: a database that is away holds up its own
+        requests alone.
 
         Raises:
+            ServiceBusyError: Too many requests to this index are waiting.
             StoreNotFoundError: There is no such index, or it is not served.
             EmbedwellError: As `work` does.
         """
@@ -139,8 +150,18 @@ class Service:
             with self.indexes.using(file, watch) as index:
                 return do(index, watch)
 
-        turn = self._turns.setdefault(name, asyncio.Lock())
-        return await self.work(request, run, turn=turn)
+        turn = self._turns.setdefault(name, _Turn())
+        if turn.n_waiting >= max(1, self.settings.max_waiting // 2):
+            raise ServiceBusyError(
+                f"{turn.n_waiting} requests to this index are waiting already (half of "
+                "`max_waiting`).",
+                "Ask again in a second.",
+            )
+        turn.n_waiting += 1
+        try:
+            return await self.work(request, run, turn=turn.lock)
+        finally:
+            turn.n_waiting -= 1
 
     async def follow(self, do: Callable[[Watch], Found]) -> AsyncGenerator[Progress | Found, None]:
         """Run a synchronous function in a thread; give its progress, and last what it returned.
