@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -166,6 +169,26 @@ def test_an_embedder_serves_several_threads(real_cache):
 def test_a_kind_that_is_none_is_not_taken_for_a_document(real_cache):
     with embedwell.Embedder() as embedder, pytest.raises(ValueError, match="no kind 'Query'"):
         embedder.embed(["a text"], kind="Query")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
+@pytest.mark.parametrize("service", ["auto", "off"])
+def test_a_forked_child_embeds_and_closes_without_its_parents_threads(
+    real_cache, monkeypatch, tmp_path, service
+):
+    monkeypatch.setenv("EMBEDWELL_SERVICE", service)
+    monkeypatch.setenv("EMBEDWELL_SOCKET", str(tmp_path / "none"))
+    code = (
+        "import embedwell, os\n"
+        "embedder = embedwell.Embedder(threads=2); embedder.embed(['parent'])\n"
+        "child = os.fork()\n"
+        "embedder.embed(['both']); embedder.close()\n"
+        "if child: print(os.waitpid(child, 0)[1])\n"
+        "else: os._exit(0)"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout == "0\n", done.stderr
 
 
 def test_one_text_is_not_taken_for_a_list_of_letters(real_cache):

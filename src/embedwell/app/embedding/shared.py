@@ -34,13 +34,17 @@ class _Shared:
 class SharedEmbedder(NamedEmbedder):
     """A `NamedEmbedder` of the process's runtime, which is closed with the last of them.
 
-    One that is dropped without being closed is closed when it is collected.
+    One that is dropped without being closed is closed when it is collected. In a forked child the
+    parent's model is left as it is: the threads that its engine would wait for are not there.
     """
 
     def __init__(self, runtime: Runtime, model: str, on_close: Callable[[], None]) -> None:
         super().__init__(runtime, model)
+        process = os.getpid()
 
         def let_go() -> None:
+            if os.getpid() != process:
+                return
             runtime.return_handle(model)
             on_close()
 
