@@ -133,9 +133,9 @@ index_folder(Path(sys.argv[2]), store, lambda: admitted)
 """
 
 
-def many_files(folder, n_files=30):
+def many_files(folder, n_files=30, n_parts=60):
     for number in range(n_files):
-        lines = "".join(f"# {number} {part}\n\n{'word ' * 36}{part}\n\n" for part in range(60))
+        lines = "".join(f"# {number} {part}\n\n{'word ' * 36}{part}\n\n" for part in range(n_parts))
         (folder / f"{number:02}.md").write_text(lines)
 
 
@@ -166,7 +166,7 @@ def test_a_killed_run_loses_nothing_that_it_reported(index, folder, store, tmp_p
 
 
 def test_the_second_of_two_runs_shares_the_work(index, folder, store, tmp_path):
-    many_files(folder, 200)
+    many_files(folder, 200, n_parts=24)
     process = slow_index(folder, tmp_path)
     process.stdout.readline()
     report = index()
