@@ -11,7 +11,7 @@ import embedwell
 from embedwell.app.config.settings import Settings
 from embedwell.app.embedding.pair_settings import of_index, unused_code_model, with_lengths
 from embedwell.app.indexes.index import Index
-from embedwell.app.indexes.sourcing import FolderRequest
+from embedwell.app.indexes.requests import FolderRequest
 from embedwell.core.errors import (
     CodeMemoryError,
     OverBudgetError,

@@ -15,7 +15,7 @@ from msgspec import structs
 
 from embedwell.app.config.settings import Settings
 from embedwell.app.indexes.index import Index
-from embedwell.app.indexes.sourcing import (
+from embedwell.app.indexes.requests import (
     AgainRequest,
     FolderRequest,
     OtherRequest,
@@ -110,6 +110,26 @@ def test_each_folder_has_one_name_and_each_name_one_folder(index, other, tmp_pat
             index.add_folder(tmp_path / "third", name=bad)
     with pytest.raises(StoreNotFoundError, match="is not a folder"):
         index.add_folder(tmp_path / "fourth")
+
+
+def test_those_who_index_one_new_folder_together_share_its_source(index, home, other):
+    together, found = threading.Barrier(4), []
+
+    def work():
+        with opened(home / ".embedwell/index.db") as mine:
+            together.wait()
+            try:
+                found.append(mine.add_folder(other).failed)
+            except QueueError as error:
+                found.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [[], [], [], []]
+    assert keys(index) == ["a.md"]
 
 
 def test_a_folder_whose_name_is_taken_gets_a_number(index, other, tmp_path):

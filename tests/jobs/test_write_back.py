@@ -10,7 +10,7 @@ import pytest
 
 from embedwell.app.config.settings import Settings
 from embedwell.app.indexes.index import Index
-from embedwell.app.indexes.sourcing import AgainRequest, QueryRequest
+from embedwell.app.indexes.requests import AgainRequest, QueryRequest
 from embedwell.core.errors import QueueError, StoreError, StoreNotFoundError
 from embedwell.jobs.write_back import mean_vector
 from embedwell.stores.registry import open_store, open_vectors

@@ -19,7 +19,7 @@ from embedwell.cli.output import harmless, write_json
 
 if TYPE_CHECKING:
     from embedwell.app.indexes.index import Index
-    from embedwell.app.indexes.sourcing import Request
+    from embedwell.app.indexes.requests import Request
     from embedwell.core.events import Watch
     from embedwell.jobs.index import IndexReport
     from embedwell.jobs.sweeping.sweep import Sweeping

@@ -11,7 +11,7 @@ import click
 
 if TYPE_CHECKING:
     from embedwell.app.indexes.index import Index
-    from embedwell.app.indexes.sourcing import Request
+    from embedwell.app.indexes.requests import Request
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -183,32 +183,32 @@ def home_of(options: Mapping[str, Any]) -> Path:
 
 def request_of(options: Mapping[str, Any], index: Index) -> Request:
     """What is to be indexed."""
-    from embedwell.app.indexes import sourcing
+    from embedwell.app.indexes import requests
     from embedwell.ingest.sources.paths import names_in
     from embedwell.ingest.sources.sql import Columns
 
     name = options["name"]
     if options["paths"]:
         names = names_in(options["paths"], separator=b"\0" if options["nul"] else b"\n")
-        return sourcing.PathsRequest(
+        return requests.PathsRequest(
             names, Path.cwd(), name or "paths", is_whole=options["remove_missing"]
         )
     if options["records"]:
-        return sourcing.RecordsRequest(
+        return requests.RecordsRequest(
             options["records"], name or "records", is_whole=options["remove_missing"]
         )
     if options["sql"]:
         columns = Columns(options["id_column"] or "id", options["text_columns"] or ("text",))
         back, key = options["write_back"], options["key"]
-        return sourcing.QueryRequest(options["target"], options["sql"], name, columns, back, key)
+        return requests.QueryRequest(options["target"], options["sql"], name, columns, back, key)
     if options["kind"]:
-        return sourcing.OtherRequest(options["kind"], options["path"], name, options["others"])
+        return requests.OtherRequest(options["kind"], options["path"], name, options["others"])
     return _files(options, index)
 
 
 def _files(options: Mapping[str, Any], index: Index) -> Request:
     """A folder, or what was indexed before."""
-    from embedwell.app.indexes.sourcing import AgainRequest, FolderRequest
+    from embedwell.app.indexes.requests import AgainRequest, FolderRequest
 
     name, path = options["name"], options["path"]
     include, exclude = options["include"] or None, options["exclude"] or None

@@ -18,7 +18,8 @@ from embedwell.app.indexes.asking import filter_of, query_vectors
 from embedwell.app.indexes.embedders import Embedders
 from embedwell.app.indexes.light import fill_light
 from embedwell.app.indexes.pairing import Pairing
-from embedwell.app.indexes.sourcing import AgainRequest, FolderRequest, Request, Sourcing
+from embedwell.app.indexes.requests import AgainRequest, FolderRequest, Request
+from embedwell.app.indexes.sourcing import Sourcing
 from embedwell.app.indexes.written_back import written_back
 from embedwell.app.models.choose import ModelChoice, fitting
 from embedwell.app.workers.duty import Duty
@@ -167,7 +168,7 @@ class Index:
         """Bring the index up to date with whatever it is filled from.
 
         Args:
-            request: What it is filled from: see `app.sourcing`.
+            request: What it is filled from: see `app.indexes.requests`.
             watch: Told of progress; may stop the run.
             sweeping: How sources are compared with what is stored; as the settings say if left
                 out.

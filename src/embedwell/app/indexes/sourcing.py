@@ -1,4 +1,4 @@
-"""What an index can be filled from: requests, and the sources that they make or find again."""
+"""The sources of an index: made for a request, or found again."""
 
 from __future__ import annotations
 
@@ -6,13 +6,22 @@ import re
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from itertools import chain, count
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any
 
 from embedwell.app.config.place import shown_target
+from embedwell.app.indexes.requests import (
+    AgainRequest,
+    FolderRequest,
+    OtherRequest,
+    PathsRequest,
+    QueryRequest,
+    RecordsRequest,
+    Request,
+)
 from embedwell.core.errors import QueueError, StoreError, StoreNotFoundError
 from embedwell.ingest.formats import PLAIN
 from embedwell.ingest.sources.folder import Folder, Patterns
@@ -20,7 +29,7 @@ from embedwell.ingest.sources.paths import Paths, name_of
 from embedwell.ingest.sources.protocol import SourceReader
 from embedwell.ingest.sources.records import Records, records_in
 from embedwell.ingest.sources.registry import SOURCES, Surroundings, open_source
-from embedwell.ingest.sources.sql import Columns, Query
+from embedwell.ingest.sources.sql import Query
 from embedwell.jobs.index import Listing
 from embedwell.stores.protocol import Store
 from embedwell.stores.queue import Source, Which
@@ -28,113 +37,6 @@ from embedwell.stores.queue import Source, Which
 # Names begin the keys of documents, which are matched as paths.
 _NO_NAME = re.compile(r"[/:*?\[\]\x00-\x1f]")
 _MOST_NAME = 64
-
-
-@dataclass(frozen=True)
-class FolderRequest:
-    """All files below a folder.
-
-    Attributes:
-        folder: Which.
-        name: What it is called; the folder's own name where it is new and has none.
-        include: Patterns of which a file must match one; None keeps those of before.
-        exclude: Patterns of what is left out; None keeps those of before.
-    """
-
-    folder: Path
-    name: str = ""
-    include: tuple[str, ...] | None = None
-    exclude: tuple[str, ...] | None = None
-
-
-@dataclass(frozen=True)
-class PathsRequest:
-    """The files of a list.
-
-    Attributes:
-        names: Their paths.
-        base: What these are relative to.
-        name: What the list is called.
-        is_whole: Whether files leave that earlier lists named and this one does not.
-    """
-
-    names: Iterable[str]
-    base: Path
-    name: str = "paths"
-    is_whole: bool = False
-
-
-@dataclass(frozen=True)
-class RecordsRequest:
-    """The records of JSON Lines.
-
-    Attributes:
-        file: The lines.
-        name: What they are called together.
-        is_whole: Whether records leave that were given before and are not now.
-    """
-
-    file: BinaryIO
-    name: str = "records"
-    is_whole: bool = False
-
-
-@dataclass(frozen=True)
-class QueryRequest:
-    """The rows of a query.
-
-    Attributes:
-        target: An SQLite file, or the address of a database; its password is not stored.
-        query: What gives the rows.
-        name: What they are called together.
-        columns: What they are.
-        write_back: `TABLE.COLUMN` of the same database, where documents' vectors are written.
-        key: The column of that table that holds the rows' ids; the id's name by default.
-    """
-
-    target: str
-    query: str
-    name: str
-    columns: Columns = field(default_factory=Columns)
-    write_back: str = ""
-    key: str = ""
-
-
-@dataclass(frozen=True)
-class OtherRequest:
-    """A source of a kind that a package brings.
-
-    Attributes:
-        kind: The kind.
-        place: Where it is, as that kind writes it.
-        name: What it is called.
-        options: What else it needs to know; values that JSON has.
-    """
-
-    kind: str
-    place: str
-    name: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class AgainRequest:
-    """What the index was filled from before.
-
-    Attributes:
-        name: One source; empty for each that can be listed again.
-        target: The address of a query's database, where its password is needed.
-        only_files: Whether queries are left out.
-    """
-
-    name: str = ""
-    target: str = ""
-    only_files: bool = False
-
-
-Request: TypeAlias = (
-    FolderRequest | PathsRequest | RecordsRequest | QueryRequest | OtherRequest | AgainRequest
-)
 
 
 class Sourcing:
@@ -370,7 +272,13 @@ class Sourcing:
             )
         if kind not in SOURCES:  # whether its package is there
             open_source(Source(0, kind, name, "", place, self._host, options), self.around)
-        made = self._queue.add_source(kind, name, place, self._host, options)
+        try:
+            made = self._queue.add_source(kind, name, place, self._host, options)
+        except QueueError:
+            for one in self._queue.sources():
+                if (one.kind, one.name, one.place) == (kind, name, place):
+                    return one  # another process was faster
+            raise
         self._made.append(made)
         return made
 
