@@ -180,6 +180,27 @@ def test_a_column_is_moved_with_its_index_and_nothing_of_ours_stays(table, ask, 
         column.migrate(TO)
 
 
+class Changed(FakeEmbedder):
+    """Another model under the same name, as a server may have it."""
+
+    def embed(self, texts, kind, watch):
+        words = [" ".join(f"{word}2" for word in text.split()) for text in texts]
+        return super().embed(words, kind, watch)
+
+
+def test_a_column_goes_over_to_what_its_model_is_now(table, ask, opened):
+    opened(table).migrate(TO)
+    changed = Changed(SPACE, replace(FAKE_BUILD, artifact=TO, native="changed"))
+    column = opened(table, changed)
+    assert column.plan(TO).facts.n_missing == N_ROWS
+    assert column.migrate(TO).n_embedded == N_ROWS
+    nearest = "SELECT term FROM mir_synonyms ORDER BY embedding <=> %s LIMIT 1"
+    vector = changed.embed([term(7)], "query", Watch()).vectors[0]
+    assert ask(nearest, str(vector.tolist())) == [(term(7),)]
+    with pytest.raises(MigrationError, match="are of all-MiniLM-L6-v2@q8 already"):
+        column.migrate(TO)
+
+
 def test_the_application_reads_and_writes_all_the_while(table, ask, opened, database):
     """An asyncpg pool inserts, changes, deletes and searches until the switch and beyond."""
     over, done = threading.Event(), {}

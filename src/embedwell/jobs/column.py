@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,15 +86,27 @@ class ColumnReport:
     took_s: float
 
 
-def begun(column: ColumnStore, space: Space, artifact: str) -> ColumnSpace | None:
+def begun(
+    column: ColumnStore,
+    space: Space,
+    artifact: str,
+    gives_others: Callable[[ColumnSpace], bool],
+) -> ColumnSpace | None:
     """What there is of the space that a column would move to; None where nothing is.
+
+    Args:
+        column: What would be moved.
+        space: The new space.
+        artifact: Name of what is to compute it.
+        gives_others: Whether that computes other vectors now than those of its name.
 
     Raises:
         MigrationError: It is there already, or another migration or kept column is in the way.
     """
     found = {one.role: one for one in column.spaces()}
     main, next_ = found.get("main"), found.get("next")
-    if main is not None and (main.space, main.artifact) == (space, artifact) and next_ is None:
+    is_there = main is not None and (main.space, main.artifact) == (space, artifact)
+    if main is not None and is_there and next_ is None and not gives_others(main):
         raise MigrationError(
             f"The vectors of {column.shown} are of {artifact} already.",
             "Name another with `--to`.",

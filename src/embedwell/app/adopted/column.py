@@ -10,11 +10,12 @@ from embedwell.app.config.settings import Settings
 from embedwell.app.embedding.connect import Connect
 from embedwell.app.embedding.connect import connect as connect_model
 from embedwell.app.indexes.migration import Target, target_named
-from embedwell.core.errors import MigrationError, StoreNotFoundError
+from embedwell.core.errors import DriftError, MigrationError, StoreNotFoundError
 from embedwell.core.events import Watch
 from embedwell.handshake.column import ColumnEmbedder
 from embedwell.jobs import column as job
 from embedwell.jobs.column import ColumnPlan, ColumnReport
+from embedwell.runtime.protocol import TextEmbedder
 from embedwell.stores.columns import ColumnPlace, ColumnSpace, ColumnStore
 from embedwell.stores.registry import open_column, store_kind
 
@@ -55,7 +56,7 @@ class AdoptedColumn:
         """
         watch = watch or Watch()
         target = self._target(to, watch)
-        job.begun(self._column, target.space, target.artifact)
+        self._begun(target, watch)
         job.check(self._column, target.space)
         embedder = self._connect(target.settings, watch)
         try:
@@ -92,7 +93,7 @@ class AdoptedColumn:
         with self._column.locked():
             self._column.finish(watch)
             target = self._target(to, watch)
-            begun = job.begun(self._column, target.space, target.artifact)
+            begun = self._begun(target, watch)
             facts = job.check(self._column, target.space)
             if keep_old and facts.has_kept:
                 raise MigrationError(
@@ -102,13 +103,7 @@ class AdoptedColumn:
             embedder = self._connect(target.settings, watch)
             try:
                 space = begun or self._column.begin(target.space, target.artifact, watch)
-                proven = ColumnEmbedder(
-                    embedder,
-                    space.reference,
-                    lambda first: self._column.refer(space.number, first),
-                    self._settings.accept_drift,
-                    self._column.shown,
-                )
+                proven = self._proven(embedder, space)
                 return job.migrate_column(
                     self._column, proven, watch, keep_old=keep_old, rows_per_s=rows_per_s
                 )
@@ -146,6 +141,30 @@ class AdoptedColumn:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+    def _begun(self, target: Target, watch: Watch) -> ColumnSpace | None:
+        """What there is of it; see `jobs.column.begun`."""
+
+        def gives_others(main: ColumnSpace) -> bool:
+            embedder = self._connect(target.settings, watch)
+            try:
+                self._proven(embedder, main).embed(["Who is it now?"], watch)
+            except DriftError:
+                return True
+            finally:
+                embedder.close()
+            return False
+
+        return job.begun(self._column, target.space, target.artifact, gives_others)
+
+    def _proven(self, embedder: TextEmbedder, space: ColumnSpace) -> ColumnEmbedder:
+        return ColumnEmbedder(
+            embedder,
+            space.reference,
+            lambda first: self._column.refer(space.number, first),
+            self._settings.accept_drift,
+            self._column.shown,
+        )
 
     def _target(self, to: str, watch: Watch) -> Target:
         """Where it goes; one that was begun goes on with its quantization."""
