@@ -12,6 +12,7 @@ import pytest
 from msgspec import structs
 
 import embedwell
+from embedwell.app.indexes.asking import filter_of
 from embedwell.core.errors import (
     ConversionError,
     EmbedwellError,
@@ -225,3 +226,9 @@ def test_calibrating_with_too_few_texts_is_refused(real_source):
 
     with pytest.raises(ConversionError, match="too few"):
         calibrate(real_source, ["one"], Watch())
+
+
+@pytest.mark.parametrize("where", [{"path": 3}, {"language": ["python"]}, {"kind": ["text"]}])
+def test_filters_that_are_no_texts_are_refused(where):
+    with pytest.raises(QueryError, match="is no text"):
+        filter_of(where)

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedwell.core.errors import StoreError
-from embedwell.stores.filters import canonical, path_pattern
+from embedwell.core.errors import QueryError, StoreError
+from embedwell.stores.filters import canonical, check_filter, path_pattern
+from embedwell.stores.values import Filter
 from embedwell.stores.words import (
     FREE_MATCHES,
     MAX_QUERY_WORDS,
@@ -99,6 +100,18 @@ def test_common_words_are_left_out_while_rarer_ones_remain():
 )
 def test_globs(glob, key, matches):
     assert (path_pattern(glob).fullmatch(key) is not None) is matches
+
+
+@pytest.mark.parametrize("path", ["a*b*c*d*e*f", "*?*?*?*?*?", "**/" * 5 + "a", "a/*b*b*b*b*b/c"])
+def test_paths_that_would_take_for_ever_are_refused(path):
+    with pytest.raises(QueryError, match="too many wildcards"):
+        check_filter(Filter(path=path))
+
+
+@pytest.mark.parametrize("path", ["src/**/test_*_*.py", "*" * 200 + "x", "a*b*c*d*e/*f*g"])
+def test_other_paths_are_quick(path):
+    check_filter(Filter(path=path))
+    assert not path_pattern(path).fullmatch("a" * 100 + "/" + "b" * 100)
 
 
 @given(st.text(st.characters(exclude_characters="*?[/."), min_size=1))

@@ -11,6 +11,10 @@ from typing import Any
 from embedwell.core.errors import QueryError, StoreError
 from embedwell.stores.protocol import Document, Filter
 
+# With 4, the worst name of 100 characters takes a fraction of a second; with 10, for ever.
+_MOST_STARS = 4
+_SHOWN = 60
+
 
 @lru_cache(maxsize=64)
 def path_pattern(glob: str) -> re.Pattern[str]:
@@ -21,7 +25,7 @@ def path_pattern(glob: str) -> re.Pattern[str]:
     as in `.gitignore`.
     """
     pattern = glob if "/" in glob or glob == "**" else f"**/{glob}"
-    pattern = pattern.removeprefix("./").removeprefix("/")
+    pattern = re.sub(r"\*{3,}", "**", pattern.removeprefix("./").removeprefix("/"))
     parts = re.split(r"(\*\*/|\*\*|\*|\?|\[!?\]?[^\]]*\])", pattern)
     return re.compile("".join(map(_expression, parts)), re.DOTALL)
 
@@ -57,12 +61,24 @@ def check_filter(where: Filter) -> None:
     """Refuse a filter that cannot be applied.
 
     Raises:
-        QueryError: A metadata value is not JSON.
+        QueryError: A metadata value is not JSON, or the path has too many wildcards.
     """
+    if where.path and _is_costly(where.path):
+        raise QueryError(
+            f"The path {where.path[:_SHOWN]!r} has too many wildcards.",
+            f"Use at most {_MOST_STARS} `*` in the name of a file or folder, and as many `**`.",
+        )
     try:
         metadata_rows(where.metadata)
     except StoreError as error:
         raise QueryError(f"The filter cannot be applied. {error.problem}", error.remedy) from error
+
+
+def _is_costly(glob: str) -> bool:
+    """Whether matching could take time that is exponential in the wildcards."""
+    names = re.sub(r"\*{2,}", "", glob).split("/")
+    n_deep = len(re.findall(r"\*{2,}", glob))
+    return n_deep > _MOST_STARS or any(name.count("*") > _MOST_STARS for name in names)
 
 
 def canonical(value: Any) -> str:  # noqa: ANN401 - any JSON value

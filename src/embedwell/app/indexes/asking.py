@@ -19,9 +19,12 @@ def filter_of(where: Mapping[str, Any]) -> Filter:
     """The filter that a program or a person asks for: names of ours, and metadata.
 
     Raises:
-        QueryError: The kind is none.
+        QueryError: The path, the language or the kind is none.
     """
     named = {name: where[name] for name in ("path", "language", "kind") if name in where}
+    for name, value in named.items():
+        if not isinstance(value, str | None):
+            raise QueryError(f"The {name} {value!r} to search in is no text.", "Give it as a text.")
     if named.get("kind") not in {None, "text", "code"}:
         raise QueryError(f"The kind {named['kind']!r} is unknown.", "Use 'text' or 'code'.")
     rest = {name: value for name, value in where.items() if name not in named}
