@@ -325,3 +325,10 @@ def test_without_a_name_the_one_index_must_be_clear():
         index_file("", Settings(), any_place=True)
     with pytest.raises(StoreNotFoundError, match="there are: none"):
         index_file("", Settings(), any_place=False)
+
+
+def test_a_filter_of_more_values_than_any_database_takes_is_refused(tcp):
+    metadata = {f"key{n}": n for n in range(2000)}
+    answer = tcp.post("/v1/search", json={"query": "lamp", "metadata": metadata})
+    assert answer.status_code == 400
+    assert "metadata" in answer.json()["error"]["problem"]

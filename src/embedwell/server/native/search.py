@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _MOST_RESULTS = 1000
 _MOST_NEIGHBOURS = 100
+_MOST_VALUES = 100
 _LAST_LINE = 2**31
 _LINES = "application/x-ndjson"
 
@@ -47,7 +48,7 @@ class SearchRequest(Struct, forbid_unknown_fields=True):
         path: Glob that paths must match.
         language: Language that documents must be in.
         kind: Only text, or only code.
-        metadata: Values that documents must have.
+        metadata: Values that documents must have, up to 100.
         rerank: Name of a model that reads the best results again and orders them; empty for none.
     """
 
@@ -58,7 +59,7 @@ class SearchRequest(Struct, forbid_unknown_fields=True):
     path: str = ""
     language: str = ""
     kind: Literal["text", "code"] | None = None
-    metadata: dict[str, Any] = {}
+    metadata: Annotated[dict[str, Any], Meta(max_length=_MOST_VALUES)] = {}
     rerank: str = ""
 
 
