@@ -113,6 +113,28 @@ def test_a_database_that_does_not_answer_holds_up_nobody_else(client, database):
     assert database.n_asked == 1
 
 
+def test_whoever_waits_for_a_turn_waits_no_longer_than_a_request_may_take(database, runtime):
+    runtime.settings = structs.replace(
+        runtime.settings, database_url=database.address, request_timeout_s=0.3
+    )
+    service = Service(runtime.settings, runtime)
+
+    def search(_: int):
+        return client.post("/v1/search", json={"query": "lamp", "index": "database"})
+
+    with (
+        TestClient(application(service), base_url="http://127.0.0.1:8437") as client,
+        ThreadPoolExecutor(2) as clients,
+    ):
+        first = clients.submit(search, 1)
+        assert database.asked.wait(10)
+        second = search(2)
+        assert (second.status_code, first.done()) == (504, False)
+        database.hang_up()
+        first.result()
+    service.close()
+
+
 def test_looking_on_does_not_wait_for_a_database_that_does_not_answer(client, database):
     found = {one["index"]: one["error"] for one in client.get("/v1/ingestion").json()["indexes"]}
     assert found == {"notes": "", "database": "It does not answer yet."}

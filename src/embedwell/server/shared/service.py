@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
 from embedwell.app.config.settings import Settings
@@ -44,10 +44,41 @@ Found = TypeVar("Found")
 
 @dataclass(eq=False)
 class _Turn:
-    """Who is next at an index; kept while anybody waits for it."""
+    """Who is next at an index; kept while anybody asks for it.
 
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    n_waiting: int = 0
+    Attributes:
+        n_asking: Requests that have its turn or wait for it.
+    """
+
+    n_asking: int = 0
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _queue: set[asyncio.Future[Any]] = field(default_factory=set)
+
+    @asynccontextmanager
+    async def taken(self) -> AsyncIterator[None]:
+        """Wait for the turn, and hold it for the `async with` block.
+
+        Raises:
+            TaskCancelledError: Whoever waited gave up.
+        """
+        work = asyncio.current_task()
+        assert work is not None  # noqa: S101 - a coroutine runs in a task
+        self._queue.add(work)
+        try:
+            await self._lock.acquire()
+        except asyncio.CancelledError as error:
+            raise TaskCancelledError("request") from error
+        finally:
+            self._queue.discard(work)
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def give_up(self, work: asyncio.Future[Any]) -> None:
+        """End work that waits for its turn; what has begun goes on."""
+        if work in self._queue:
+            work.cancel()
 
 
 class Service:
@@ -88,7 +119,7 @@ class Service:
         request: Request,
         do: Callable[[Watch], Found],
         timeout_s: float | None = None,
-        turn: asyncio.Lock | None = None,
+        turn: _Turn | None = None,
     ) -> Found:
         """Run a synchronous function in a thread, and stop it when the client leaves.
 
@@ -117,6 +148,8 @@ class Service:
                 return_when=asyncio.FIRST_COMPLETED,
             )
             watch.cancelled.set()
+            if turn is not None:
+                turn.give_up(work)
             return await work
         except TaskCancelledError as error:
             if done:
@@ -151,17 +184,17 @@ class Service:
                 return do(index, watch)
 
         turn = self._turns.setdefault(name, _Turn())
-        if turn.n_waiting >= max(1, self.settings.max_waiting // 2):
+        if turn.n_asking >= max(1, self.settings.max_waiting // 2):
             raise ServiceBusyError(
-                f"{turn.n_waiting} requests to this index are waiting already (half of "
+                f"{turn.n_asking} requests to this index are waiting already (half of "
                 "`max_waiting`).",
                 "Ask again in a second.",
             )
-        turn.n_waiting += 1
+        turn.n_asking += 1
         try:
-            return await self.work(request, run, turn=turn.lock)
+            return await self.work(request, run, turn=turn)
         finally:
-            turn.n_waiting -= 1
+            turn.n_asking -= 1
 
     async def follow(self, do: Callable[[Watch], Found]) -> AsyncGenerator[Progress | Found, None]:
         """Run a synchronous function in a thread; give its progress, and last what it returned.
@@ -208,7 +241,7 @@ class Service:
         do: Callable[[Watch], Found],
         watch: Watch,
         threads: ThreadPoolExecutor,
-        turn: asyncio.Lock | None = None,
+        turn: _Turn | None = None,
     ) -> asyncio.Future[Found]:
         if self.is_draining:
             raise ServiceStoppingError
@@ -223,7 +256,7 @@ class Service:
             return do(watch)
 
         async def run_in_turn() -> Found:
-            async with turn or nullcontext():
+            async with turn.taken() if turn else nullcontext():
                 return await asyncio.get_running_loop().run_in_executor(threads, run)
 
         self.n_waiting += 1
