@@ -190,8 +190,10 @@ def test_what_crashes_again_and_again_is_left_alone_for_a_while(scripted):
 def test_a_child_that_was_killed_between_two_batches_costs_none(scripted):
     engine = scripted()
     for _ in range(4):
-        os.kill(engine._process.pid, signal.SIGKILL)
-        assert ends(engine._process.pid)
+        process = engine._process
+        os.kill(process.pid, signal.SIGKILL)
+        # Its threads may outlive the one that is seen to have ended.
+        assert any(process.has_ended or time.sleep(0.05) for _ in range(100))
         assert engine.run(BATCH).shape == (1, 2)
 
 

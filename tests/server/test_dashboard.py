@@ -115,7 +115,7 @@ def test_the_chart_says_in_words_what_it_shows(page, served):
     page.goto(served[0])
     page.wait_for_selector("#chart polyline", state="attached")
     said = page.locator("#chart").get_attribute("aria-label")
-    assert re.search(r"now \d+ MiB in the process.*the budget is", said)
+    assert re.search(r"now [\d.]+ [MG]iB in the process.*the budget is", said)
 
 
 def test_a_run_is_seen_with_its_speed_failures_and_workers_also_on_a_phone(page, tmp_path):

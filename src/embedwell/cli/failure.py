@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import click
 
-from embedwell.cli.output import drop_output, harmless, write_json
+from embedwell.cli.output import harmless, write_json
 from embedwell.core.errors import (
     CanaryError,
     DriftError,
@@ -87,10 +87,8 @@ def explain_system(error: OSError, *, as_json: bool) -> int:
         OSError: The same, where it is nothing that a user could mend.
     """
     if isinstance(error, BrokenPipeError):  # as with `| head`
-        drop_output()
         return 1
     if error.errno in _DISK_FAULTS:
-        drop_output()
         problem = f"What was computed cannot be written: {error.strerror}."
         remedy = "Make room there, or write elsewhere."
     elif error.errno in _RIGHTS | _NO_PLACE and error.filename:

@@ -11,7 +11,7 @@ import click
 
 from embedwell import __version__
 from embedwell.cli.failure import exit_code, explain, explain_system, explain_usage
-from embedwell.cli.output import prepare_streams
+from embedwell.cli.output import drop_output, prepare_streams
 from embedwell.core.errors import EmbedwellError
 
 # Name -> module below embedwell, and the line that `embedwell --help` shows.
@@ -87,7 +87,9 @@ def cli() -> None:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code."""
     prepare_streams()
-    sys.exit(_run(list(sys.argv[1:] if arguments is None else arguments)))
+    code = _run(list(sys.argv[1:] if arguments is None else arguments))
+    drop_output()
+    sys.exit(code)
 
 
 def _run(words: list[str]) -> int:
