@@ -20,7 +20,7 @@ from tiny_reranker import tiny_reranker_source
 
 import embedwell
 from embedwell.app.config.settings import Settings
-from embedwell.app.embedding.connect import address, sign_of_service
+from embedwell.app.embedding.connect import address, model_name, sign_of_service
 from embedwell.app.embedding.launch import LOG, ensure_service
 from embedwell.core.errors import (
     EmbeddingsOffError,
@@ -337,3 +337,11 @@ def test_a_cache_that_cannot_be_made_is_said(short):
     settings = Settings(cache=short / "file/below", socket=short / "s")
     with pytest.raises(ServiceStartError, match="cannot be made"):
         ensure_service(settings, HttpEngine(address(settings)), Watch())
+
+
+@pytest.mark.parametrize(
+    ("model", "quantization", "name"),
+    [("m", "auto", "m"), ("m", "q8", "m@q8"), ("m@q32", "auto", "m@q32"), ("m:q32", "q8", "m:q32")],
+)
+def test_a_level_in_a_models_name_counts_before_the_setting(model, quantization, name):
+    assert model_name(Settings(model=model, quantization=quantization)) == name

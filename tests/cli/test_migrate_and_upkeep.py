@@ -40,6 +40,15 @@ def test_an_index_moves_to_other_bits_and_back(indexed, run):
     assert run("doctor", "--deep").code == 0
 
 
+@pytest.mark.usefixtures("folder", "real_cache")
+def test_a_new_index_is_made_at_the_bits_in_its_models_names(run):
+    model = "all-MiniLM-L6-v2"
+    assert run("index", "--model", f"{model}@q32", "--code-model", f"{model}@q8").code == 0
+    found = roles(run)
+    assert ("@q32" in found["main"], "@q8" in found["code"]) == (True, True)
+    assert run("doctor", "--deep").code == 0
+
+
 def test_a_light_space_is_kept_current(indexed, run):
     report = run("migrate", "--to", "all-MiniLM-L6-v2@q4", "--keep-both", "--json").json
     assert report["outcome"] == "kept beside"

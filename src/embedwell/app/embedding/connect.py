@@ -18,7 +18,7 @@ from embedwell.core.events import Listener, Watch, ignore_events
 from embedwell.models.catalogue import ModelCard
 from embedwell.models.heads import check_head
 from embedwell.models.known import Known, in_full
-from embedwell.models.names import BROUGHT
+from embedwell.models.names import BROUGHT, parse_name
 
 if TYPE_CHECKING:
     from embedwell.app.models.choose import ModelChoice
@@ -135,8 +135,9 @@ def anywhere(
 
 def model_name(settings: Settings) -> str:
     """The model that the settings name, with its quantization where they name one."""
-    level = "" if settings.quantization == "auto" else f"@{settings.quantization}"
-    return f"{settings.model}{level}"
+    if settings.quantization == "auto" or parse_name(settings.model).quantization:
+        return settings.model
+    return f"{settings.model}@{settings.quantization}"
 
 
 def socket_file(settings: Settings) -> Path | None:

@@ -20,7 +20,7 @@ from embedwell.core.space import Space
 from embedwell.handshake.admit import AdmittedEmbedder, admitted, check_declaration
 from embedwell.ingest.lanes import LoadEmbedder
 from embedwell.models.known import Known
-from embedwell.models.names import REMOTE
+from embedwell.models.names import REMOTE, parse_name
 from embedwell.runtime.lazy import LazyEmbedder
 from embedwell.runtime.protocol import TextEmbedder
 from embedwell.stores.protocol import Store
@@ -155,11 +155,15 @@ class Embedders:
     def _settings_for(self, stored: StoredSpace) -> Settings:
         """The settings for a space's model, at a quantization that may meet what wrote it.
 
-        Machine and settings choose. But what few bits have written only the same bits can read,
-        and of other spaces than those that are written nobody chooses.
+        Machine and settings choose, a level in the model's name above all. But what few bits have
+        written only the same bits can read, and of other spaces than those that are written nobody
+        chooses.
         """
         known = Known(self.settings.cache)
         settings = structs.replace(self.settings, model=known.name_of(stored.space))
+        asked = {"main": self.settings.model, "code": self.settings.code_model}
+        if level := parse_name(asked.get(stored.role, "")).quantization:
+            settings = structs.replace(settings, quantization=level)
         reference = self._store.spaces.reference(stored.number)
         wrote = reference.build.quantization if reference else ""
         if wrote not in QUANTIZATIONS:

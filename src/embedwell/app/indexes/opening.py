@@ -138,7 +138,7 @@ def _new_collection(settings: Settings, watch: Watch) -> CollectionSettings:
     pair, most = None, main.max_tokens
     if settings.code_model:
         code, code_made_by = _model(settings, settings.code_model, watch)
-        if code.space != main.space:
+        if (code.space, code_made_by) != (main.space, made_by):
             pair = CodeSpace(code.space, code_made_by, hybrid=settings.code_domain == "hybrid")
             most = min(most, code.max_tokens)
     return CollectionSettings(main.space, fitting(settings.chunk_tokens, most), made_by, pair)
@@ -146,6 +146,6 @@ def _new_collection(settings: Settings, watch: Watch) -> CollectionSettings:
 
 def _model(settings: Settings, name: str, watch: Watch) -> tuple[ModelCard, str]:
     """What is known of a model, and how the index says that it was made with it."""
-    card = named(settings, name, watch)[0]
+    card, level = named(settings, name, watch)
     check_head(card, "embedding")
-    return card, f"embedwell {embedwell.__version__}, {artifact_name(settings, card)}"
+    return card, f"embedwell {embedwell.__version__}, {artifact_name(settings, card, level)}"
