@@ -124,7 +124,8 @@ class Sourcing:
 
     def _folder_at(self, folder: Path, place: str, name: str) -> Source:
         """The source of a folder, which is where it is: one of another name is another folder."""
-        there = [one for one in self._queue.sources() if one.kind == "folder"]
+        known = self._queue.sources()
+        there = [one for one in known if one.kind == "folder"]
         for source in there:
             if source.place == place and name in {"", source.name}:
                 return source
@@ -142,7 +143,8 @@ class Sourcing:
         self._check_unlisted(folder)
         if moved is not None:
             return self._kept(replace(moved, place=place))
-        return self._added("folder", place, name or self._free_name(folder), {})
+        # From the same look: who adds this folder at the same moment finds its name taken.
+        return self._added("folder", place, name or _free_name(folder, known), {})
 
     def _may_be_at_another(self, source: Source, name: str) -> bool:
         """Whether a folder's source of this name can be told a new place: its own is no more."""
@@ -153,13 +155,6 @@ class Sourcing:
             return False
         # The index was moved out of its folder; or an older embedwell did not say where that was.
         return source.name == name or not (name or source.host)
-
-    def _free_name(self, folder: Path) -> str:
-        """A folder's own name, with a number where another source has it."""
-        name = _NO_NAME.sub("-", folder.name)[: _MOST_NAME - 8].strip() or "folder"
-        taken = {source.name for source in self._queue.sources()}
-        others = (f"{name}-{number}" for number in count(2))
-        return next(one for one in chain([name], others) if one not in taken)
 
     def _check_apart(self, folder: Path, other: Source) -> None:
         """No file is in an index twice.
@@ -301,3 +296,11 @@ def _place_of(target: str) -> str:
     shown = shown_target(target)
     is_file = "://" not in target and not target.startswith("postgres-embedded:")
     return str(Path(target).expanduser().absolute()) if is_file else shown
+
+
+def _free_name(folder: Path, known: Iterable[Source]) -> str:
+    """A folder's own name, with a number where another source has it."""
+    name = _NO_NAME.sub("-", folder.name)[: _MOST_NAME - 8].strip() or "folder"
+    taken = {source.name for source in known}
+    others = (f"{name}-{number}" for number in count(2))
+    return next(one for one in chain([name], others) if one not in taken)
