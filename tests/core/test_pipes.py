@@ -49,3 +49,9 @@ def test_what_a_library_prints_or_reads_does_not_reach_the_pipes():
     )
     assert receive(io.BytesIO(done.stdout)) == b"asked"
     assert done.stderr == b"printed"
+
+
+@pytest.mark.parametrize("child", ["embedwell.ingest.child", "embedwell.engines.llamacpp_child"])
+def test_a_child_begins_without_what_looks_at_machines(child):
+    script = f"import sys, {child}; sys.exit('psutil' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

@@ -65,12 +65,6 @@ def count_helper(pid: int, *, runs: bool) -> None:
     (_helpers.add if runs else _helpers.discard)(pid)
 
 
-def die_before_parent() -> None:
-    """Where memory runs out, have Linux end this child rather than the process that started it."""
-    with suppress(OSError):  # not Linux
-        Path("/proc/self/oom_score_adj").write_text("1000")
-
-
 def _resident(process: int | str) -> int:
     """Resident set size of a process; 0 where it has ended."""
     try:

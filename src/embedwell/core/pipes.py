@@ -1,8 +1,14 @@
-"""Messages between a process and its child: 8 bytes of length, little-endian, and their bytes."""
+"""A process and its child: how the child begins, and the messages between them.
+
+A message is 8 bytes of length, little-endian, and its bytes. Children are started often, and in
+environments that have little: only the standard library is needed here.
+"""
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
+from pathlib import Path
 from typing import BinaryIO
 
 MOST_BYTES = 256 << 20
@@ -38,6 +44,12 @@ def take_standard_pipes() -> tuple[BinaryIO, BinaryIO]:
     os.close(nothing)
     os.dup2(2, 1)
     return source, sink
+
+
+def die_before_parent() -> None:
+    """Where memory runs out, have Linux end this child rather than the process that started it."""
+    with suppress(OSError):  # not Linux
+        Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 def _exactly(pipe: BinaryIO, size_bytes: int) -> bytes:

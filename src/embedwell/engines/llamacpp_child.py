@@ -24,8 +24,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from embedwell.core.device import die_before_parent
-from embedwell.core.pipes import receive, send, take_standard_pipes
+from embedwell.core.pipes import die_before_parent, receive, send, take_standard_pipes
 from embedwell.core.space import Pooling
 from embedwell.core.vectors import FloatArray
 

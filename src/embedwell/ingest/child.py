@@ -19,9 +19,8 @@ from typing import BinaryIO
 # Before numpy is loaded: each thread of its library takes memory that counts against the limit.
 os.environ.update(dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1"))
 
-from embedwell.core.device import die_before_parent
 from embedwell.core.errors import ExtractionError
-from embedwell.core.pipes import receive, send, take_standard_pipes
+from embedwell.core.pipes import die_before_parent, receive, send, take_standard_pipes
 from embedwell.ingest import child_wire as wire
 from embedwell.ingest.decode import mended
 from embedwell.ingest.extract import extract, extract_text
